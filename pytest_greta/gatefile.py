@@ -1,0 +1,278 @@
+"""gates.yaml: read it with `load`, ask it for the gates of a code object or run, hold it against the kernels.
+
+The JSON Schema of the format, for editors, follows from the same catalogue of gates:
+`python -m pytest_greta.gatefile` prints it. See docs/gates.md for the format.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_greta.errors import ConfigError
+from pytest_greta.gatereader import DEVICES, SCOPES, TARGET, VERSION, KernelEntry, Reader, covers, specificity
+from pytest_greta.gates import CATALOGUE, DEFAULT_DEADLINE_SECONDS, EVERY_VARIANT, Gate, GateDef, built_in
+from pytest_greta.yamlnode import Position, quote, suggestion
+
+if TYPE_CHECKING:
+    from pytest_greta.kernel import Kernel
+
+MAX_FILE_BYTES = 256 * 1024  # a hundred times a real file; YAML of this size takes some seconds to read
+
+
+@dataclass(frozen=True)
+class GateFile:
+    """A gates.yaml that was read without a problem."""
+
+    path: str
+    """As messages show it: relative to the working directory where it lies in there."""
+    targets: tuple[str, ...]
+    """What code is generated for on a machine without a GPU; empty where the file lists none."""
+    kernels: Mapping[str, KernelEntry]
+
+    def gates_for(
+        self,
+        kernel: str,
+        variant: str,
+        *,
+        target: str | None = None,
+        context: int | None = None,
+        device: str | None = None,
+        entry: str | None = None,
+        max_error: float | None = None,
+    ) -> list[Gate]:
+        """The gates that apply to one code object (`target`), or to one run (`context`, `device`).
+
+        A run has its built-in gates as well. They need `entry`, the name of the function asked for, and
+        `max_error`, the error allowed where the file says nothing. `prefill_seconds` and `implementation`
+        are there twice where the file adds a limit to the built-in one. A kernel that the file does not
+        name has built-in gates only. Raises ValueError where an argument of a run is missing.
+        """
+        if target is not None:
+            return self._written(kernel, variant, target=target)
+        if context is None or device is None or entry is None or max_error is None:
+            raise ValueError("gates_for needs a target, or context, device, entry and max_error")
+        written = self._written(kernel, variant, context=context, device=device)
+        names = {gate.name for gate in written}
+        default = [
+            gate
+            for gate in built_in(kernel, variant, entry, max_error)
+            if gate.name not in names or CATALOGUE[gate.name].fixed
+        ]
+        # `deterministic: false` takes the place of the built-in gate and asks for nothing.
+        return default + [gate for gate in written if gate.limit.equals is not False]
+
+    def deadline_seconds(self, kernel: str, variant: str, context: int, device: str) -> float:
+        """Wall seconds that one request to the device may take."""
+        for gate in self._written(kernel, variant, context=context, device=device):
+            if gate.name == "deadline_seconds" and gate.limit.max is not None:
+                return gate.limit.max
+        return DEFAULT_DEADLINE_SECONDS
+
+    def check(self, kernels: Sequence[Kernel]) -> None:
+        """Hold the names in the file against the registered kernels. Raises ConfigError with all problems."""
+        registered = {kernel.name: [variant.name for variant in kernel.variants] for kernel in kernels}
+        problems: list[tuple[Position, str]] = []
+        for entry in self.kernels.values():
+            if entry.name not in registered:
+                hint = suggestion(entry.name, registered)
+                problems.append((entry.position, f"unknown kernel {quote(entry.name)}; {hint}"))
+                continue
+            variants = registered[entry.name]
+            for name, position, what in [
+                (entry.baseline, entry.baseline_position, "baseline"),
+                *((name, position, "variant") for name, position in entry.variants.items()),
+            ]:
+                if name not in variants:
+                    text = f"unknown {what} {quote(name)} of kernel {quote(entry.name)}"
+                    problems.append((position, f"{text}; {suggestion(name, variants)}"))
+        if problems:
+            raise ConfigError(*_lines(self.path, problems))
+
+    def _written(
+        self,
+        kernel: str,
+        variant: str,
+        *,
+        target: str | None = None,
+        context: int | None = None,
+        device: str | None = None,
+    ) -> list[Gate]:
+        """The gates of the file for one code object or run: the variant's own before `*`, each name once."""
+        entry = self.kernels.get(kernel)
+        if entry is None:
+            return []
+        own = {gate.name for gate in entry.gates if gate.variant == variant}
+        best: dict[str, Gate] = {}
+        for gate in entry.gates:
+            definition = CATALOGUE[gate.name]
+            applies = (
+                definition.source == ("run" if target is None else "code")
+                and (gate.variant == variant or (gate.variant == EVERY_VARIANT and gate.name not in own))
+                and not (definition.relative and variant == entry.baseline)
+                and (not gate.targets or any(covers(scope, target or "") for scope in gate.targets))
+                and (not gate.contexts or context in gate.contexts)
+                and (not gate.devices or device in gate.devices)
+            )
+            if applies and (gate.name not in best or specificity(gate) > specificity(best[gate.name])):
+                best[gate.name] = gate
+        return list(best.values())
+
+
+def load(path: str | os.PathLike[str]) -> GateFile:
+    """Read a gates.yaml. Raises ConfigError with all problems of the file, each with line and column."""
+    import yaml  # only here: a session without a gates file does not pay for it
+
+    shown = _shown(path)
+    text = _text(path, shown)
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.reader.ReaderError as error:
+        where = _at(shown, text[: error.position])
+        raise ConfigError(f"{where}: the character U+{error.character:04X} is not allowed in YAML") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{shown}:{mark.line + 1}:{mark.column + 1}" if mark else shown
+        problem = " ".join(filter(None, [error.context, error.problem]))
+        hint = '; a lone * needs quotes: "*"' if error.context == "while scanning an alias" else ""
+        raise ConfigError(f"{where}: not valid YAML: {problem}{hint}") from None
+    except RecursionError:
+        raise ConfigError(f"{shown}: nested too deeply") from None
+    except (ValueError, OverflowError) as error:  # an escape for a character that does not exist, for example
+        raise ConfigError(f"{shown}: not valid YAML: {error}") from None
+    if root is None:
+        raise ConfigError(f"{shown}: the file is empty; begin it with 'version: {VERSION}'")
+    reader = Reader(shown)
+    reader.file(root)
+    if reader.problems:
+        raise ConfigError(*_lines(shown, reader.problems))
+    return GateFile(shown, reader.targets, reader.kernels)
+
+
+def _shown(path: str | os.PathLike[str]) -> str:
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:  # not below the working directory
+        return str(path)
+
+
+def _text(path: str | os.PathLike[str], shown: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{shown}: there is no such file; --greta-gates names another") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{shown}: this is a folder, not a gates file") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        problem = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{shown}: cannot be read: {problem}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(f"{shown}: larger than {MAX_FILE_BYTES} bytes, which no gates file needs")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = _at(shown, data[: error.start].decode("utf-8-sig", "replace"))
+        raise ConfigError(f"{where}: not UTF-8: {error.reason}") from None
+
+
+def _at(shown: str, before: str) -> str:
+    """`path:line:column` of what follows the text `before`."""
+    return f"{shown}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+
+def _lines(shown: str, problems: Iterable[tuple[Position, str]]) -> list[str]:
+    """Problems in the order of the file, one line each; an alias can lead to the same one twice."""
+    ordered = sorted(dict.fromkeys(problems), key=lambda problem: (problem[0].line, problem[0].column))
+    return [f"{shown}:{position.line}:{position.column}: {text}" for position, text in ordered]
+
+
+# -- JSON Schema -----------------------------------------------------------------------------------------
+
+
+def schema() -> dict[str, Any]:
+    """The format of gates.yaml as a JSON Schema (draft 2020-12), for editors.
+
+    It accepts every file that `load` accepts. What needs to compare two places of a file (a minimum above a
+    maximum, a scope that is not listed, two entries for the same run) only `load` finds.
+    """
+    context = {"type": "integer", "minimum": 1}
+    scopes: dict[str, dict[str, Any]] = {
+        "targets": {"type": "string", "pattern": f"^{TARGET}$"},
+        "contexts": context,
+        "devices": {"enum": list(DEVICES)},
+    }
+    gates = {d.name: _gate_schema(d) for d in CATALOGUE.values() if d.limits}
+    kernel = {
+        "baseline": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Variant that speedups are measured against.",
+        },
+        "contexts": {
+            "description": "Contexts to run, by device.",
+            **_object({device: {"$ref": "#/$defs/contexts"} for device in DEVICES}),
+        },
+        "gates": {
+            "description": 'Gates by variant; "*" stands for every variant.',
+            **_names({"$ref": "#/$defs/gates"}, but_not=list(CATALOGUE)),
+        },
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "gates.yaml of pytest-greta",
+        **_object(
+            {
+                "version": {"const": VERSION},
+                "targets": {
+                    "description": "What code is generated for without a GPU.",
+                    "$ref": "#/$defs/targets",
+                },
+                "kernels": _names(_object(kernel, required=["baseline"])),
+            },
+            required=["version", "kernels"],
+        ),
+        "$defs": {**{name: _some(item) for name, item in scopes.items()}, "gates": _object(gates)},
+    }
+
+
+def _gate_schema(definition: GateDef) -> dict[str, Any]:
+    limit: dict[str, Any] = {"type": "boolean"}
+    if definition.kind == "text":
+        limit = {"type": "string", "minLength": 1}
+    elif definition.kind == "number":
+        bound = "exclusiveMinimum" if definition.positive else "minimum"
+        limit = {"type": "integer" if definition.integer else "number", bound: 0}
+    limits = dict.fromkeys(definition.limits, limit)
+    scopes = {scope: {"$ref": f"#/$defs/{scope}"} for scope in SCOPES[definition.source]}
+    entry = {**_object({**limits, **scopes}), "anyOf": [{"required": [name]} for name in limits]}
+    either = {"anyOf": [limit, entry]}
+    several = {"type": "array", "items": either, "minItems": 1}
+    unit = f" [{definition.unit}]" if definition.unit else ""
+    return {"description": definition.description + unit, "anyOf": [limit, entry, several]}
+
+
+def _object(properties: dict[str, Any], required: Sequence[str] = ()) -> dict[str, Any]:
+    fixed = {"type": "object", "properties": properties, "additionalProperties": False, "minProperties": 1}
+    return {**fixed, "required": list(required)} if required else fixed
+
+
+def _names(values: dict[str, Any], but_not: Sequence[str] = ()) -> dict[str, Any]:
+    names: dict[str, Any] = {"minLength": 1}
+    if but_not:
+        names["not"] = {"enum": list(but_not)}
+    return {"type": "object", "propertyNames": names, "additionalProperties": values, "minProperties": 1}
+
+
+def _some(item: dict[str, Any]) -> dict[str, Any]:
+    """One item, or a list of different ones."""
+    return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1, "uniqueItems": True}]}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(schema(), indent=2) + "\n")

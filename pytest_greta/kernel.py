@@ -1,0 +1,150 @@
+"""What a kernel author writes against: Kernel, Variant, Problem, Array and Launch.
+
+A `Kernel` is what is computed: its inputs, its outputs, a float64 reference and the launch geometry.
+Its `Variant`s are the implementations, one `.hip` source each. See docs/writing-kernels.md.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One implementation of a kernel: one `.hip` source and the name of its `__global__` function.
+
+    Subclass it (a frozen dataclass) where the launch geometry of a family needs more fields.
+    """
+
+    name: str
+    source: str
+    """File name of the source, relative to the folder of the module that defines the Kernel class."""
+    entry: str
+    """Name of the `extern "C" __global__` function."""
+    max_context: int | None = None
+    """Longest context this variant can process; a longer one is refused before anything runs."""
+    defines: Mapping[str, str | int] = field(default_factory=dict)
+    """Preprocessor definitions (`-DNAME=value`) the source is compiled with."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The size of one run: the context (sequence length) and the kernel's other sizes by name."""
+
+    context: int
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> int:
+        return self.sizes[name]
+
+    def __str__(self) -> str:
+        return " ".join([f"context={self.context}", *(f"{k}={v}" for k, v in self.sizes.items())])
+
+
+@dataclass(frozen=True)
+class Array:
+    """Shape and dtype of an output or workspace, in C order."""
+
+    shape: tuple[int, ...]
+    dtype: DTypeLike
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One kernel launch: blocks in the grid, threads in a block, and arguments in the order of the signature.
+
+    An argument is the name of an input, output or workspace, or a numpy scalar (`np.int32(n)`) whose dtype
+    is the C type of the parameter.
+    """
+
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    args: tuple[str | np.generic, ...]
+    dynamic_lds_bytes: int = 0
+    entry: str | None = None
+    """The `__global__` function, where it is not the variant's own (a variant of several launches)."""
+
+
+class Kernel:
+    """A kernel family. Subclass it, set `name` and `variants`, and write the methods below.
+
+    Register an instance from `conftest.py` with the hook `pytest_greta_kernels`.
+    """
+
+    name: ClassVar[str]
+    variants: ClassVar[Sequence[Variant]]
+    sizes: ClassVar[Mapping[str, int]] = {}
+    """Sizes of the problem besides the context, for example `{"heads": 32, "head_dim": 128}`."""
+    cpu_sizes: ClassVar[Mapping[str, int]] = {}
+    """Sizes that replace those of `sizes` on the cpu device, which is some thousand times slower."""
+    max_error: ClassVar[float | None] = None
+    """Largest error allowed where gates.yaml has no `max_error`; None takes the default of the dtype."""
+
+    def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
+        """Fresh inputs by name, drawn from `rng` (seeded by greta, another seed for every run)."""
+        raise NotImplementedError
+
+    def outputs(self, problem: Problem) -> dict[str, Array]:
+        """The outputs by name. Every shape begins with `rows(problem)`."""
+        raise NotImplementedError
+
+    def rows(self, problem: Problem) -> tuple[int, ...]:
+        """Extent of the leading axes that all outputs share, for example `(heads, context)`.
+
+        A row is one index into them: the unit the reference is computed for.
+        """
+        raise NotImplementedError
+
+    def reference(
+        self, problem: Problem, inputs: Mapping[str, NDArray[np.generic]], row: tuple[int, ...]
+    ) -> dict[str, NDArray[np.float64]]:
+        """What every output must hold at `row`, computed in float64 from the inputs."""
+        raise NotImplementedError
+
+    def launch(self, problem: Problem, variant: Variant) -> Launch | Sequence[Launch]:
+        """The launch (or launches, in order) that computes the outputs."""
+        raise NotImplementedError
+
+    def workspaces(self, problem: Problem, variant: Variant) -> dict[str, Array]:
+        """Device memory a variant needs besides inputs and outputs (split-K partials); not checked."""
+        return {}
+
+    def flops(self, problem: Problem) -> float:
+        """Floating-point operations the problem needs (an add and a multiply are two)."""
+        raise NotImplementedError
+
+    def bytes_moved(self, problem: Problem) -> float:
+        """Fewest bytes that must cross device memory: each input read once, each output written once."""
+        raise NotImplementedError
+
+    def tokens(self, problem: Problem) -> int:
+        """Tokens one launch processes; the context, unless the kernel says otherwise."""
+        return problem.context
+
+    # -- what greta asks; authors do not override these -------------------------------------------------
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the module that defines the class: sources are found relative to it."""
+        return Path(inspect.getfile(type(self))).resolve().parent
+
+    def source_path(self, variant: Variant) -> Path:
+        """Absolute path of a variant's source."""
+        return self.folder / variant.source
+
+    def problem(self, context: int, device: str) -> Problem:
+        """The problem at `context` on a device kind (`hip` or `cpu`)."""
+        sizes = {**self.sizes, **(self.cpu_sizes if device == "cpu" else {})}
+        return Problem(context, sizes)
+
+    def variant(self, name: str) -> Variant:
+        """The variant called `name`; KeyError if there is none."""
+        return {v.name: v for v in self.variants}[name]

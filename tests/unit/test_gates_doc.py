@@ -1,0 +1,126 @@
+"""docs/gates.md says what the code does: its files load, its table is the catalogue, its messages exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from pytest_greta import gatefile
+from pytest_greta.errors import ConfigError
+from pytest_greta.gates import BUILT_IN, CATALOGUE, built_in
+from pytest_greta.kernel import Kernel, Variant
+
+DOC = (Path(__file__).parents[2] / "docs" / "gates.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", DOC, flags=re.MULTILINE | re.DOTALL)
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in DOC.partition("| gate |")[2].partition("\n\n")[0].splitlines()[2:]
+]
+
+
+def test_the_doc_has_examples() -> None:
+    assert len(BLOCKS) == 4
+
+
+@pytest.mark.parametrize("text", BLOCKS)
+def test_every_file_in_the_doc_loads_and_fits_the_schema(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "gates.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert gatefile.load(path).kernels
+    jsonschema.Draft202012Validator(gatefile.schema()).validate(yaml.safe_load(text))
+
+
+def test_the_table_is_the_catalogue() -> None:
+    expected = [
+        [f"`{d.name}`", d.unit or "-", d.better or "-", d.source, d.description] for d in CATALOGUE.values()
+    ]
+    assert [row[:5] for row in ROWS] == expected
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0].strip("`"))
+def test_the_example_of_a_gate_loads(tmp_path: Path, row: list[str]) -> None:
+    name, example = row[0].strip("`"), row[5]
+    if not CATALOGUE[name].limits:
+        assert example == "cannot be changed"
+        return
+    path = tmp_path / "gates.yaml"
+    body = f"version: 1\nkernels: {{k: {{baseline: b, gates: {{v: {{ {example.strip('`')} }}}}}}}}"
+    path.write_text(body, encoding="utf-8")
+    assert {gate.name for gate in gatefile.load(path).kernels["k"].gates} == {name}
+
+
+def test_the_built_in_gates_are_named() -> None:
+    section = DOC.partition("### Built into every run")[2].partition("##")[0]
+    gates = built_in("prefill", "v3", "v3_q_lds", 1e-3)
+    assert {gate.place for gate in gates} == {BUILT_IN}
+    assert {gate.name for gate in gates if f"`{gate.name}" in section} == {gate.name for gate in gates}
+    fixed, _, _ = section.partition("cannot be switched off")
+    assert {name for name in CATALOGUE if f"`{name}" in fixed} == {
+        d.name for d in CATALOGUE.values() if d.fixed
+    }
+
+
+def test_the_speed_gates_are_named() -> None:
+    section = DOC.partition("### Speed on a cpu")[2].partition("say how fast")[0]
+    assert set(re.findall(r"`(\w+)`", section)) == {d.name for d in CATALOGUE.values() if d.speed}
+
+
+class Softmax(Kernel):
+    name = "softmax"
+    variants = (Variant("naive", "naive.hip", "naive"),)
+
+
+HEAD = """\
+version: 1
+targets: gfx942
+kernels:
+  softmax:
+    baseline: naive
+    contexts: {hip: 512}
+    gates:
+"""
+MISTAKEN = [
+    b"\xff",
+    b"#" * 300_000,
+    b"",
+    b"*: 1",
+    b"a\x07",
+    b"[" * 20_000,
+    b"{}",
+    b"version: 2\nkernels: {}\nkernels: 1\ntarget: 1",
+    b"version: 1\ntargets: [942, x, gfx942, gfx942]\nkernels: {k: {contexts: {gpu: []}}}",
+    HEAD.encode()
+    + b"""
+      "*": {vpgrs: 1, agprs: {targets: gfx942}, sgprs: {min: 2, max: 1}, lds_bytes: {max: 1, contexts: 512}}
+      vgprs: 1
+      naive: {speedup: 1, complete: true, vgprs: {max: 1, targets: gfx90a}, sgprs: [1, 2]}
+      x: {scaling: {max: 2, contexts: 77}, max_error: {max: 2, devices: cpu}, deterministic: yes, <<: {a: 1}}
+      y: !!set {sgprs: 08}
+""",
+    b"version: 1\nkernels: {softmx: {baseline: a}, softmax: {baseline: b, gates: {c: {vgprs: 1}}}}",
+]
+"""Files that between them have every mistake there is a message for."""
+
+
+def problems(path: Path) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        gatefile.load(path).check([Softmax()])
+    return caught.value.problems
+
+
+def test_the_messages_of_the_doc_are_those_of_the_code(tmp_path: Path) -> None:
+    table = DOC.partition("## Mistakes")[2].partition("## In an editor")[0]
+    cells = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")]
+    messages = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
+    documented = {message: re.escape(message).replace(r"\.\.\.", ".+") for message in messages}
+    (tmp_path / "loop").symlink_to("loop")
+    found = [*problems(tmp_path / "none"), *problems(tmp_path), *problems(tmp_path / "loop")]
+    for content in MISTAKEN:
+        (tmp_path / "gates.yaml").write_bytes(content)
+        found += problems(tmp_path / "gates.yaml")
+    assert [m for m, pattern in documented.items() if not any(re.search(pattern, f) for f in found)] == []
+    assert [f for f in found if not any(re.search(pattern, f) for pattern in documented.values())] == []
