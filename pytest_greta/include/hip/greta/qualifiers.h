@@ -1,0 +1,59 @@
+// Function and variable qualifiers, launch bounds, and the refusal of host compilation.
+#pragma once
+
+#if !defined(__HIP__) || !defined(__clang__)
+#error "pytest-greta's <hip/...> headers are for clang compiling HIP (-x hip); install ROCm for anything else."
+#endif
+#if !defined(__HIP_DEVICE_COMPILE__)
+#error "pytest-greta's <hip/...> headers hold device code only; add --cuda-device-only, or use ROCm's headers."
+#endif
+#if !defined(__AMDGCN__) && !defined(__SPIRV__)
+#error "pytest-greta's <hip/...> headers support the targets amdgcn and spirv64 only."
+#endif
+
+#define HIP_VERSION_MAJOR 6
+#define HIP_VERSION_MINOR 4
+#define HIP_VERSION_PATCH 0
+#define HIP_VERSION (HIP_VERSION_MAJOR * 10000000 + HIP_VERSION_MINOR * 100000 + HIP_VERSION_PATCH)
+// Lets a source tell this header from ROCm's.
+#define __HIP_GRETA_HEADER__ 1
+
+#ifndef __HIP_PLATFORM_AMD__
+#define __HIP_PLATFORM_AMD__ 1
+#endif
+#ifndef __HIPCC__
+#define __HIPCC__ 1
+#endif
+
+#define __host__ __attribute__((host))
+#define __device__ __attribute__((device))
+#define __global__ __attribute__((global))
+#define __shared__ __attribute__((shared))
+#define __constant__ __attribute__((constant))
+#define __noinline__ __attribute__((noinline))
+#define __forceinline__ inline __attribute__((always_inline))
+#define __align__(n) __attribute__((aligned(n)))
+#define __hip_pinned_shadow__
+#define __grid_constant__
+#define HIP_DYNAMIC_SHARED(type, variable) extern __shared__ type variable[];
+#define HIP_DYNAMIC_SHARED_ATTRIBUTE
+#define HIP_KERNEL_NAME(...) __VA_ARGS__
+
+// How every function of these headers is declared: inlined always, so no call and no symbol remains.
+#define GRETA_DEVICE static inline __attribute__((device, always_inline))
+// The same for member functions and constructors, which may also be evaluated at compile time.
+#define GRETA_MEMBER constexpr __attribute__((device, host, always_inline))
+
+// __launch_bounds__(threads) and __launch_bounds__(threads, waves). Clang's own attribute of this name does not reach the
+// AMDGPU backend: without the flat work-group size it allots registers for blocks of 1024 threads.
+#if defined(__AMDGCN__)
+#define GRETA_LAUNCH_BOUNDS_1(threads) __attribute__((amdgpu_flat_work_group_size(1, threads)))
+#define GRETA_LAUNCH_BOUNDS_2(threads, waves) \
+  __attribute__((amdgpu_flat_work_group_size(1, threads), amdgpu_waves_per_eu(waves)))
+#else
+#define GRETA_LAUNCH_BOUNDS_1(threads) __attribute__((launch_bounds(threads)))
+#define GRETA_LAUNCH_BOUNDS_2(threads, waves) __attribute__((launch_bounds(threads, waves)))
+#endif
+#define GRETA_SELECT_3(a, b, chosen, ...) chosen
+#define __launch_bounds__(...) \
+  GRETA_SELECT_3(__VA_ARGS__, GRETA_LAUNCH_BOUNDS_2, GRETA_LAUNCH_BOUNDS_1, )(__VA_ARGS__)
