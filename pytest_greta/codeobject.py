@@ -1,0 +1,200 @@
+"""Read an AMDGPU code object: the resources each kernel takes, and the occupancy they allow.
+
+The numbers are those of the code object's own metadata (ELF note `AMDGPU`, type 32, msgpack), the ones the
+driver itself goes by; no compiler text is parsed. Format: LLVM's "User Guide for AMDGPU Backend", section
+"Code Object Metadata".
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_greta.errors import GretaError
+
+_METADATA_NOTE = 32  # NT_AMDGPU_METADATA
+_BUNDLE_MAGIC = b"__CLANG_OFFLOAD_BUNDLE__"
+
+
+@dataclass(frozen=True)
+class KernelResources:
+    """What one kernel takes, by the code object's metadata. Registers are counted per work-item (lane)."""
+
+    name: str
+    scratch_bytes: int
+    """Private (scratch) memory of one work-item."""
+    vgprs: int
+    """VGPRs allocated; on targets with a unified register file (gfx90a, gfx942) AGPRs are included."""
+    agprs: int
+    sgprs: int
+    vgpr_spills: int
+    sgpr_spills: int
+    lds_bytes: int
+    """Static LDS of one block."""
+    code_bytes: int
+    """Size of the kernel's function in `.text`."""
+    max_block_threads: int
+    """Largest block the kernel may be launched with."""
+    wave_size: int
+
+
+@dataclass(frozen=True)
+class CodeObject:
+    """Machine code for one target, and where it came from."""
+
+    target: str
+    code: bytes
+    """An AMDGPU ELF, or SPIR-V for the cpu device."""
+    kernels: Mapping[str, KernelResources]
+    """Resources by kernel name; empty for SPIR-V, which has none before the CPU runtime compiles it."""
+    cached: bool = False
+
+
+@dataclass(frozen=True)
+class TargetLimits:
+    """What one SIMD and one compute unit (or WGP) of a target offer."""
+
+    vgprs_per_simd: int
+    """VGPRs a lane can spread over the waves of one SIMD."""
+    vgpr_granule: int
+    max_waves: int
+    """Hardware limit of waves on one SIMD."""
+    lds_bytes: int
+    """LDS shared by `simds` SIMDs."""
+    simds: int
+    sgprs_per_simd: int | None
+    """None where SGPRs never limit occupancy (gfx10 and later)."""
+
+
+def target_limits(target: str, wave_size: int) -> TargetLimits | None:
+    """Limits of a target, or None for one this table does not know (its occupancy is then not measured).
+
+    Source: LLVM's AMDGPUBaseInfo.cpp (getVGPRAllocGranule, getTotalNumVGPRs, getMaxWavesPerEU,
+    getLocalMemorySize) and the "Instruction Set Architecture" manuals of AMD for each generation.
+    """
+    arch = target.split(":")[0]
+    if arch in ("gfx90a", "gfx942", "gfx950"):
+        lds_bytes = 160 * 1024 if arch == "gfx950" else 64 * 1024
+        return TargetLimits(512, 8, 8, lds_bytes, 4, 800)
+    if arch in ("gfx900", "gfx906"):
+        return TargetLimits(256, 4, 10, 64 * 1024, 4, 800)
+    if arch == "gfx908":
+        return TargetLimits(256, 4, 10, 64 * 1024, 4, 800)
+    wave32 = wave_size == 32
+    if arch in ("gfx1100", "gfx1101", "gfx1151", "gfx1200", "gfx1201"):  # 1.5 times the registers
+        return TargetLimits(1536 if wave32 else 768, 24 if wave32 else 12, 16, 128 * 1024, 4, None)
+    if arch.startswith(("gfx11", "gfx103")):
+        return TargetLimits(1024 if wave32 else 512, 16 if wave32 else 8, 16, 128 * 1024, 4, None)
+    if arch.startswith("gfx101"):
+        return TargetLimits(1024 if wave32 else 512, 8 if wave32 else 4, 20, 128 * 1024, 4, None)
+    return None
+
+
+def occupancy(
+    resources: KernelResources, target: str, block_threads: int, dynamic_lds_bytes: int = 0
+) -> int | None:
+    """Waves that can be resident on one SIMD, limited by VGPRs, SGPRs, LDS and the hardware.
+
+    Returns None for a target whose limits are not known, and 0 when one block does not fit at all.
+    """
+    limits = target_limits(target, resources.wave_size)
+    if limits is None:
+        return None
+    registers = max(resources.vgprs, resources.agprs, 1)  # gfx908 has a file of its own for AGPRs
+    by_vgprs = limits.vgprs_per_simd // _round_up(registers, limits.vgpr_granule)
+    waves = min(limits.max_waves, by_vgprs)
+    if limits.sgprs_per_simd is not None:
+        waves = min(waves, limits.sgprs_per_simd // _round_up(max(resources.sgprs, 1), 16))
+    lds_bytes = resources.lds_bytes + dynamic_lds_bytes
+    if lds_bytes:
+        blocks = limits.lds_bytes // lds_bytes
+        waves_per_block = -(-block_threads // resources.wave_size)
+        waves = min(waves, -(-blocks * waves_per_block // limits.simds))
+    return waves
+
+
+def read_resources(code: bytes) -> dict[str, KernelResources]:
+    """Resources of every kernel in an AMDGPU code object (ELF, or a clang offload bundle around one).
+
+    Raises GretaError when the bytes are not a code object or carry no metadata.
+    """
+    import msgpack
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    code = unbundle(code)
+    try:
+        elf = ELFFile(io.BytesIO(code))
+        metadata = _metadata(elf, msgpack)
+        symbols: Any = elf.get_section_by_name(".dynsym")
+        sizes = {s.name: s["st_size"] for s in symbols.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"}
+        return {
+            kernel[".name"]: _resources(kernel, sizes.get(kernel[".name"], 0))
+            for kernel in metadata.get("amdhsa.kernels", ())
+        }
+    except (ELFError, ValueError, KeyError, AttributeError, TypeError, struct.error) as error:
+        raise GretaError(f"not a readable AMDGPU code object: {error or type(error).__name__}") from error
+
+
+def unbundle(code: bytes) -> bytes:
+    """The device ELF inside a clang offload bundle; anything else is returned as it is.
+
+    Format: clang documentation, "Clang Offload Bundler", section "Bundled Binary File Layout".
+    """
+    if not code.startswith(_BUNDLE_MAGIC):
+        return code
+    position = len(_BUNDLE_MAGIC) + 8
+    (count,) = struct.unpack_from("<Q", code, len(_BUNDLE_MAGIC))
+    for _ in range(count):
+        offset, size, name_size = struct.unpack_from("<QQQ", code, position)
+        name = code[position + 24 : position + 24 + name_size]
+        position += 24 + name_size
+        if size and not name.startswith(b"host"):
+            return code[offset : offset + size]
+    raise GretaError("the offload bundle holds no device code")
+
+
+def _metadata(elf: Any, msgpack: Any) -> dict[str, Any]:
+    for section in elf.iter_sections():
+        if section["sh_type"] != "SHT_NOTE":
+            continue
+        for name, kind, description in _notes(section.data()):
+            if name == b"AMDGPU" and kind == _METADATA_NOTE:
+                metadata = msgpack.unpackb(description)
+                if isinstance(metadata, dict):
+                    return metadata
+    raise ValueError("it has no AMDGPU metadata note")
+
+
+def _notes(data: bytes) -> Any:
+    position = 0
+    while position + 12 <= len(data):
+        name_size, size, kind = struct.unpack_from("<III", data, position)
+        start = position + 12
+        name = data[start : start + name_size].rstrip(b"\0")
+        start += _round_up(name_size, 4)
+        yield name, kind, data[start : start + size]
+        position = start + _round_up(size, 4)
+
+
+def _resources(kernel: Mapping[str, Any], code_bytes: int) -> KernelResources:
+    return KernelResources(
+        name=kernel[".name"],
+        scratch_bytes=kernel[".private_segment_fixed_size"],
+        vgprs=kernel[".vgpr_count"],
+        agprs=kernel.get(".agpr_count", 0),
+        sgprs=kernel[".sgpr_count"],
+        vgpr_spills=kernel.get(".vgpr_spill_count", 0),
+        sgpr_spills=kernel.get(".sgpr_spill_count", 0),
+        lds_bytes=kernel[".group_segment_fixed_size"],
+        code_bytes=code_bytes,
+        max_block_threads=kernel[".max_flat_workgroup_size"],
+        wave_size=kernel[".wavefront_size"],
+    )
+
+
+def _round_up(value: int, granule: int) -> int:
+    return -(-value // granule) * granule

@@ -1,0 +1,234 @@
+"""Compile one `.hip` source for one target, through a cache, on as many cores as there are.
+
+Code for AMD targets comes from ROCm's clang where ROCm is installed, else from the clang in the `ziglang` wheel
+with greta's own HIP header. Code for the cpu device (`spirv64`) always comes from the latter.
+Optimised IR is never put through the optimiser again: that gives other registers than one compile does.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from pytest_greta.cache import CodeCache
+from pytest_greta.codeobject import CodeObject, read_resources
+from pytest_greta.errors import CompileError, ToolMissing
+from pytest_greta.spirv import force_wavefront, size_dynamic_lds
+
+CPU_TARGET = "spirv64"
+_DEADLINE_SECONDS = 300
+_PRINTF = ("-mllvm", "-spirv-ext=+SPV_EXT_relaxed_printf_string_address_space")
+"""Lets printf take its format from where clang puts string constants."""
+_INCLUDE = Path(__file__).resolve().parent / "include"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One compilation: equal jobs give equal code."""
+
+    source: Path
+    target: str
+    defines: tuple[tuple[str, str], ...] = ()
+    wave_size: int = 64
+    """Lanes of a wavefront on the cpu device; a GPU target has its own."""
+    dynamic_lds_bytes: int = 0
+    """Dynamic LDS on the cpu device; on a GPU the launch decides it."""
+
+    @staticmethod
+    def for_target(source: Path, target: str, defines: Mapping[str, str | int]) -> Job:
+        """A job for a GPU target."""
+        return Job(source, target, tuple(sorted((k, str(v)) for k, v in defines.items())))
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A clang that generates code for a target, and how it is called."""
+
+    clang: tuple[str, ...]
+    linker: tuple[str, ...]
+    """An ld.lld to call after clang, or empty where clang's driver links by itself."""
+    flags: tuple[str, ...]
+    identity: str
+    """Changes whenever the compiler does."""
+
+
+class Compiler:
+    """Compiles jobs in the background; the second request for a job shares the first one's result."""
+
+    def __init__(self, cache_folder: Path, workers: int | None = None) -> None:
+        self.cache = CodeCache(cache_folder)
+        self._pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="greta-compile")
+        self._results: dict[Job, Future[CodeObject]] = {}
+
+    def submit(self, jobs: Iterable[Job]) -> None:
+        """Start compiling in the background."""
+        for job in jobs:
+            if job not in self._results:
+                self._results[job] = self._pool.submit(self._compile, job)
+
+    def compile(self, job: Job) -> CodeObject:
+        """The code object of `job`.
+
+        Raises CompileError with the compiler's message, or ToolMissing when no compiler is installed.
+        """
+        self.submit([job])
+        return self._results[job].result()
+
+    def settle(self) -> None:
+        """Wait until nothing compiles any more, so that a measurement has the cores to itself."""
+        for result in self._results.values():
+            result.exception()
+
+    def close(self) -> None:
+        """Drop what has not started; running compilers are waited for."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _compile(self, job: Job) -> CodeObject:
+        toolchain = find_toolchain(job.target)
+        request = repr((toolchain.identity, toolchain.flags, job))
+        code = self.cache.lookup(request)
+        cached = True
+        if code is None:
+            with self.cache.lock(request):
+                code = self.cache.lookup(request)  # another run may have made it while this one waited
+                if code is None:
+                    cached = False
+                    code, dependencies = run_compiler(toolchain, job)
+                    self.cache.store(request, dependencies, code)
+        kernels = {} if job.target == CPU_TARGET else read_resources(code)
+        return CodeObject(job.target, code, kernels, cached)
+
+
+@cache
+def find_toolchain(target: str) -> Toolchain:
+    """The toolchain for a target. Raises ToolMissing, which says what to install."""
+    if target != CPU_TARGET:
+        rocm = _find_rocm()
+        if rocm:
+            return rocm
+    spec = importlib.util.find_spec("ziglang")
+    if spec is None or not spec.submodule_search_locations:
+        raise ToolMissing(
+            f"nothing here compiles for {target}: install the extra 'cpu' (pip install 'pytest-greta[cpu]')"
+            + ("" if target == CPU_TARGET else " or ROCm (looked in $ROCM_PATH and /opt/rocm)")
+        )
+    zig = str(Path(spec.submodule_search_locations[0]) / "zig")
+    return Toolchain(
+        clang=(zig, "clang"),
+        linker=(zig, "ld.lld"),
+        flags=("-nogpulib", "-nogpuinc", f"-I{_INCLUDE}"),
+        identity=f"ziglang {importlib.metadata.version('ziglang')}",
+    )
+
+
+def _find_rocm() -> Toolchain | None:
+    """ROCm's own clang, headers and device libraries, from `$ROCM_PATH` or /opt/rocm."""
+    root = Path(os.environ.get("ROCM_PATH") or "/opt/rocm")
+    clang = next((p for p in (root / "lib/llvm/bin/clang++", root / "llvm/bin/clang++") if p.exists()), None)
+    if clang is None or not (root / "include/hip/hip_runtime.h").exists():
+        return None
+    version = subprocess.run([clang, "--version"], capture_output=True, text=True, check=False, timeout=60)
+    return Toolchain(
+        clang=(str(clang),),
+        linker=(),
+        flags=(f"--rocm-path={root}", f"-I{root / 'include'}"),
+        identity=f"{clang} {version.stdout}",
+    )
+
+
+def run_compiler(toolchain: Toolchain, job: Job) -> tuple[bytes, list[Path]]:
+    """Compile, and return the code with every file that was read. Raises CompileError."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="greta-") as name:
+            folder = Path(name)
+            build = _Build(toolchain, job, folder)
+            code = build.spirv() if job.target == CPU_TARGET else build.amdgpu()
+            return code, _dependencies(folder / "files.d")
+    except OSError as error:  # no room for temporary files, most likely
+        raise CompileError(f"{job.source.name} cannot be compiled for {job.target}: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Build:
+    toolchain: Toolchain
+    job: Job
+    folder: Path
+    _common: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Without -fuse-cuid=none the code holds a hash of the temporary file's name.
+        common: tuple[str, ...] = ("-x", "hip", "-O3", "-std=c++17", "-fuse-cuid=none", "-fno-color-diagnostics")
+        common += self.toolchain.flags
+        common += tuple(f"-D{name}={value}" for name, value in self.job.defines)
+        for option in ("-dependency-file", str(self.folder / "files.d"), "-MT", "code"):
+            common += ("-Xclang", option)
+        object.__setattr__(self, "_common", common)
+
+    def amdgpu(self) -> bytes:
+        """Source to a loadable ELF: by clang's driver alone (ROCm), or assembler and linker called by hand,
+        because the driver looks for an executable named ld.lld that the wheel does not have."""
+        common = (*self._common, "--cuda-device-only", f"--offload-arch={self.job.target}")
+        output = self.folder / "code.hsaco"
+        if not self.toolchain.linker:
+            self._run(
+                *self.toolchain.clang, *common, "--no-gpu-bundle-output", self.job.source, "-c", "-o", output
+            )
+            return output.read_bytes()
+        assembly, unlinked = self.folder / "code.s", self.folder / "code.o"
+        self._run(*self.toolchain.clang, *common, "-S", self.job.source, "-o", assembly)
+        mcpu = f"-mcpu={self.job.target}"
+        assemble = ("-x", "assembler", "--target=amdgcn-amd-amdhsa", mcpu, "-c", assembly, "-o", unlinked)
+        self._run(*self.toolchain.clang, *assemble)
+        self._run(*self.toolchain.linker, "-shared", "--no-undefined", unlinked, "-o", output)
+        return output.read_bytes()
+
+    def spirv(self) -> bytes:
+        """Source to IR, two edits of it (see spirv.py), IR to SPIR-V."""
+        ir, output = self.folder / "code.ll", self.folder / "code.spv"
+        wave = f"-DGRETA_WAVE_SIZE={self.job.wave_size}"
+        emit = ("--cuda-device-only", "--offload=spirv64", wave, "-emit-llvm", "-S")
+        self._run(*self.toolchain.clang, *self._common, *emit, self.job.source, "-o", ir)
+        text = size_dynamic_lds(ir.read_text(), self.job.dynamic_lds_bytes)
+        ir.write_text(force_wavefront(text, self.job.wave_size))
+        translate = (
+            "--target=spirv64-unknown-unknown",
+            "-Wno-override-module",
+            *_PRINTF,
+            "-x",
+            "ir",
+            ir,
+            "-c",
+        )
+        self._run(*self.toolchain.clang, *translate, "-o", output)
+        return output.read_bytes()
+
+    def _run(self, *command: str | Path) -> None:
+        argv = [str(part) for part in command]
+        try:
+            done = subprocess.run(
+                argv, capture_output=True, text=True, errors="replace", check=False, timeout=_DEADLINE_SECONDS
+            )
+        except subprocess.TimeoutExpired as error:
+            what = f"{self.job.source.name} for {self.job.target}"
+            raise CompileError(f"the compiler did not finish {what} in {_DEADLINE_SECONDS} s") from error
+        except OSError as error:
+            raise ToolMissing(f"the compiler {argv[0]} cannot be started: {error.strerror}") from error
+        if done.returncode != 0:
+            how = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+            message = done.stderr.strip() or f"the compiler said nothing ({how})"
+            raise CompileError(f"{self.job.source.name} does not compile for {self.job.target}:\n{message}")
+
+
+def _dependencies(path: Path) -> list[Path]:
+    """The files of a make-style dependency file (`code: a.hip \\ b.h`), where `\\ ` escapes a space."""
+    _, _, listing = path.read_text().replace("\\\n", " ").partition(":")
+    return [Path(re.sub(r"\\(.)", r"\1", name)).resolve() for name in re.findall(r"(?:\\.|\S)+", listing)]

@@ -1,0 +1,140 @@
+"""Resources are what independent readers see in the same code object, and occupancy is what the compiler computes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernels.prefill.prefill import Prefill
+from pytest_greta.codeobject import KernelResources, occupancy, read_resources, unbundle
+from pytest_greta.compiler import Compiler, Job, find_toolchain
+from pytest_greta.errors import GretaError
+
+pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
+
+TARGETS = ["gfx942", "gfx90a", "gfx1100", "gfx908", "gfx1030", "gfx1201"]
+PREFILL = Prefill()
+SOURCES = {v.name: PREFILL.source_path(v) for v in PREFILL.variants}
+
+
+@pytest.fixture(scope="module")
+def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compiler]:
+    made = Compiler(tmp_path_factory.mktemp("cache"))
+    made.submit(Job(source, target) for source in SOURCES.values() for target in TARGETS)
+    yield made
+    made.close()
+
+
+def resources(compiler: Compiler, variant: str, target: str) -> KernelResources:
+    (kernel,) = compiler.compile(Job(SOURCES[variant], target)).kernels.values()
+    return kernel
+
+
+@pytest.mark.parametrize("target", TARGETS[:3])
+@pytest.mark.parametrize("variant", SOURCES)
+def test_resources_equal_what_llvm_readelf_prints(
+    compiler: Compiler, variant: str, target: str, tmp_path: Path
+) -> None:
+    readelf = shutil.which("llvm-readelf")
+    if readelf is None:
+        pytest.skip("llvm-readelf is not installed")
+    path = tmp_path / "code"
+    path.write_bytes(compiler.compile(Job(SOURCES[variant], target)).code)
+    printed = subprocess.run([readelf, "--notes", path], capture_output=True, text=True, check=True).stdout
+    (kernel,) = yaml.safe_load(printed.partition("---\n")[2].partition("\n...")[0])["amdhsa.kernels"]
+    expect_metadata(resources(compiler, variant, target), kernel)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("variant", SOURCES)
+def test_resources_equal_the_metadata_the_compiler_writes_as_text(
+    compiler: Compiler, variant: str, target: str, tmp_path: Path
+) -> None:
+    assembly, remarks = assemble(SOURCES[variant], target, tmp_path)
+    text = assembly.partition(".amdgpu_metadata\n---\n")[2].partition("\n...")[0]
+    (kernel,) = yaml.safe_load(text)["amdhsa.kernels"]
+    found = resources(compiler, variant, target)
+    expect_metadata(found, kernel)
+    computed = re.search(r"Occupancy \[waves/SIMD\]: (\d+)", remarks)
+    assert computed is not None
+    assert occupancy(found, target, found.max_block_threads) == int(computed[1])
+
+
+def expect_metadata(found: KernelResources, kernel: dict[str, object]) -> None:
+    assert {
+        ".private_segment_fixed_size": found.scratch_bytes,
+        ".vgpr_count": found.vgprs,
+        ".sgpr_count": found.sgprs,
+        ".vgpr_spill_count": found.vgpr_spills,
+        ".sgpr_spill_count": found.sgpr_spills,
+        ".group_segment_fixed_size": found.lds_bytes,
+        ".wavefront_size": found.wave_size,
+        ".max_flat_workgroup_size": found.max_block_threads,
+        ".name": found.name,
+    }.items() <= kernel.items()
+    assert found.agprs == kernel.get(".agpr_count", 0)
+    assert found.code_bytes > 0
+
+
+def assemble(source: Path, target: str, folder: Path) -> tuple[str, str]:
+    """Assembly and resource remarks of another compile with the same flags."""
+    toolchain = find_toolchain(target)
+    output = folder / "code.s"
+    done = subprocess.run(
+        [*toolchain.clang, "-x", "hip", "-O3", "-std=c++17", *toolchain.flags, "--cuda-device-only"]
+        + [f"--offload-arch={target}", "-Rpass-analysis=kernel-resource-usage", "-S", source, "-o", output],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return output.read_text(), done.stderr
+
+
+def test_dynamic_lds_counts_for_occupancy() -> None:
+    kernel = KernelResources("k", 0, 32, 0, 32, 0, 0, 0, 100, 256, 64)
+    assert occupancy(kernel, "gfx942", 256) == 8
+    assert occupancy(kernel, "gfx942", 256, dynamic_lds_bytes=32 * 1024) == 2
+    assert occupancy(kernel, "gfx942", 256, dynamic_lds_bytes=65 * 1024) == 0
+
+
+def test_occupancy_of_an_unknown_target_is_not_made_up() -> None:
+    assert occupancy(KernelResources("k", 0, 32, 0, 32, 0, 0, 0, 100, 256, 64), "gfx9999", 256) is None
+
+
+def test_a_bundle_gives_its_device_code(compiler: Compiler) -> None:
+    code = compiler.compile(Job(SOURCES["baseline"], "gfx942")).code
+    entries = [(b"host-x86_64-unknown-linux-gnu-", b""), (b"hipv4-amdgcn-amd-amdhsa--gfx942", code)]
+    header = b"__CLANG_OFFLOAD_BUNDLE__" + struct.pack("<Q", len(entries))
+    offset = len(header) + sum(24 + len(name) for name, _ in entries)
+    for name, part in entries:
+        header += struct.pack("<QQQ", offset, len(part), len(name)) + name
+        offset += len(part)
+    bundle = header + code
+    assert unbundle(bundle) == code
+    assert read_resources(bundle) == read_resources(code)
+
+
+@pytest.mark.parametrize("code", [b"", b"garbage", b"\x7fELF", b"\x7fELF" + b"\0" * 200])
+def test_what_is_no_code_object_is_refused(code: bytes) -> None:
+    with pytest.raises(GretaError, match="not a readable AMDGPU code object"):
+        read_resources(code)
+
+
+@given(st.data())
+def test_damaged_code_objects_never_crash_the_reader(compiler: Compiler, data: st.DataObject) -> None:
+    code = bytearray(compiler.compile(Job(SOURCES["baseline"], "gfx942")).code)
+    for _ in range(data.draw(st.integers(1, 20))):
+        code[data.draw(st.integers(0, len(code) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        read_resources(bytes(code[: data.draw(st.integers(0, len(code)))]))
+    except GretaError:
+        pass

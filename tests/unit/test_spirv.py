@@ -1,0 +1,45 @@
+"""The edits of LLVM IR text for the cpu device."""
+
+from __future__ import annotations
+
+from pytest_greta.spirv import force_wavefront, size_dynamic_lds
+
+IR = """\
+target triple = "spirv64"
+
+@s = external hidden local_unnamed_addr addrspace(3) global [0 x float], align 4
+@s2 = external addrspace(3) global [0 x i32], align 16
+@fixed = internal addrspace(3) global [8 x float] undef, align 4
+
+define hidden spir_kernel void @f(ptr addrspace(1) noundef %0) local_unnamed_addr #0 {
+  store float 1.0, ptr addrspace(3) @s, align 4
+  store i32 1, ptr addrspace(3) @s2, align 4
+  ret void
+}
+
+declare spir_func i32 @_Z22get_sub_group_local_idv()
+
+!3 = !{i32 1}
+"""
+
+
+def test_dynamic_lds_arrays_share_one_block_of_the_launch_s_size() -> None:
+    edited = size_dynamic_lds(IR, 512)
+    assert "@greta.dynamic_lds = internal addrspace(3) global [512 x i8] undef, align 16" in edited
+    assert "external" not in edited
+    assert "store float 1.0, ptr addrspace(3) @greta.dynamic_lds," in edited
+    assert "store i32 1, ptr addrspace(3) @greta.dynamic_lds," in edited
+    assert "@fixed = internal" in edited
+
+
+def test_code_without_dynamic_lds_is_left_alone() -> None:
+    plain = IR.replace("external", "internal").replace("global [0", "global [1")
+    assert size_dynamic_lds(plain, 512) == plain
+
+
+def test_a_wavefront_is_forced_only_where_sub_group_functions_are_used() -> None:
+    edited = force_wavefront(IR, 64)
+    assert "local_unnamed_addr #0 !intel_reqd_sub_group_size !4 {" in edited
+    assert edited.endswith("\n!4 = !{i32 64}\n")
+    plain = IR.replace("sub_group", "other")
+    assert force_wavefront(plain, 64) == plain
