@@ -1,0 +1,10 @@
+// Does not compile: line 8 names nothing.
+#include <hip/hip_runtime.h>
+
+extern "C" __global__ __launch_bounds__(64) void does_not_compile(const float* x, float* out, int context) {
+  const int row = blockIdx.x * blockDim.x + threadIdx.x;
+  if (row >= context) return;
+  float total = 0.0f;
+  for (int i = 0; i <= row; ++i) total += x[j];
+  out[row] = total;
+}

@@ -1,0 +1,17 @@
+// Correct, with 96 partial sums in registers: more than 128 VGPRs.
+#include <hip/hip_runtime.h>
+
+constexpr int PARTS = 96;
+
+extern "C" __global__ __launch_bounds__(64) void many_vgprs(const float* x, float* out, int context) {
+  const int row = blockIdx.x * blockDim.x + threadIdx.x;
+  if (row >= context) return;
+  float part[PARTS] = {};
+  for (int i = 0; i <= row; i += PARTS)
+#pragma unroll
+    for (int c = 0; c < PARTS; ++c) part[c] += i + c <= row ? x[i + c] : 0.0f;
+  float total = 0.0f;
+#pragma unroll
+  for (int c = 0; c < PARTS; ++c) total += part[c];
+  out[row] = total;
+}

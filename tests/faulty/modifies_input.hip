@@ -1,0 +1,11 @@
+// Negates the last input after its use.
+#include <hip/hip_runtime.h>
+
+extern "C" __global__ __launch_bounds__(64) void modifies_input(float* x, float* out, int context) {
+  const int row = blockIdx.x * blockDim.x + threadIdx.x;
+  if (row >= context) return;
+  float total = 0.0f;
+  for (int i = 0; i <= row; ++i) total += x[i];
+  out[row] = total;
+  if (row == context - 1) x[row] = -x[row];
+}

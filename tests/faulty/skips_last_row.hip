@@ -1,0 +1,10 @@
+// Writes every row but the last.
+#include <hip/hip_runtime.h>
+
+extern "C" __global__ __launch_bounds__(64) void skips_last_row(const float* x, float* out, int context) {
+  const int row = blockIdx.x * blockDim.x + threadIdx.x;
+  if (row >= context - 1) return;
+  float total = 0.0f;
+  for (int i = 0; i <= row; ++i) total += x[i];
+  out[row] = total;
+}

@@ -1,0 +1,11 @@
+// Also writes the element after the last.
+#include <hip/hip_runtime.h>
+
+extern "C" __global__ __launch_bounds__(64) void writes_past_end(const float* x, float* out, int context) {
+  const int row = blockIdx.x * blockDim.x + threadIdx.x;
+  if (row >= context) return;
+  float total = 0.0f;
+  for (int i = 0; i <= row; ++i) total += x[i];
+  out[row] = total;
+  if (row == context - 1) out[context] = 0.0f;
+}
