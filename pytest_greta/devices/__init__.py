@@ -1,0 +1,106 @@
+"""What a device is: the one interface that `cpu.py` and `hip.py` implement. Used in the worker process only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+KINDS = ("hip", "cpu")
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """What a device says of itself. Plain values: it crosses the process boundary and goes into history."""
+
+    kind: str
+    """`hip` or `cpu`."""
+    name: str
+    """The product, for example `AMD Instinct MI300X`."""
+    target: str
+    """What code is generated for: `gfx942:sramecc+:xnack-`, or `spirv64` on the cpu device."""
+    compute_units: int
+    wave_size: int
+    memory_bytes: int
+    cache_bytes: int
+    """Bytes to overwrite for cold caches: L2 plus last-level (Infinity) cache; 0 where not flushed."""
+    driver: str
+    runtime: str
+    emulated: bool = False
+    """An emulated GPU: its times mean nothing."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """What must be equal for two timings to be compared: stable from run to run."""
+        return f"{self.kind}: {self.name}, {self.target}, {self.compute_units} CUs, {self.runtime}"
+
+
+class Device(Protocol):
+    """An open device. Every method raises `DeviceFault` with the runtime's own error name and text.
+
+    Handles are opaque to the caller. Everything is synchronous: a method returns when its work is done.
+    """
+
+    info: DeviceInfo
+
+    def compile(self, source: str, name: str, options: Sequence[str]) -> bytes:
+        """Compile HIP source text to a code object on the device's own compiler.
+
+        Raises `CompileError` with the compiler's log. Devices without a compiler of their own raise
+        NotImplementedError; their code comes from `pytest_greta.compiler`.
+        """
+
+    def load(self, code: bytes) -> Any:
+        """Load a code object (ELF or SPIR-V) and return a module handle."""
+
+    def function(self, module: Any, entry: str) -> Any:
+        """Look up a `__global__` function in a loaded module."""
+
+    def function_name(self, function: Any) -> str:
+        """The name the *runtime* gives for a function: what really runs."""
+
+    def unload(self, module: Any) -> None:
+        """Free a module and its functions."""
+
+    def allocate(self, size_bytes: int) -> Any:
+        """Allocate device memory."""
+
+    def free(self, buffer: Any) -> None:
+        """Free device memory."""
+
+    def fill(self, buffer: Any, byte: int, offset_bytes: int, size_bytes: int) -> None:
+        """Set a range of a buffer to one repeated byte."""
+
+    def write(self, buffer: Any, offset_bytes: int, data: memoryview) -> None:
+        """Copy host memory into a buffer."""
+
+    def read(self, buffer: Any, offset_bytes: int, into: memoryview) -> None:
+        """Copy a range of a buffer into host memory."""
+
+    def flush_caches(self) -> None:
+        """Make caches cold, by overwriting a buffer of `info.cache_bytes`. Nothing where that is 0."""
+
+    def launch(self, launches: Sequence[BoundLaunch]) -> float:
+        """Run launches in order on one stream, wait, and return the device seconds by device events,
+        from the start of the first to the end of the last."""
+
+    def close(self) -> None:
+        """Free everything. Safe to call twice."""
+
+
+@dataclass(frozen=True)
+class BoundLaunch:
+    """A launch whose names are resolved: a function and arguments that are buffers or numpy scalars.
+
+    A pointer argument is a `(buffer, offset_bytes)` tuple: outputs lie between canary bands in a larger buffer.
+    """
+
+    function: Any
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    args: tuple[tuple[Any, int] | np.generic, ...]
+    dynamic_lds_bytes: int = 0

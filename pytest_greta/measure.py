@@ -1,0 +1,357 @@
+"""One measurement on a device: verify, warm up, interleave with the baseline, time; then quantities for the gates.
+
+Everything here runs in the test process. The worker only launches what it is told to.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_greta import checks, stats
+from pytest_greta.errors import DeviceFault
+from pytest_greta.gates import Quantity
+from pytest_greta.shared import SharedMemory
+from pytest_greta.worker import BAND_BYTES, BufferPlan, Worker
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_greta.devices import DeviceInfo
+    from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
+
+_VERIFY_SECONDS = 0.5
+"""Outputs are read back and compared at least once in this much device time (and after every longer launch):
+often enough to catch a kernel that errs now and then, rarely enough not to spend the run on copies."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A variant that is ready to run: its code and the deadline of one launch."""
+
+    variant: Variant
+    code: bytes
+    deadline_seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure."""
+
+    kernel: Kernel
+    problem: Problem
+    candidate: Contender
+    baseline: Contender | None
+    """What the candidate is compared with; None for the baseline itself, or where it cannot be had."""
+    baseline_missing: str
+    """Why there is no baseline, when there is none."""
+    rounds: int
+    """Timed launches of the candidate, each paired with one of the baseline."""
+    budget_seconds: float
+    """No round is begun after so much time, except the first."""
+    single_shot: bool
+    """One launch and no more: it is verified and timed, and nothing is compared."""
+    seed: int
+
+
+@dataclass
+class Run:
+    """What was found, as far as it came: it is filled while measuring, so that a fault loses nothing."""
+
+    plan: Plan
+    device: DeviceInfo
+    seconds: list[float] = field(default_factory=list)
+    """Device seconds of the candidate's timed launches; `baseline_seconds[i]` was measured beside `seconds[i]`."""
+    baseline_seconds: list[float] = field(default_factory=list)
+    slowest_wall_seconds: float = 0.0
+    quantities: dict[str, Quantity] = field(default_factory=dict)
+    baseline_problem: str = ""
+    fault: DeviceFault | None = None
+    worker_output: str = ""
+    """What kernels and libraries printed before a fault."""
+
+    @property
+    def prefill_seconds(self) -> float:
+        """Median device time of one launch of the candidate."""
+        return statistics.median(self.seconds)
+
+
+Progress = Callable[[str], None]
+
+
+def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
+    """Measure `plan` on the worker's device. A device fault ends the run early and is kept in the result."""
+    run = Run(plan, worker.info)
+    with ExitStack() as stack:
+        try:
+            _Bench(worker, plan, run, progress, stack).measure()
+        except DeviceFault as fault:
+            run.fault, run.worker_output = fault, worker.output()
+            worker.kill()  # after a fault nothing the device says can be trusted; the next test gets a new worker
+    _add_quantities(run)
+    return run
+
+
+class _Bench:
+    """The buffers and programs of one measurement."""
+
+    def __init__(self, worker: Worker, plan: Plan, run: Run, progress: Progress, stack: ExitStack) -> None:
+        self.worker, self.plan, self.run, self.progress = worker, plan, run, progress
+        self.stack = stack
+        self.began = time.monotonic()
+        self.rng = np.random.default_rng(plan.seed)
+        self.contenders = {"candidate": plan.candidate}
+        if plan.baseline:
+            self.contenders["baseline"] = plan.baseline
+        self.outputs = {n: _Layout.of(a) for n, a in plan.kernel.outputs(plan.problem).items()}
+        self.first: dict[str, dict[str, NDArray[np.generic]]] = {}
+        self.poisoned: dict[str, list[tuple[int, dict[str, NDArray[np.generic]]]]] = {}
+        self.differing = ""
+        self.damage: list[str] = []
+        self.changed: list[str] = []
+
+    def measure(self) -> None:
+        plan = self.plan
+        self.progress("drawing inputs")
+        inputs = self._place(plan.kernel.inputs(plan.problem, self.rng))
+        self._load(inputs)
+        self._verify("candidate", inputs)
+        if not plan.single_shot:
+            if plan.baseline:
+                self._verify("baseline", inputs)
+            self._time()
+        self._finish(inputs)
+
+    def _place(
+        self, drawn: Mapping[str, NDArray[np.generic]]
+    ) -> dict[str, tuple[SharedMemory, NDArray[np.generic]]]:
+        """Inputs in shared memory, from where the worker copies them to the device."""
+        placed = {}
+        for name, values in drawn.items():
+            memory = self.stack.enter_context(SharedMemory(values.nbytes))
+            array: NDArray[np.generic] = np.frombuffer(memory.view, values.dtype).reshape(values.shape)
+            array[...] = values
+            placed[name] = memory, array
+        return placed
+
+    def _load(self, inputs: Mapping[str, tuple[SharedMemory, NDArray[np.generic]]]) -> None:
+        plan, buffers = self.plan, {}
+        for name, (_, array) in inputs.items():
+            buffers[name] = BufferPlan(array.nbytes)
+        for slot, contender in self.contenders.items():
+            launches = plan.kernel.launch(plan.problem, contender.variant)
+            sequence: Sequence[Launch] = launches if isinstance(launches, Sequence) else [launches]
+            self.progress(f"loading {contender.variant.name}")
+            name = self.worker.load(slot, contender.code, contender.variant.entry, sequence)
+            if slot == "candidate":
+                self._found("implementation", name)
+            for output, layout in self.outputs.items():
+                buffers[f"{slot}/{output}"] = BufferPlan(layout.size_bytes, slot, poisoned=True)
+            for workspace, shape in plan.kernel.workspaces(plan.problem, contender.variant).items():
+                buffers[f"{slot}/{workspace}"] = BufferPlan(_Layout.of(shape).size_bytes, slot)
+        self.buffers = buffers
+        self.worker.allocate(buffers)
+        for name, (memory, _) in inputs.items():
+            self.worker.write(name, memory)
+
+    def _verify(self, slot: str, inputs: Mapping[str, tuple[SharedMemory, NDArray[np.generic]]]) -> None:
+        """The first launch: it warms up, and its output is held against the float64 reference."""
+        plan, variant = self.plan, self.contenders[slot].variant
+        self.progress(f"verifying {variant.name}")
+        (seconds,) = self._launch([slot], checks.POISONS[0])
+        self._collect(slot, checks.POISONS[0])
+        if plan.single_shot:
+            self.run.seconds.append(seconds)
+        outputs = self.first[slot]
+        rows = checks.sample_rows(plan.kernel.rows(plan.problem), self.rng)
+        arrays = {name: array for name, (_, array) in inputs.items()}
+        error, place = checks.max_error(plan.kernel, plan.problem, arrays, outputs, rows)
+        if slot == "candidate":
+            self._found("max_error", error, f"largest error in {place}" if place else "")
+            if not plan.single_shot:  # now, before a later launch may undo what the first one did
+                self._compare_inputs(inputs)
+        else:
+            limit = self._error_limit()
+            holes = self._unwritten(slot)
+            if holes or not error <= limit:
+                self.run.baseline_problem = holes or f"its error is {error:.2e} in {place}, over {limit:.2e}"
+
+    def _time(self) -> None:
+        """Rounds of candidate and baseline in random order, until the rounds or the budget are used up."""
+        plan = self.plan
+        slots = list(self.contenders)
+        batch_seconds, done = 0.0, 0
+        while done < plan.rounds and (done == 0 or self._elapsed() < plan.budget_seconds):
+            order = list(self.rng.permutation(slots))
+            last_of_batch = done == 0 or done + 1 == plan.rounds or batch_seconds >= _VERIFY_SECONDS
+            poison = checks.POISONS[(done + 1) % 2]
+            round_seconds: dict[str, float] = {}
+            for slot, seconds in zip(order, self._launch(order, poison), strict=True):
+                round_seconds[slot] = seconds
+                batch_seconds += seconds
+            self.run.seconds.append(round_seconds["candidate"])
+            if "baseline" in round_seconds:
+                self.run.baseline_seconds.append(round_seconds["baseline"])
+            done += 1
+            self.progress(f"round {done} of {plan.rounds}")
+            if last_of_batch or batch_seconds >= _VERIFY_SECONDS:
+                self._collect("candidate", poison)
+                batch_seconds = 0.0
+
+    def _launch(self, slots: Sequence[str], poison: int) -> Iterator[float]:
+        deadlines = [self.contenders[slot].deadline_seconds for slot in slots]
+        launched = self.worker.run(slots, poison, deadlines)
+        for slot in slots:
+            begin = time.monotonic()
+            try:
+                seconds = next(launched)
+            except DeviceFault as fault:
+                if slot == "baseline":
+                    name = self.contenders[slot].variant.name
+                    raise DeviceFault(f"the baseline {name}: {fault}", fault.kind) from fault
+                raise
+            finally:
+                if slot == "candidate":
+                    wall = time.monotonic() - begin
+                    self.run.slowest_wall_seconds = max(self.run.slowest_wall_seconds, wall)
+            yield seconds
+
+    def _collect(self, slot: str, poison: int) -> None:
+        """Read the outputs of a slot: check their bands, and that they are bitwise those of the first launch."""
+        outputs = {}
+        for name, layout in self.outputs.items():
+            with self._raw(f"{slot}/{name}") as raw:
+                outputs[name] = checks.body(raw).copy().view(layout.dtype).reshape(layout.shape)
+        kept = self.poisoned.setdefault(slot, [])
+        if all(poison != other for other, _ in kept):
+            kept.append((poison, outputs))
+        first = self.first.setdefault(slot, outputs)
+        if slot != "candidate" or first is outputs:
+            return
+        for name, output in outputs.items():
+            bits = f"u{output.itemsize}"
+            differs = output.view(bits) != first[name].view(bits)
+            if differs.any() and not self.differing:
+                where = tuple(int(i) for i in np.unravel_index(int(differs.argmax()), differs.shape))
+                self.differing = (
+                    f"{int(differs.sum())} of {differs.size} elements of '{name}' differ between two launches on equal "
+                    f"inputs, the first at {list(where)}"
+                )
+
+    def _finish(self, inputs: Mapping[str, tuple[SharedMemory, NDArray[np.generic]]]) -> None:
+        """What all launches together left behind: holes in the outputs, damaged bands, changed inputs."""
+        holes = self._unwritten("candidate")
+        self._found("complete", not holes, holes)
+        launches = 1 + len(self.run.seconds)
+        if self.plan.single_shot:
+            self.run.quantities["deterministic"] = Quantity(
+                None, reason="a single shot has nothing to compare with"
+            )
+        else:
+            self._found("deterministic", not self.differing, self.differing or f"{launches} launches")
+        for name in self.buffers:
+            if name not in inputs and not name.startswith("baseline/"):
+                with self._raw(name) as raw:
+                    self._note_damage(name.removeprefix("candidate/"), raw)
+        self._compare_inputs(inputs)
+        self._found("canaries", not self.damage, "; ".join(self.damage))
+        self._found("inputs_unchanged", not self.changed, "; ".join(self.changed))
+
+    def _compare_inputs(self, inputs: Mapping[str, tuple[SharedMemory, NDArray[np.generic]]]) -> None:
+        """Hold the device's inputs against the originals."""
+        for name, (_, array) in inputs.items():
+            with self._raw(name) as raw:
+                self._note_damage(name, raw)
+                differ = int((checks.body(raw) != array.reshape(-1).view(np.uint8)).sum())
+                if differ:
+                    self.changed.append(f"{differ} bytes of '{name}' were modified")
+
+    def _note_damage(self, name: str, raw: NDArray[np.uint8]) -> None:
+        damage = checks.damaged_bands(name, raw)
+        if damage and damage not in self.damage:
+            self.damage.append(damage)
+
+    def _unwritten(self, slot: str) -> str:
+        kept = self.poisoned[slot]
+        found = [
+            checks.unwritten(name, [(poison, run[name]) for poison, run in kept]) for name in self.outputs
+        ]
+        return "; ".join(text for text in found if text)
+
+    def _error_limit(self) -> float:
+        return error_limit(self.plan.kernel, self.plan.problem)
+
+    def _found(self, name: str, value: bool | float | str, reason: str = "") -> None:
+        self.run.quantities[name] = Quantity(value, reason=reason)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self.began
+
+    @contextmanager
+    def _raw(self, name: str) -> Iterator[NDArray[np.uint8]]:
+        with SharedMemory(self.buffers[name].size_bytes + 2 * BAND_BYTES) as memory:
+            self.worker.read(name, memory)
+            yield np.frombuffer(memory.view, np.uint8)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, array: Array) -> _Layout:
+        return cls(tuple(array.shape), np.dtype(array.dtype))
+
+    @property
+    def size_bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def error_limit(kernel: Kernel, problem: Problem) -> float:
+    """The largest error allowed where gates.yaml says nothing: the kernel's own, or that of its output dtypes."""
+    if kernel.max_error is not None:
+        return kernel.max_error
+    return checks.default_max_error([np.dtype(a.dtype) for a in kernel.outputs(problem).values()])
+
+
+def _add_quantities(run: Run) -> None:
+    """What follows from the times: how long, how fast, against the baseline."""
+    plan, found = run.plan, run.quantities
+    fault = run.fault
+    found["no_fault"] = Quantity(fault is None, reason=str(fault) if fault else "")
+    if fault and fault.kind == "deadline" and "baseline" not in str(fault):
+        found["deadline_seconds"] = Quantity(run.slowest_wall_seconds, reason="the process was killed")
+    elif run.slowest_wall_seconds:
+        found["deadline_seconds"] = Quantity(run.slowest_wall_seconds)
+    if not run.seconds:
+        return
+    found["prefill_seconds"] = Quantity(run.prefill_seconds, reason=f"median of {len(run.seconds)}")
+    if run.prefill_seconds > 0:
+        tokens = plan.kernel.tokens(plan.problem)
+        found["tokens_per_second"] = Quantity(tokens / run.prefill_seconds)
+    found["speedup"] = _speedup(run)
+
+
+def _speedup(run: Run) -> Quantity:
+    plan = run.plan
+    if plan.baseline is None or plan.single_shot:
+        return Quantity(
+            None,
+            reason="a single shot has no baseline beside it" if plan.single_shot else plan.baseline_missing,
+        )
+    if run.baseline_problem:
+        name = plan.baseline.variant.name
+        return Quantity(None, reason=f"the baseline {name} is wrong: {run.baseline_problem}")
+    pairs = min(len(run.seconds), len(run.baseline_seconds))
+    if not pairs or min(*run.seconds, *run.baseline_seconds) <= 0:
+        return Quantity(None, reason="no pair with the baseline was measured")
+    ratio, interval = stats.speedup(run.baseline_seconds[:pairs], run.seconds[:pairs])
+    return Quantity(ratio, interval, f"{pairs} pair{'s' if pairs > 1 else ''}" if interval is None else "")

@@ -1,0 +1,111 @@
+"""The checks of memory: what was left unwritten, written outside, changed, or computed wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pytest_greta import checks
+from pytest_greta.kernel import Kernel, Problem
+from pytest_greta.worker import BAND_BYTES, CANARY
+
+
+def raw_buffer(body: bytes) -> NDArray[np.uint8]:
+    band = bytes([CANARY]) * BAND_BYTES
+    return np.frombuffer(bytearray(band + body + band), np.uint8)
+
+
+def test_untouched_bands_are_quiet() -> None:
+    raw = raw_buffer(b"12345678")
+    assert checks.damaged_bands("out", raw) == ""
+    assert checks.body(raw).tobytes() == b"12345678"
+
+
+@given(st.integers(0, BAND_BYTES - 1), st.booleans())
+def test_one_byte_outside_is_found_with_its_distance(offset: int, before: bool) -> None:
+    raw = raw_buffer(b"12345678")
+    raw[BAND_BYTES - 1 - offset if before else BAND_BYTES + 8 + offset] = 0
+    found = checks.damaged_bands("out", raw)
+    assert ("before 'out'" in found) == before
+    assert (f"nearest: {offset + 1} bytes before" if before else f"nearest: byte {offset} past") in found
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_float_left_as_poison_is_unwritten_but_a_computed_nan_is_not(dtype: type) -> None:
+    output = np.ones((4, 8), dtype)
+    output[1, 2] = np.nan
+    assert checks.unwritten("out", [(0xFF, output)]) == ""
+    output.view(np.uint8).reshape(-1)[3 * 8 * output.itemsize :] = 0xFF
+    assert checks.unwritten("out", [(0xFF, output)]) == (
+        "8 of 32 elements of 'out' were not written, the first at [3, 0]"
+    )
+
+
+def test_an_integer_that_happens_to_be_poison_takes_two_launches_to_judge() -> None:
+    first = np.array([1, -1, -1], np.int32)
+    second = np.array([1, -1, 0x7F7F7F7F], np.int32)
+    assert checks.unwritten("out", [(0xFF, first)]) == ""
+    assert checks.unwritten("out", [(0xFF, first), (0x7F, second)]).startswith("1 of 3 elements")
+
+
+@given(st.integers(1, 5000), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_sampled_rows_are_valid_and_reach_both_ends(context: int, heads: int, seed: int) -> None:
+    rows = checks.sample_rows((heads, context), np.random.default_rng(seed))
+    assert all(0 <= head < heads and 0 <= position < context for head, position in rows)
+    positions = [position for _, position in rows]
+    assert positions[0] == 0
+    assert positions[-1] == context - 1
+    gaps = np.diff(positions)
+    assert gaps.size == 0 or gaps.max() <= 2 * -(-context // 48)
+
+
+class Doubling(Kernel):
+    name = "doubling"
+    variants = ()
+
+    def reference(
+        self, problem: Problem, inputs: Mapping[str, NDArray[np.generic]], row: tuple[int, ...]
+    ) -> dict[str, NDArray[np.float64]]:
+        return {"y": 2 * inputs["x"][row].astype(np.float64)}
+
+
+def doubling_error(x: NDArray[np.generic], y: NDArray[np.generic]) -> float:
+    rows = [(i,) for i in range(len(x))]
+    return checks.max_error(Doubling(), Problem(len(x)), {"x": x}, {"y": y}, rows)[0]
+
+
+@given(st.floats(1e-3, 1e3))
+def test_the_error_does_not_depend_on_the_scale(scale: float) -> None:
+    x = scale * np.array([[1.0, -2.0], [3.0, 0.5]])
+    y = 2 * x
+    y[1, 1] += 0.06 * scale
+    assert doubling_error(x, y) == pytest.approx(0.01)
+
+
+def test_special_values_must_match_exactly() -> None:
+    x = np.array([[np.nan, 1.0], [np.inf, 2.0], [-np.inf, 1.0], [0.0, 0.0]])
+    assert doubling_error(x, 2 * x) == 0
+    for row, value in [(0, 1.0), (1, -np.inf), (1, 3.0), (2, np.nan), (3, np.nan)]:
+        wrong = 2 * x
+        wrong[row, 0] = value
+        assert doubling_error(x, wrong) == np.inf
+
+
+def test_the_worst_place_is_named() -> None:
+    x = np.ones((3, 2))
+    y = 2 * x
+    y[2, 0] = 2.5
+    error, place = checks.max_error(Doubling(), Problem(3), {"x": x}, {"y": y}, [(0,), (1,), (2,)])
+    assert error == pytest.approx(0.25)
+    assert place == "'y' at row [2]"
+
+
+def test_the_default_error_follows_the_coarsest_output() -> None:
+    assert checks.default_max_error([np.dtype(np.float32), np.dtype(np.float16)]) == 1e-2
+    assert checks.default_max_error([np.dtype(np.float64)]) == 1e-10
+    assert checks.default_max_error([np.dtype(np.int32)]) == 0
