@@ -1,0 +1,165 @@
+"""The fixtures: the whole surface that a test sees. They measure when asked, inside the test's own call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import pytest
+
+from pytest_greta.state import BENCHMARK, VERDICTS, get_clock, get_session, kernel_of
+
+if TYPE_CHECKING:
+    from pytest_greta.codeobject import CodeObject, KernelResources
+    from pytest_greta.gates import Verdict
+    from pytest_greta.kernel import Kernel, Variant
+    from pytest_greta.session import CodeResult, RunResult, Session
+
+
+T = TypeVar("T")
+
+
+class GatedCode:
+    """A variant compiled for a target: what the fixture `greta_code` gives. Compiled when first asked."""
+
+    def __init__(self, item: pytest.Item, compile_it: Callable[[], CodeResult]) -> None:
+        self._item, self._compile = item, compile_it
+
+    @cached_property
+    def _result(self) -> CodeResult:
+        return _obtain(self._item, self._compile)
+
+    @property
+    def resources(self) -> KernelResources:
+        """Registers, scratch, LDS and code size, as the code object states them."""
+        return self._result.resources
+
+    @property
+    def code_object(self) -> CodeObject:
+        """The code object itself: `.code` holds its bytes."""
+        return self._result.code_object
+
+    def check(self) -> None:
+        """Evaluate every gate that applies. The test fails if one of them does."""
+        _judge(self._item, self._result)
+
+
+class GatedRun:
+    """A variant at a context on the device: what the fixture `greta_run` gives. Measured when first asked."""
+
+    def __init__(self, item: pytest.Item, measure_it: Callable[[], RunResult], benchmark: Any) -> None:
+        self._item, self._measure, self._benchmark = item, measure_it, benchmark
+
+    @cached_property
+    def _result(self) -> RunResult:
+        from pytest_greta import history
+        from pytest_greta.session import information
+
+        result = _obtain(self._item, self._measure)
+        if result.run.seconds:  # whatever the gates will say: nothing measured is lost
+            history.record(self._benchmark, get_clock(self._item.config), result.run.seconds)
+            history.add_info(self._benchmark, information(result))
+            self._item.stash[BENCHMARK] = self._benchmark
+        if result.run.fault and result.run.worker_output:
+            self._item.add_report_section("call", "greta worker", result.run.worker_output)
+        return result
+
+    @property
+    def seconds(self) -> list[float]:
+        """Device seconds of every timed launch."""
+        return list(self._result.run.seconds)
+
+    def check(self) -> None:
+        """Evaluate every gate that applies. The test fails if one of them does."""
+        _judge(self._item, self._result)
+
+
+@pytest.fixture
+def greta_kernel(request: pytest.FixtureRequest) -> Kernel:
+    """The kernel family of this test: that of its marker `@pytest.mark.greta(NAME)`, or the only one there is."""
+    return kernel_of(request.node)
+
+
+@pytest.fixture
+def greta_variant(request: pytest.FixtureRequest, greta_kernel: Kernel) -> Variant:
+    """The variant under test. Parametrised: `--greta-variant`, else all variants of the kernel."""
+    return greta_kernel.variant(request.param)
+
+
+@pytest.fixture
+def greta_target(request: pytest.FixtureRequest) -> str:
+    """The target under test, like `gfx942`. Parametrised: `--greta-target`, else the targets of gates.yaml."""
+    return str(request.param)
+
+
+@pytest.fixture
+def greta_context(request: pytest.FixtureRequest) -> int:
+    """The context under test. Parametrised: `--greta-ctx`, else the contexts of gates.yaml for the device."""
+    return int(request.param)
+
+
+@pytest.fixture
+def greta_code(
+    request: pytest.FixtureRequest, greta_kernel: Kernel, greta_variant: Variant, greta_target: str
+) -> GatedCode:
+    """The variant compiled for the target. `.resources` is what it takes; `.check()` evaluates its gates."""
+    session = get_session(request.config)
+    return GatedCode(request.node, lambda: session.code_result(greta_kernel, greta_variant, greta_target))
+
+
+@pytest.fixture
+def greta_run(
+    request: pytest.FixtureRequest,
+    greta_kernel: Kernel,
+    greta_variant: Variant,
+    greta_context: int,
+    benchmark: Any,
+) -> Iterator[GatedRun]:
+    """The variant measured at the context. `.seconds` are its times; `.check()` evaluates its gates.
+
+    The times are stored in pytest-benchmark's history whatever the gates say.
+    """
+    from pytest_greta import history
+
+    session = get_session(request.config)
+    measure_it = lambda: session.run_result(greta_kernel, greta_variant, greta_context)  # noqa: E731
+    yield GatedRun(request.node, measure_it, benchmark)
+    if BENCHMARK not in request.node.stash:
+        history.forgive(benchmark)
+
+
+def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
+    """What `make` returns; what stops it ends the test with one clear message."""
+    from pytest_greta.errors import CompileError, DeviceUnavailable, ToolMissing
+
+    try:
+        return make()
+    except CompileError as error:
+        message = str(error)
+    except (DeviceUnavailable, ToolMissing) as error:
+        _missing(get_session(item.config), str(error))
+    pytest.fail(message, pytrace=False)
+
+
+def _missing(session: Session, reason: str) -> NoReturn:
+    """Skip what cannot be measured here; fail it where it is required, or was lost on the way."""
+    if session.options.require or session.host.blocked:
+        pytest.fail(f"NOT MEASURED: {reason}", pytrace=False)
+    pytest.skip(f"NOT MEASURED: {reason}")
+
+
+def _judge(item: pytest.Item, result: CodeResult | RunResult) -> None:
+    """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
+    from pytest_greta import history, report
+    from pytest_greta.gates import evaluate
+    from pytest_greta.session import failing
+
+    verdicts: list[Verdict] = [evaluate(gate, result.measurement) for gate in result.gates]
+    item.stash.setdefault(VERDICTS, []).extend(verdicts)
+    item.user_properties += report.properties(verdicts)
+    if BENCHMARK in item.stash:
+        history.add_info(item.stash[BENCHMARK], {"verdicts": [verdict.line() for verdict in verdicts]})
+    failed = failing(verdicts, get_session(item.config).options.require)
+    if failed:
+        pytest.fail("\n".join([*(verdict.line() for verdict in failed), *result.notes]), pytrace=False)

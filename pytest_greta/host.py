@@ -1,0 +1,98 @@
+"""The session's device: which kind it is, and the worker that has it open."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_greta.errors import DeviceUnavailable
+
+if TYPE_CHECKING:
+    from pytest_greta.devices import DeviceInfo
+    from pytest_greta.options import Options
+    from pytest_greta.progress import Progress
+    from pytest_greta.worker import Worker
+
+_KFD = Path("/dev/kfd")
+"""The interface of the AMD GPU driver: without it no AMD GPU can answer."""
+
+
+class Host:
+    """Opens the device when it is first needed, and again in a new worker when the last one died."""
+
+    def __init__(self, options: Options, progress: Progress) -> None:
+        self._options, self._progress = options, progress
+        self._worker: Worker | None = None
+        self._info: DeviceInfo | None = None
+        self._lost = ""
+        self.note = ""
+        """Why `auto` did not take a GPU."""
+
+    @cached_property
+    def kind(self) -> str:
+        """`hip` or `cpu`: what `--greta-device` or `--greta-require` says; `auto` takes hip where a GPU answers."""
+        if self._options.device != "auto":
+            return self._options.device
+        if self._options.require:
+            return self._options.require
+        if not _KFD.exists():
+            self.note = f"no AMD GPU here: {_KFD} does not exist"
+            return "cpu"
+        try:
+            self._worker = self._open("hip")
+        except DeviceUnavailable as error:
+            self.note = f"no AMD GPU answers: {error}"
+            return "cpu"
+        return "hip"
+
+    @property
+    def blocked(self) -> bool:
+        """The device was lost during the run: no further test can run on it."""
+        return bool(self._lost)
+
+    def worker(self) -> Worker:
+        """The worker with the open device. Raises DeviceUnavailable."""
+        if self._lost:
+            raise DeviceUnavailable(self._lost)
+        kind = self.kind
+        if self._worker is None or not self._worker.alive:
+            try:
+                self._worker = self._open(kind)
+            except DeviceUnavailable as error:
+                if self._info is None:
+                    raise
+                self._lost = f"blocked: the device was lost during this run and does not come back: {error}"
+                raise DeviceUnavailable(self._lost) from error
+        return self._worker
+
+    def identity(self) -> str:
+        """The device for history, stable from run to run; `none` where there is none."""
+        try:
+            return self.worker().info.identity
+        except DeviceUnavailable:
+            return "none"
+
+    def device_name(self) -> str:
+        """The device that ran something; empty if none has."""
+        return self._info.identity if self._info else ""
+
+    def describe(self) -> str:
+        """The device for the headline."""
+        try:
+            return self.worker().info.identity
+        except DeviceUnavailable:
+            return f"{self.kind}, which cannot be opened: the tests that need it say why"
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._worker.close()
+
+    def _open(self, kind: str) -> Worker:
+        from pytest_greta.worker import Worker
+
+        self._progress.show(f"opening the {kind} device")
+        worker = Worker(kind, self._progress.waited)
+        self._info = worker.info
+        return worker

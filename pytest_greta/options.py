@@ -1,0 +1,224 @@
+"""greta's options: command line over ini over default, resolved once."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pytest_greta.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pytest
+
+T = TypeVar("T")
+
+DEFAULT_ROUNDS = 5
+DEFAULT_BUDGET_SECONDS = 60.0
+"""Time one test spends on rounds, on top of verifying; no round is begun after it."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option with its ini twin."""
+
+    name: str
+    help: str
+    metavar: str | None = None
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def flag(self) -> str:
+        """As typed: `--greta-ctx`."""
+        return f"--greta-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """The ini twin: `greta_ctx`."""
+        return f"greta_{self.name.replace('-', '_')}"
+
+
+OPTIONS = {
+    option.name: option
+    for option in (
+        Option("ctx", "contexts (sequence lengths) to run, e.g. 4096,8192 [those of gates.yaml]", "N[,N...]"),
+        Option(
+            "variant",
+            "variants to test, e.g. v3,v4; the baseline runs beside them anyway [all]",
+            "NAME[,...]",
+        ),
+        Option(
+            "target", "compile and gate code for these instead of the targets of gates.yaml", "GFX[,GFX...]"
+        ),
+        Option(
+            "device",
+            "device to run on: hip (an AMD GPU), cpu, or auto: hip where a GPU answers, else cpu [auto]",
+            choices=("auto", "hip", "cpu"),
+        ),
+        Option("gates", "file with the gates [gates.yaml in the root directory]", "PATH"),
+        Option(
+            "require",
+            "fail, instead of skipping or noting it, whatever was not measured on this device",
+            choices=("hip", "cpu"),
+        ),
+        Option(
+            "rounds",
+            f"timed rounds (a launch of the variant and one of the baseline), for all contexts or each, e.g. 5 or "
+            f"4096:2,8192:1 [{DEFAULT_ROUNDS}, fewer where they would take over {DEFAULT_BUDGET_SECONDS:.0f} s]",
+            "N|CTX:N,...",
+        ),
+        Option(
+            "deadline", "seconds one launch may take before it is killed, over those of gates.yaml", "SECONDS"
+        ),
+        Option("seed", "seed of the inputs, to repeat a run [another one for every run]", "N"),
+    )
+}
+SINGLE_SHOT = Option("single-shot", "one launch per test: verified and timed, not compared")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Every option, parsed. None stands for "not given"."""
+
+    contexts: tuple[int, ...] | None
+    variants: tuple[str, ...] | None
+    targets: tuple[str, ...] | None
+    device: str
+    gates: Path | None
+    require: str | None
+    rounds: Mapping[int, int]
+    """Rounds by context; the key 0 holds those of every other context."""
+    rounds_given: bool
+    single_shot: bool
+    deadline_seconds: float | None
+    seed: int | None
+
+    def rounds_for(self, context: int) -> int:
+        """Timed rounds at a context."""
+        return self.rounds.get(context, self.rounds.get(0, DEFAULT_ROUNDS))
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options and their ini twins."""
+    group = parser.getgroup("greta", "gates for GPU kernels (pytest-greta)")
+    for option in OPTIONS.values():
+        kwargs: dict[str, Any] = (
+            {"choices": option.choices} if option.choices else {"metavar": option.metavar}
+        )
+        group.addoption(option.flag, default=None, help=option.help, dest=option.ini, **kwargs)
+        parser.addini(option.ini, f"default of {option.flag}: {option.help}")
+    group.addoption(
+        SINGLE_SHOT.flag, action="store_true", default=None, help=SINGLE_SHOT.help, dest=SINGLE_SHOT.ini
+    )
+    parser.addini(SINGLE_SHOT.ini, f"default of {SINGLE_SHOT.flag}: {SINGLE_SHOT.help}", type="bool")
+
+
+def any_given(config: pytest.Config) -> bool:
+    """Whether the command line names any greta option."""
+    return any(config.getoption(o.ini) is not None for o in (*OPTIONS.values(), SINGLE_SHOT))
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Parse all options. Raises ConfigError with one line per mistake."""
+    problems: list[str] = []
+
+    def read(name: str, parse: Callable[[str], T]) -> T | None:
+        option = OPTIONS[name]
+        text, place = config.getoption(option.ini), option.flag
+        if text is None:
+            text, place = config.getini(option.ini) or None, option.ini
+        if text is None:
+            return None
+        try:
+            return parse(str(text))
+        except ValueError as error:
+            problems.append(f"{place}: {error}")
+            return None
+
+    rounds = read("rounds", _rounds)
+    single_shot = config.getoption(SINGLE_SHOT.ini)
+    options = Options(
+        contexts=read("ctx", _contexts),
+        variants=read("variant", _names),
+        targets=read("target", _targets),
+        device=read("device", _choice(OPTIONS["device"])) or "auto",
+        gates=read("gates", Path),
+        require=read("require", _choice(OPTIONS["require"])),
+        rounds=rounds or {},
+        rounds_given=rounds is not None,
+        single_shot=bool(config.getini(SINGLE_SHOT.ini) if single_shot is None else single_shot),
+        deadline_seconds=read("deadline", _seconds),
+        seed=read("seed", _seed),
+    )
+    if options.require and options.device not in ("auto", options.require):
+        problems.append(f"--greta-require={options.require} contradicts --greta-device={options.device}")
+    if problems:
+        raise ConfigError(*problems)
+    return options
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if "" in names:
+        raise ValueError(f"{text!r} has an empty name; expected names with commas between, like v3,v4")
+    return names
+
+
+def _targets(text: str) -> tuple[str, ...]:
+    from pytest_greta.gatereader import TARGET
+
+    names = _names(text)
+    for name in names:
+        if not re.fullmatch(TARGET, name):
+            raise ValueError(f"{name!r} is not a target; expected one like gfx942")
+    return names
+
+
+def _contexts(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(_integer(part, "a context", 1) for part in text.split(",")))
+
+
+def _rounds(text: str) -> dict[int, int]:
+    if ":" not in text:
+        return {0: _integer(text, "a number of rounds", 1)}
+    rounds = {}
+    for part in text.split(","):
+        context, _, number = part.partition(":")
+        rounds[_integer(context, "a context", 1)] = _integer(number, "a number of rounds", 1)
+    return rounds
+
+
+def _integer(text: str, what: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise ValueError(f"{text.strip()!r} is not {what}; expected a whole number from {least}") from None
+    if value < least:
+        raise ValueError(f"{value} is not {what}; expected a whole number from {least}")
+    return value
+
+
+def _seed(text: str) -> int:
+    return _integer(text, "a seed", 0)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"{text!r} is not a time; expected seconds above 0")
+    return value
+
+
+def _choice(option: Option) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in (option.choices or ()):
+            raise ValueError(f"{text!r} is none of {', '.join(option.choices or ())}")
+        return text
+
+    return parse

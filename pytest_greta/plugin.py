@@ -1,0 +1,227 @@
+"""Every pytest hook of greta. Thin: what a session that uses no greta does not need is imported when used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_greta.fixtures import (
+    greta_code,
+    greta_context,
+    greta_kernel,
+    greta_run,
+    greta_target,
+    greta_variant,
+)
+from pytest_greta.options import add_options, any_given, read_options
+from pytest_greta.state import (
+    HOST,
+    PROBLEMS,
+    SESSION,
+    VERDICTS,
+    gates_path,
+    get_clock,
+    get_host,
+    get_session,
+    kernel_of,
+    load_session,
+)
+
+if TYPE_CHECKING:
+    from pytest_greta.compiler import Job
+    from pytest_greta.session import Session
+
+__all__ = ["greta_code", "greta_context", "greta_kernel", "greta_run", "greta_target", "greta_variant"]
+
+_AXES = ("greta_variant", "greta_target", "greta_context")
+_UNUSED = "unused"
+"""Stands for "no case of this test was asked for"; such items are deselected, not skipped."""
+
+
+# -- configuration ---------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare `--greta-*` and their ini twins."""
+    add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks of hookspec.py."""
+    from pytest_greta import hookspec
+
+    pluginmanager.add_hookspecs(hookspec)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker; refuse bad option values before anything is collected."""
+    config.addinivalue_line(
+        "markers", "greta(kernel): the kernel family that this test's greta fixtures are about."
+    )
+    config.stash[PROBLEMS] = []
+    if any_given(config):
+        _or_usage_error(lambda: read_options(config))
+    if not hasattr(config, "workerinput"):
+        from pytest_greta.terminal import Summary
+
+        config.pluginmanager.register(Summary(), "greta-summary")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Under xdist the controller collects nothing itself, so it reads the gates here: mistakes are told once."""
+    config = session.config
+    distributes = getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
+    if distributes and (any_given(config) or gates_path(config).exists()):
+        _or_usage_error(lambda: load_session(config).close())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the worker and the compiler, on every way out."""
+    host, greta = session.config.stash.get(HOST, None), session.config.stash.get(SESSION, None)
+    if host:
+        host.close()
+    if greta:
+        greta.close()
+
+
+def _or_usage_error(action: Callable[[], object]) -> None:
+    from pytest_greta.errors import ConfigError
+
+    try:
+        action()
+    except ConfigError as error:
+        raise pytest.UsageError(*error.problems) from None
+
+
+# -- collection ------------------------------------------------------------------------------------------
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrise over variant and target, or variant and context."""
+    axes = [name for name in _AXES if name in metafunc.fixturenames]
+    if not axes:
+        return
+    from pytest_greta.errors import ConfigError
+
+    problems = metafunc.config.stash[PROBLEMS]
+    try:
+        cases = _cases(metafunc.definition, axes)
+    except ConfigError as error:
+        # An exception here would be an error of one file; these are told after collection, with exit code 4.
+        problems += [problem for problem in error.problems if problem not in problems]
+        cases = []
+    parameters = [pytest.param(*case, id="-".join(map(str, case))) for case in cases]
+    unused = pytest.param(*([_UNUSED] * len(axes)), id=_UNUSED)
+    metafunc.parametrize(axes, parameters or [unused], indirect=True)
+
+
+def _cases(item: Any, axes: Sequence[str]) -> list[tuple[Any, ...]]:
+    kernel, session = kernel_of(item), get_session(item.config)
+    cases: list[tuple[Any, ...]] = [()]
+    for axis in axes:
+        if axis == "greta_variant":
+            values: Sequence[Any] = [variant.name for variant in session.variants(kernel)]
+        elif axis == "greta_target":
+            values = session.targets
+        else:
+            values = session.contexts(kernel)
+        cases = [(*case, value) for case in cases for value in values]
+    return cases
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tell mistakes; drop items nobody asked for; send device times to pytest-benchmark."""
+    ours = [item for item in items if set(_AXES) & set(_fixtures(item))]
+    if not ours:
+        return
+    problems = config.stash[PROBLEMS]
+    if not problems:
+        used = {kernel.name: kernel for kernel in map(kernel_of, ours)}
+        problems += get_session(config).name_problems(list(used.values()))
+    if problems:
+        raise pytest.UsageError(*problems)
+    unused = [item for item in ours if _UNUSED in _parameters(item).values()]
+    if unused:
+        items[:] = [item for item in items if item not in unused]
+        config.hook.pytest_deselected(items=unused)
+    for item in items:
+        if "greta_run" in _fixtures(item):
+            from pytest_greta import history
+
+            group = f"{kernel_of(item).name} @ {_parameters(item)['greta_context']}"
+            history.prepare(item, get_clock(config), group)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start compiling, in the background, all that the collected tests need."""
+    greta = session.config.stash.get(SESSION, None)
+    if greta is None or session.config.stash[PROBLEMS] or session.config.option.collectonly:
+        return
+    jobs = [job for item in session.items if set(_AXES) & set(_fixtures(item)) for job in _jobs(greta, item)]
+    if not greta.parallel:  # under xdist every process collects all tests and runs a few
+        greta.compiler.submit(jobs)
+
+
+def _jobs(session: Session, item: pytest.Item) -> list[Job]:
+    name, target, context = (_parameters(item).get(axis) for axis in _AXES)
+    if name is None:
+        return []
+    kernel = kernel_of(item)
+    if context is not None:
+        session.contexts_of.setdefault((kernel.name, name), []).append(context)
+    return session.jobs(kernel, kernel.variant(name), target, context)
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """The line that says what is gated, on what."""
+    session = config.stash.get(SESSION, None)
+    if session is None or config.option.collectonly:
+        return []
+    from pytest_greta import __version__
+
+    return [f"greta {__version__}: {line}" for line in session.headline()]
+
+
+def _fixtures(item: pytest.Item) -> Sequence[str]:
+    return getattr(item, "fixturenames", ())
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    return dict(getattr(getattr(item, "callspec", None), "params", {}))
+
+
+# -- running ---------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that uses greta and evaluates no gate has gated nothing, and fails."""
+    result = yield
+    if {"greta_code", "greta_run"} & set(_fixtures(item)) and VERDICTS not in item.stash:
+        pytest.fail("no gate was evaluated: call .check() on greta_code or greta_run", pytrace=False)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Verdicts travel with the report of the call, as plain data that xdist passes on to its controller."""
+    report = yield
+    if call.when == "call" and item.stash.get(VERDICTS, []):
+        from pytest_greta.report import Row
+
+        report.greta_rows = [Row.of(verdict).plain() for verdict in item.stash[VERDICTS]]
+        report.greta_device = get_host(item.config).device_name()
+    return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """The device is part of the machine that pytest-benchmark's history compares."""
+    from pytest_greta import history
+
+    if SESSION in config.stash or (history.compares(config) and gates_path(config).exists()):
+        history.update_machine_info(machine_info, get_host(config).identity())

@@ -1,0 +1,78 @@
+"""What a person sees while a measurement takes its time: which one, how far, how long already."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+_LINE_SECONDS = 30.0
+"""Without a terminal, one plain line in this time: enough for a CI log to show that the run is alive."""
+
+
+class Progress:
+    """Shows progress behind the test's name on a terminal, as plain lines elsewhere; nothing in xdist's workers."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._terminal = config.pluginmanager.get_plugin("terminalreporter")
+        self._label, self._text = "", ""
+        self._began = self._printed = time.monotonic()
+
+    @contextmanager
+    def measuring(self, label: str) -> Iterator[None]:
+        """Name what is measured; its time counts from here."""
+        self._label, self._text = label, ""
+        self._began = self._printed = time.monotonic()
+        try:
+            yield
+        finally:
+            self._label = ""
+            self._write_behind("")
+
+    def show(self, text: str) -> None:
+        """Say what happens now."""
+        self._text = text
+        self.waited()
+
+    def waited(self) -> None:
+        """Show the time again; called about once a second while a launch runs."""
+        now = time.monotonic()
+        line = ": ".join(part for part in (self._label, self._text) if part)
+        line = f"{line} ({now - self._began:.0f} s)" if self._label else line
+        if sys.__stdout__ is not None and sys.__stdout__.isatty():
+            self._write_behind(line)
+        elif self._label and now - self._printed >= _LINE_SECONDS:
+            self._printed = now
+            self._write_line(line)
+
+    def _write_behind(self, text: str) -> None:
+        """Text behind the cursor, which stays where it is, so that pytest's own output goes on over it."""
+        if self._terminal is None or sys.__stdout__ is None or not sys.__stdout__.isatty():
+            return
+        writer = self._config.get_terminal_writer()
+        room = max(0, writer.fullwidth - writer.width_of_current_line - 2)
+        with self._uncaptured():
+            sys.stdout.write(f"\x1b7 {text[:room]}\x1b[K\x1b8")
+            sys.stdout.flush()
+
+    def _write_line(self, text: str) -> None:
+        if self._terminal is None:
+            return
+        with self._uncaptured():
+            self._terminal.ensure_newline()
+            self._terminal.write_line(f"greta: {text}")
+
+    @contextmanager
+    def _uncaptured(self) -> Iterator[None]:
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        if capture is None:
+            yield
+            return
+        with capture.global_and_fixture_disabled():
+            yield

@@ -1,0 +1,38 @@
+"""The summary at the end of a session, in the process that has the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+_COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow", "NOT MEASURED": "cyan"}
+
+
+class Summary:
+    """Collects the verdicts that reports carry, from this process and from xdist's workers."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.devices: list[str] = []
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Keep the verdicts of a test."""
+        self.rows += getattr(report, "greta_rows", [])
+        device = getattr(report, "greta_device", "")
+        if device and device not in self.devices:
+            self.devices.append(device)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table of verdicts."""
+        if not self.rows:
+            return
+        from pytest_greta.report import Row, summary
+
+        terminalreporter.section("greta")
+        for device in self.devices:
+            terminalreporter.write_line(f"device {device}")
+        for line in summary([Row(**row) for row in self.rows], terminalreporter.config.get_verbosity() > 0):
+            markup = {_COLOURS[line.status]: True} if line.status else {"bold": True}
+            terminalreporter.write_line(line.text, **markup)

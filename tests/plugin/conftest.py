@@ -1,0 +1,84 @@
+"""A small greta project for pytester: the faulty kernels, their gates, one test of each kind."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy  # noqa: F401 (pytester unloads what a run imports; numpy cannot be imported twice)
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+GATES = """\
+version: 1
+targets: [gfx942]
+kernels:
+  faulty:
+    baseline: good
+    contexts:
+      cpu: [256]
+      hip: [4096]
+    gates:
+      "*":
+        scratch_bytes: 0
+        vgprs: 128
+        max_error: 1.0e-4
+        deadline_seconds: 60
+"""
+
+TESTS = """\
+def test_resources(greta_code):
+    greta_code.check()
+
+
+def test_run(greta_run):
+    greta_run.check()
+"""
+
+CONFTEST = """\
+import sys
+
+sys.path.insert(0, {repository!r})
+
+
+def pytest_greta_kernels():
+    from tests.faulty.faulty import Faulty
+
+    return [Faulty()]
+"""
+
+Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all projects: every kernel is compiled once for the whole suite."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A project with the faulty kernels; `greta` runs pytest in it."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    pytester.makeconftest(CONFTEST.format(repository=str(REPOSITORY)))
+    pytester.makepyfile(test_gates=TESTS)
+    write_gates(pytester, GATES)
+    return pytester
+
+
+@pytest.fixture
+def greta(project: pytest.Pytester, shared_cache: Path) -> Run:
+    """Run pytest in the project, in a process of its own, with the options given."""
+
+    def run(*options: str) -> pytest.RunResult:
+        return project.runpytest_subprocess(f"-ocache_dir={shared_cache}", "-Werror", *options)
+
+    return run
+
+
+def write_gates(project: pytest.Pytester, text: str) -> None:
+    """Replace the project's gates.yaml."""
+    (project.path / "gates.yaml").write_text(textwrap.dedent(text))
