@@ -1,0 +1,133 @@
+"""Why a HIP device cannot be opened, in one line: what is missing, where it was looked for, what to do.
+
+Pure text from the state of the machine: no hip-python here, so every case can be met without a GPU.
+"""
+
+from __future__ import annotations
+
+import grp
+import importlib.util
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+INSTALL = "python -m pip install hip-python"
+VISIBLE = ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
+"""Variables by which the runtime hides devices (HIP documentation, "GPU isolation techniques")."""
+
+
+def package_text(error: ImportError) -> str:
+    """hip-python cannot be imported: it is not installed, or its binary does not fit this Python."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in ("hip", "rocm"):
+        return f"hip-python is not installed: {INSTALL} (Linux x86-64 only)"
+    return f"hip-python is installed but cannot be imported: {error}; install it again: {INSTALL}"
+
+
+def library_text(error: RuntimeError, version: str, namespaced: bool, env: Mapping[str, str]) -> str:
+    """A library or a symbol that hip-python needs is missing.
+
+    hip-python loads libraries on the first call and symbols on their first use, and reports both by a
+    RuntimeError. `namespaced` tells its generation: 10 (`rocm.bindings`) looks in more places than 6.4
+    and 7, which leave the search to the system's loader. An error of another kind is returned as it is.
+    """
+    text = re.sub(r"b'([^']*)'", r"\1", str(error)).replace("''", "'").rstrip("'")
+    if symbol := re.search(r"failed to dlsym '?(\w+)'?: (.*)", text):
+        return (
+            f"this ROCm does not fit hip-python {version}: it has no {symbol[1]} ({symbol[2]}); "
+            "install the hip-python release made for the ROCm that is installed (their version numbers agree)"
+        )
+    opened = re.search(r"failed to dlopen '?([^':]+)'?: (.*)", text)
+    if opened is None:
+        return f"hip-python {version}: {error}"
+    path, reason = opened[1], opened[2]
+    name = Path(path).name
+    if not reason.startswith(path) or "No such file" not in reason:
+        # The library is there; something it needs is not, or the file is damaged.
+        return f"{name} was found but cannot be loaded: {reason}"
+    looked, way_out = _looked_for(namespaced, env), _way_out(name, namespaced, env)
+    return f"{name} is not found by hip-python {version}, which looks in {looked}; {way_out}"
+
+
+def _looked_for(namespaced: bool, env: Mapping[str, str]) -> str:
+    loader = f"the loader's path (LD_LIBRARY_PATH={env.get('LD_LIBRARY_PATH') or 'not set'})"
+    if not namespaced:
+        return loader
+    sdk = "installed" if importlib.util.find_spec("rocm_sdk") else "not installed"
+    root, origin = rocm_root(env)
+    return f"the package rocm_sdk ({sdk}), {root / 'lib'} ({origin}), then {loader}"
+
+
+def rocm_root(env: Mapping[str, str]) -> tuple[Path, str]:
+    """ROCm's folder as hip-python 10 looks for it, and where that was learnt."""
+    for variable in ("ROCM_PATH", "ROCM_HOME"):
+        if env.get(variable):
+            return Path(env[variable]), f"${variable}"
+    return Path("/opt/rocm"), "ROCM_PATH not set"
+
+
+def _way_out(name: str, namespaced: bool, env: Mapping[str, str]) -> str:
+    folders = [
+        str(rocm_root(env)[0] / "lib"),
+        "/opt/rocm/lib",
+        *(str(p) for p in sorted(Path("/opt").glob("rocm-*/lib"))),
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib64",
+        *filter(None, env.get("LD_LIBRARY_PATH", "").split(":")),
+    ]
+    found = [p for folder in folders for p in sorted(Path(folder).glob(f"{name}*"))]
+    exact = [p for p in found if p.name == name]
+    if exact:
+        lib = exact[0].parent
+        if namespaced and lib.name == "lib":
+            return f"it is in {lib}: set ROCM_PATH={lib.parent}"
+        return f"it is in {lib}: set LD_LIBRARY_PATH={lib}"
+    if found:
+        return (
+            f"there is only {found[0]}: install ROCm's development package, "
+            f"or make a link named {name} to it in a folder of LD_LIBRARY_PATH"
+        )
+    setting = "ROCM_PATH" if namespaced else "LD_LIBRARY_PATH"
+    value = "/opt/rocm" if namespaced else "/opt/rocm/lib"
+    return f"install ROCm's HIP runtime, or set {setting} (for example {setting}={value}) if it is elsewhere"
+
+
+def no_device_text(env: Mapping[str, str], dev: Path = Path("/dev")) -> str:
+    """The runtime finds no GPU: hidden by a variable, no driver, no permission, or none there."""
+    hidden = [v for v in VISIBLE if v in env]
+    for variable in hidden:
+        if env[variable].strip() in ("", "-1"):
+            value = f"is {env[variable]!r}" if env[variable] else "is set and empty"
+            return f"{variable} {value}, which hides every GPU: unset it, or name one ({variable}=0)"
+    kfd = dev / "kfd"
+    nodes = sorted(dev.glob("dri/renderD*"))
+    container = "in a container pass --device=/dev/kfd --device=/dev/dri"
+    if not kfd.exists():
+        return f"no {kfd}: the amdgpu driver is not loaded, or this machine has no AMD GPU ({container})"
+    if not nodes:
+        return f"{kfd} is there but {dev / 'dri'} has no renderD*: {container}"
+    closed = [n for n in (kfd, *nodes) if not os.access(n, os.R_OK | os.W_OK, effective_ids=True)]
+    if kfd in closed or len(closed) == len(nodes):
+        return _permission_text(closed)
+    if hidden:
+        settings = " ".join(f"{v}={env[v]}" for v in hidden)
+        return f"the runtime finds no GPU under {settings}: unset it, or name a device that exists"
+    return "the runtime finds no GPU that it supports (rocminfo lists what it sees)"
+
+
+def _permission_text(closed: list[Path]) -> str:
+    gids = sorted({n.stat().st_gid for n in closed})
+    groups = ",".join(_group_name(g) for g in gids)
+    nodes = ", ".join(map(str, closed))
+    return (
+        f"no permission to read and write {nodes}, which belong to group {groups}: "
+        f"sudo usermod -aG {groups} $USER and log in again; in a container pass "
+        + " ".join(f"--group-add {g}" for g in gids)
+    )
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

@@ -1,0 +1,430 @@
+"""The hip device on real hardware: an AMD GPU, or an NVIDIA GPU under tests/hip_on_cuda.
+
+Without one these tests skip and say what is missing; with GRETA_TEST_REQUIRE=hip they fail instead.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from pytest_greta.devices import BoundLaunch
+from pytest_greta.devices.hip import Buffer, Function, HipDevice, HipError, open_hip
+from pytest_greta.errors import CompileError, DeviceUnavailable
+from pytest_greta.kernel import Kernel, Launch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SCALARS = """
+#include <hip/hip_runtime.h>
+#include <hip/hip_fp16.h>
+extern "C" __global__ void scalars(double* out, signed char a, double b, short c, unsigned long long d,
+                                   __half e, bool f, float g, int h, unsigned char i) {
+  out[0] = a; out[1] = b; out[2] = c; out[3] = (double)d; out[4] = __half2float(e);
+  out[5] = f; out[6] = g; out[7] = h; out[8] = i;
+}
+"""
+
+FILL = """
+#include <hip/hip_runtime.h>
+extern "C" __global__ void fill(int* out, int n, int value) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < n) out[i] = value;
+}
+extern "C" __global__ void add(int* out, int n, int value) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < n) out[i] += value;
+}
+"""
+
+SPIN = """
+#include <hip/hip_runtime.h>
+extern "C" __global__ void spin(float* out, long long steps) {
+  float x = out[0];
+  for (long long i = 0; i < steps; ++i) x = x * 1.0000001f + 1e-7f;
+  out[0] = x;
+}
+"""
+
+LDS = """
+#include <hip/hip_runtime.h>
+extern "C" __global__ void lds(int* out, int n) {
+  extern __shared__ int values[];
+  for (int i = threadIdx.x; i < n; i += blockDim.x) values[i] = i;
+  __syncthreads();
+  for (int i = threadIdx.x; i < n; i += blockDim.x) out[i] = values[n - 1 - i];
+}
+"""
+
+RESOURCES = """
+#include <hip/hip_runtime.h>
+extern "C" __global__ void resources(int* out, int n) {
+  __shared__ int tile[256];
+  volatile int stack[64];  // indexed by a value of run time: it lies in scratch memory
+  for (int i = 0; i < 64; ++i) stack[i] = out[i];
+  tile[threadIdx.x] = stack[n % 64];
+  __syncthreads();
+  out[threadIdx.x] = tile[255 - threadIdx.x];
+}
+"""
+
+WAVE_SUM = """
+#include <hip/hip_runtime.h>
+extern "C" __global__ void wave_sum(int* out) {
+  int sum = threadIdx.x;
+  for (int distance = warpSize / 2; distance > 0; distance /= 2) sum += __shfl_xor(sum, distance);
+  out[threadIdx.x] = sum;
+}
+"""
+
+WILD = """
+#include <hip/hip_runtime.h>
+extern "C" __global__ void wild(int* out) { out[(size_t)1 << 40] = 1; }
+"""
+
+
+@pytest.fixture
+def device() -> Iterator[HipDevice]:
+    try:
+        opened = open_hip()
+    except DeviceUnavailable as error:
+        if os.environ.get("GRETA_TEST_REQUIRE") == "hip":
+            raise
+        pytest.skip(str(error))
+    assert isinstance(opened, HipDevice)
+    yield opened
+    opened.close()
+
+
+def build(device: HipDevice, source: str, entry: str) -> Function:
+    """The function `entry` of a compiled and loaded source."""
+    return device.function(device.load(device.compile(source, f"{entry}.hip", [])), entry)
+
+
+def bound(
+    function: Function,
+    block: int,
+    *args: tuple[Buffer, int] | np.generic,
+    blocks: int = 1,
+    lds_bytes: int = 0,
+) -> BoundLaunch:
+    """A launch of a one-dimensional grid."""
+    return BoundLaunch(function, (blocks, 1, 1), (block, 1, 1), args, lds_bytes)
+
+
+def read(
+    device: HipDevice, buffer: Buffer, count: int, dtype: type[np.generic], offset_bytes: int = 0
+) -> NDArray[Any]:
+    """`count` values of a buffer."""
+    out = np.empty(count, dtype)
+    device.read(buffer, offset_bytes, out.data.cast("B"))
+    return out
+
+
+def test_the_device_says_what_it_is(device: HipDevice) -> None:
+    info = device.info
+    assert info.kind == "hip"
+    assert info.target.startswith(("gfx", "sm_"))
+    assert info.name
+    assert info.wave_size in (32, 64)
+    assert info.compute_units > 0
+    assert info.memory_bytes > 1 << 30
+    assert info.cache_bytes >= 1 << 20
+    assert info.runtime.startswith("HIP ")
+    assert info.driver
+    assert info.extra["hip_python"][0].isdigit()
+
+
+def test_memory_keeps_what_is_written_at_an_offset(device: HipDevice) -> None:
+    buffer = device.allocate(1000)
+    device.fill(buffer, 0xAB, 0, 1000)
+    device.fill(buffer, 0xCD, 900, 100)
+    data = np.arange(50, dtype=np.int32)
+    device.write(buffer, 100, data.data.cast("B"))
+    got = read(device, buffer, 1000, np.uint8)
+    assert (got[:100] == 0xAB).all()
+    assert (got[300:900] == 0xAB).all()
+    assert (got[900:] == 0xCD).all()
+    assert np.array_equal(got[100:300].view(np.int32), data)
+    assert np.array_equal(read(device, buffer, 50, np.int32, 100), data)
+
+
+def test_an_empty_range_is_allowed_and_one_outside_is_not(device: HipDevice) -> None:
+    buffer = device.allocate(16)
+    device.fill(buffer, 0, 16, 0)
+    device.write(buffer, 16, memoryview(b""))
+    for offset_bytes, size_bytes in ((0, 17), (16, 1), (-1, 4)):
+        with pytest.raises(ValueError, match="outside a buffer of 16 bytes"):
+            device.write(buffer, offset_bytes, memoryview(bytes(size_bytes)))
+
+
+def test_scalars_of_every_width_arrive(device: HipDevice) -> None:
+    values: list[np.generic] = [
+        *(np.int8(-5), np.float64(1 / 3), np.int16(-1234), np.uint64(1 << 52), np.float16(0.333)),
+        *(np.bool_(True), np.float32(2.5), np.int32(-7), np.uint8(200)),
+    ]
+    out = device.allocate(8 * len(values))
+    device.launch([bound(build(device, SCALARS, "scalars"), 1, (out, 0), *values)])
+    assert read(device, out, len(values), np.float64).tolist() == [float(v.item()) for v in values]
+
+
+def test_a_pointer_may_lie_inside_a_buffer(device: HipDevice) -> None:
+    out = device.allocate(4 * 300)
+    device.fill(out, 0, 0, out.size_bytes)
+    device.launch([bound(build(device, FILL, "fill"), 128, (out, 400), np.int32(100), np.int32(9))])
+    got = read(device, out, 300, np.int32)
+    assert not got[:100].any()
+    assert (got[100:200] == 9).all()
+    assert not got[200:].any()
+
+
+def test_launches_run_in_order(device: HipDevice) -> None:
+    module = device.load(device.compile(FILL, "fill.hip", []))
+    fill, add = device.function(module, "fill"), device.function(module, "add")
+    out, n = device.allocate(4 * 4096), np.int32(4096)
+    launches = [
+        bound(f, 256, (out, 0), n, np.int32(v), blocks=16) for f, v in ((fill, 5), (add, 2), (add, 3))
+    ]
+    assert device.launch(launches) > 0
+    assert (read(device, out, 4096, np.int32) == 10).all()
+
+
+def test_the_runtime_names_the_function(device: HipDevice) -> None:
+    assert device.function_name(build(device, FILL, "add")) == "add"
+
+
+def test_function_attributes_are_those_of_the_code(device: HipDevice) -> None:
+    attributes = device.function_attributes(build(device, RESOURCES, "resources"))
+    assert attributes["vgprs"] > 0
+    assert attributes["lds_bytes"] == 1024
+    assert attributes["scratch_bytes"] >= 256
+    assert attributes["max_threads"] >= 256
+    assert device.function_attributes(build(device, FILL, "fill"))["scratch_bytes"] == 0
+
+
+def test_definitions_reach_the_compiler(device: HipDevice) -> None:
+    source = 'extern "C" __global__ void k(int* out) { out[0] = VALUE; }'
+    out = device.allocate(4)
+    module = device.load(device.compile(source, "k.hip", ["-DVALUE=42"]))
+    device.launch([bound(device.function(module, "k"), 1, (out, 0))])
+    assert read(device, out, 1, np.int32)[0] == 42
+
+
+def test_a_compile_error_is_the_compilers_with_file_and_line(device: HipDevice) -> None:
+    source = 'extern "C" __global__ void k(int* out) {\n  out[0] = missing;\n}\n'
+    with pytest.raises(CompileError) as caught:
+        device.compile(source, "broken.hip", [])
+    text = str(caught.value)
+    assert "missing" in text
+    assert "broken.hip:2" in text or "broken.hip(2)" in text
+
+
+def test_an_unknown_function_is_named(device: HipDevice) -> None:
+    module = device.load(device.compile(FILL, "fill.hip", []))
+    with pytest.raises(HipError, match=r"nothere.*hipErrorNotFound"):
+        device.function(module, "nothere")
+
+
+def test_a_damaged_code_object_is_refused(device: HipDevice) -> None:
+    with pytest.raises(HipError, match="code object of 800 bytes") as caught:
+        device.load(b"garbage!" * 100)
+    assert caught.value.name in (
+        "hipErrorInvalidImage",
+        "hipErrorInvalidKernelFile",
+        "hipErrorNoBinaryForGpu",
+    )
+
+
+def test_code_of_another_architecture_is_refused(device: HipDevice) -> None:
+    others = ("sm_80", "sm_90") if device.info.target.startswith("sm_") else ("gfx90a", "gfx1100")
+    other = next(o for o in others if not device.info.target.startswith(o))
+    code = device.compile(FILL, "fill.hip", [f"--offload-arch={other}"])
+    with pytest.raises(HipError, match="hipErrorNoBinaryForGpu"):
+        device.load(code)
+
+
+def test_a_block_that_is_too_large_is_refused_and_the_device_lives_on(device: HipDevice) -> None:
+    fill = build(device, FILL, "fill")
+    out = device.allocate(4096)
+    with pytest.raises(HipError, match=r"fill, grid \(1, 1, 1\), block \(4096, 1, 1\)") as caught:
+        device.launch([bound(fill, 4096, (out, 0), np.int32(4), np.int32(1))])
+    assert caught.value.name in ("hipErrorInvalidValue", "hipErrorInvalidConfiguration")
+    device.launch([bound(fill, 64, (out, 0), np.int32(64), np.int32(3))])
+    assert (read(device, out, 64, np.int32) == 3).all()
+
+
+def test_dynamic_lds_up_to_64_kib(device: HipDevice) -> None:
+    n = 15 * 1024  # 60 KiB
+    out = device.allocate(4 * n)
+    device.launch([bound(build(device, LDS, "lds"), 256, (out, 0), np.int32(n), lds_bytes=4 * n)])
+    assert np.array_equal(read(device, out, n, np.int32), np.arange(n - 1, -1, -1))
+
+
+def test_too_much_lds_is_refused(device: HipDevice) -> None:
+    out = device.allocate(4)
+    with pytest.raises(HipError, match="1048576 bytes of LDS"):
+        device.launch([bound(build(device, LDS, "lds"), 64, (out, 0), np.int32(1), lds_bytes=1 << 20)])
+
+
+def test_out_of_memory_says_how_much_is_free(device: HipDevice) -> None:
+    with pytest.raises(
+        HipError, match=r"hipMalloc\(\d+ bytes; \d+ of \d+ bytes are free.*hipErrorOutOfMemory"
+    ):
+        device.allocate(1 << 46)
+    device.free(device.allocate(1 << 20))
+
+
+def test_errors_cross_a_process_boundary(device: HipDevice) -> None:
+    with pytest.raises(HipError) as caught:
+        device.allocate(1 << 46)
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (type(copy), str(copy), copy.name) == (HipError, str(caught.value), "hipErrorOutOfMemory")
+
+
+def test_closing_frees_everything_and_may_be_repeated(device: HipDevice) -> None:
+    before = device.memory_used_bytes()
+    other = open_hip()
+    assert isinstance(other, HipDevice)
+    build(other, FILL, "fill")
+    kept = other.allocate(2 << 30)
+    other.fill(kept, 1, 0, kept.size_bytes)
+    assert device.memory_used_bytes() - before > 1 << 30
+    other.close()
+    other.close()
+    assert device.memory_used_bytes() - before < 1 << 30
+
+
+def test_a_wavefront_exchanges_values(device: HipDevice) -> None:
+    wave = device.info.wave_size
+    out = device.allocate(4 * 2 * wave)
+    device.launch([bound(build(device, WAVE_SUM, "wave_sum"), 2 * wave, (out, 0))])
+    sums = np.arange(2 * wave).reshape(2, wave).sum(axis=1)
+    assert np.array_equal(read(device, out, 2 * wave, np.int32), np.repeat(sums, wave))
+
+
+def test_flushing_overwrites_as_much_as_the_caches_hold(device: HipDevice) -> None:
+    before = device.memory_used_bytes()
+    device.flush_caches()
+    device.flush_caches()
+    assert device.memory_used_bytes() - before >= device.info.cache_bytes // 2
+
+
+def test_event_times_agree_with_the_wall_clock(device: HipDevice) -> None:
+    """Within 1 % for a launch of over 100 ms, in the best of three measurements."""
+    if device.info.emulated:
+        pytest.skip("an emulated GPU: its times mean nothing")
+    spin = build(device, SPIN, "spin")
+    out = device.allocate(4)
+    steps = 1_000_000
+    seconds = device.launch([bound(spin, 1, (out, 0), np.int64(steps))])
+    while seconds < 0.15:
+        steps = int(steps * max(1.5, min(10, 0.25 / seconds)))
+        seconds = device.launch([bound(spin, 1, (out, 0), np.int64(steps))])
+    differences = []
+    for _ in range(3):
+        start = time.perf_counter()
+        seconds = device.launch([bound(spin, 1, (out, 0), np.int64(steps))])
+        wall = time.perf_counter() - start
+        differences.append(abs(wall - seconds) / wall)
+    assert min(differences) < 0.01, differences
+
+
+def test_an_illegal_address_is_a_fault_of_that_process_only(device: HipDevice) -> None:
+    program = (
+        "import numpy as np\n"
+        "from pytest_greta.devices import BoundLaunch\n"
+        "from pytest_greta.devices.hip import HipError, open_hip\n"
+        "device = open_hip()\n"
+        f"code = device.compile({WILD!r}, 'wild.hip', [])\n"
+        "out = device.allocate(64)\n"
+        "wild = device.function(device.load(code), 'wild')\n"
+        "launch = BoundLaunch(wild, (1, 1, 1), (1, 1, 1), ((out, 0),))\n"
+        "try:\n"
+        "    device.launch([launch])\n"
+        "except HipError as error:\n"
+        "    print(error.kind, error)\n"
+        "device.close()\n"
+        "print('CLOSED')\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, env=env, capture_output=True, text=True, timeout=120
+    )
+    # ROCm's runtime ends the process; the CUDA driver returns an error and keeps returning it.
+    if done.returncode == 0:
+        assert done.stdout.startswith("crash "), done.stderr
+        assert "after wild" in done.stdout or "wild, grid" in done.stdout
+        assert "hipErrorIllegalAddress" in done.stdout
+        assert "CLOSED" in done.stdout
+    else:
+        assert done.returncode < 0, done.stderr
+    out = device.allocate(256)
+    device.launch([bound(build(device, FILL, "fill"), 64, (out, 0), np.int32(64), np.int32(1))])
+    assert (read(device, out, 64, np.int32) == 1).all()
+
+
+def _families() -> list[tuple[Kernel, str]]:
+    """Every variant of the kernels of this repository."""
+    found = []
+    for path in sorted(ROOT.glob("kernels/*/*.py")):
+        spec = importlib.util.spec_from_file_location(f"greta_test_{path.stem}", path)
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, Kernel) and kind.__module__ == spec.name:
+                found += [(kind(), variant.name) for variant in kind.variants]
+    return found
+
+
+@pytest.mark.parametrize(("kernel", "name"), [pytest.param(k, n, id=f"{k.name}-{n}") for k, n in _families()])
+def test_the_kernels_compute_what_their_references_do(device: HipDevice, kernel: Kernel, name: str) -> None:
+    variant, problem = kernel.variant(name), kernel.problem(333, "cpu")
+    inputs = kernel.inputs(problem, np.random.default_rng(7))
+    outputs = {n: np.empty(a.shape, a.dtype) for n, a in kernel.outputs(problem).items()}
+    scratch = {n: np.empty(a.shape, a.dtype) for n, a in kernel.workspaces(problem, variant).items()}
+    buffers = {n: device.allocate(a.nbytes) for n, a in {**inputs, **outputs, **scratch}.items()}
+    for n, buffer in buffers.items():
+        device.fill(buffer, 0xFF, 0, buffer.size_bytes)  # NaN in every float
+        if n in inputs:
+            device.write(buffer, 0, np.ascontiguousarray(inputs[n]).data.cast("B"))
+    source = kernel.source_path(variant)
+    defines = [f"-D{key}={value}" for key, value in variant.defines.items()]
+    module = device.load(device.compile(source.read_text(), source.name, defines))
+    planned = kernel.launch(problem, variant)
+    launches = [planned] if isinstance(planned, Launch) else list(planned)
+    seconds = device.launch(
+        [
+            BoundLaunch(
+                device.function(module, launch.entry or variant.entry),
+                launch.grid,
+                launch.block,
+                tuple((buffers[a], 0) if isinstance(a, str) else a for a in launch.args),
+                launch.dynamic_lds_bytes,
+            )
+            for launch in launches
+        ]
+    )
+    assert seconds > 0
+    for n, out in outputs.items():
+        device.read(buffers[n], 0, out.data.cast("B"))
+        assert not np.isnan(out).any()
+    rows = kernel.rows(problem)
+    for row in {(0,) * len(rows), tuple(r // 2 for r in rows), tuple(r - 1 for r in rows)}:
+        for n, expected in kernel.reference(problem, inputs, row).items():
+            np.testing.assert_allclose(outputs[n][row].astype(np.float64), expected, atol=2e-3, rtol=2e-3)
