@@ -5,7 +5,8 @@ the list of files the compiler read last time; the contents of those files name 
 undoing the edit therefore finds the first code again, and nothing is preprocessed to find out.
 
 Every file is written under a temporary name and renamed, and carries a checksum: a damaged or half-written
-entry reads as absent and is rebuilt. A cache that cannot be written (full disk, read-only) is reported, not fatal.
+entry reads as absent and is rebuilt. A cache that cannot be written (full disk, read-only) is reported, not
+fatal.
 """
 
 from __future__ import annotations
@@ -70,11 +71,11 @@ class CodeCache:
 
     def _code_path(self, request: str, dependencies: list[Path]) -> Path | None:
         digest = hashlib.sha256(request.encode())
-        for path in dependencies:
-            try:
+        try:
+            for path in dependencies:
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
-            except OSError:
-                return None
+        except OSError:
+            return None
         return self.folder / f"{digest.hexdigest()}.code"
 
     def _read(self, path: Path) -> bytes | None:
@@ -88,13 +89,14 @@ class CodeCache:
     def _write(self, path: Path, payload: bytes) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
+            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
+            temporary = Path(name)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(hashlib.sha256(payload).digest() + payload)
-                os.replace(temporary, path)
+                temporary.replace(path)
             except BaseException:
-                os.unlink(temporary)
+                temporary.unlink()
                 raise
         except OSError as error:
             self._note(error)

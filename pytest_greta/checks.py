@@ -5,6 +5,7 @@ A raw buffer, as the worker reads it back, is a canary band, the data, and a can
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from pytest_greta.kernel import Kernel, Problem
 
 POISONS = (0xFF, 0x7F)
-"""Bytes outputs are filled with before a launch, in turn. 0xFF makes every floating-point element a NaN; an element
-that holds the poison after two launches with different poisons was written by neither."""
+"""Bytes outputs are filled with before a launch, in turn. 0xFF makes every floating-point element a NaN; an
+element that holds the poison after two launches with different poisons was written by neither."""
 
 _DEFAULT_MAX_ERROR = {2: 1e-2, 4: 1e-4, 8: 1e-10}
 """Largest error by the size of a floating-point element, where neither gates.yaml nor the kernel says: an order of
@@ -81,7 +82,7 @@ def sample_rows(shape: tuple[int, ...], rng: np.random.Generator, count: int = 4
     positions = {
         0,
         last - 1,
-        *(int(rng.integers(a, b)) for a, b in zip(strata[:-1], strata[1:], strict=True)),
+        *(int(rng.integers(a, b)) for a, b in itertools.pairwise(strata)),
     }
     return [(*(int(rng.integers(n)) for n in shape[:-1]), position) for position in sorted(positions)]
 

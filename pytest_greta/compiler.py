@@ -13,9 +13,9 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from pytest_greta.spirv import force_wavefront, size_dynamic_lds
 
 CPU_TARGET = "spirv64"
 _DEADLINE_SECONDS = 300
+_DEPENDENCIES = "files.d"
 _PRINTF = ("-mllvm", "-spirv-ext=+SPV_EXT_relaxed_printf_string_address_space")
 """Lets printf take its format from where clang puts string constants."""
 _INCLUDE = Path(__file__).resolve().parent / "include"
@@ -42,11 +43,8 @@ class Job:
     """Lanes of a wavefront on the cpu device; a GPU target has its own."""
     dynamic_lds_bytes: int = 0
     """Dynamic LDS on the cpu device; on a GPU the launch decides it."""
-
-    @staticmethod
-    def for_target(source: Path, target: str, defines: Mapping[str, str | int]) -> Job:
-        """A job for a GPU target."""
-        return Job(source, target, tuple(sorted((k, str(v)) for k, v in defines.items())))
+    block: tuple[int, int, int] = (0, 1, 1)
+    """Block of the launch on the cpu device, where it has several axes; on a GPU the launch decides it."""
 
 
 @dataclass(frozen=True)
@@ -147,88 +145,85 @@ def _find_rocm() -> Toolchain | None:
 
 def run_compiler(toolchain: Toolchain, job: Job) -> tuple[bytes, list[Path]]:
     """Compile, and return the code with every file that was read. Raises CompileError."""
+    build = _build_spirv if job.target == CPU_TARGET else _build_amdgpu
     try:
         with tempfile.TemporaryDirectory(prefix="greta-") as name:
-            folder = Path(name)
-            build = _Build(toolchain, job, folder)
-            code = build.spirv() if job.target == CPU_TARGET else build.amdgpu()
-            return code, _dependencies(folder / "files.d")
+            code = build(toolchain, job, Path(name))
+            return code, _dependencies(Path(name, _DEPENDENCIES))
     except OSError as error:  # no room for temporary files, most likely
         raise CompileError(f"{job.source.name} cannot be compiled for {job.target}: {error}") from error
 
 
-@dataclass(frozen=True)
-class _Build:
-    toolchain: Toolchain
-    job: Job
-    folder: Path
-    _common: tuple[str, ...] = field(init=False)
+def _build_amdgpu(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
+    """Source to a loadable ELF.
 
-    def __post_init__(self) -> None:
-        # Without -fuse-cuid=none the code holds a hash of the temporary file's name.
-        common: tuple[str, ...] = ("-x", "hip", "-O3", "-std=c++17", "-fuse-cuid=none", "-fno-color-diagnostics")
-        common += self.toolchain.flags
-        common += tuple(f"-D{name}={value}" for name, value in self.job.defines)
-        for option in ("-dependency-file", str(self.folder / "files.d"), "-MT", "code"):
-            common += ("-Xclang", option)
-        object.__setattr__(self, "_common", common)
-
-    def amdgpu(self) -> bytes:
-        """Source to a loadable ELF: by clang's driver alone (ROCm), or assembler and linker called by hand,
-        because the driver looks for an executable named ld.lld that the wheel does not have."""
-        common = (*self._common, "--cuda-device-only", f"--offload-arch={self.job.target}")
-        output = self.folder / "code.hsaco"
-        if not self.toolchain.linker:
-            self._run(
-                *self.toolchain.clang, *common, "--no-gpu-bundle-output", self.job.source, "-c", "-o", output
-            )
-            return output.read_bytes()
-        assembly, unlinked = self.folder / "code.s", self.folder / "code.o"
-        self._run(*self.toolchain.clang, *common, "-S", self.job.source, "-o", assembly)
-        mcpu = f"-mcpu={self.job.target}"
-        assemble = ("-x", "assembler", "--target=amdgcn-amd-amdhsa", mcpu, "-c", assembly, "-o", unlinked)
-        self._run(*self.toolchain.clang, *assemble)
-        self._run(*self.toolchain.linker, "-shared", "--no-undefined", unlinked, "-o", output)
+    ROCm's driver does it alone. Elsewhere assembler and linker are called by hand, because the driver looks for
+    an executable named ld.lld that the wheel does not have.
+    """
+    output = folder / "code.hsaco"
+    front = (*_front(toolchain, job, folder), f"--offload-arch={job.target}")
+    if not toolchain.linker:
+        _run(job, *front, "--no-gpu-bundle-output", job.source, "-c", "-o", output)
         return output.read_bytes()
+    assembly, unlinked = folder / "code.s", folder / "code.o"
+    _run(job, *front, "-S", job.source, "-o", assembly)
+    machine = ("--target=amdgcn-amd-amdhsa", f"-mcpu={job.target}")
+    _run(job, *toolchain.clang, "-x", "assembler", *machine, "-c", assembly, "-o", unlinked)
+    _run(job, *toolchain.linker, "-shared", "--no-undefined", unlinked, "-o", output)
+    return output.read_bytes()
 
-    def spirv(self) -> bytes:
-        """Source to IR, two edits of it (see spirv.py), IR to SPIR-V."""
-        ir, output = self.folder / "code.ll", self.folder / "code.spv"
-        wave = f"-DGRETA_WAVE_SIZE={self.job.wave_size}"
-        emit = ("--cuda-device-only", "--offload=spirv64", wave, "-emit-llvm", "-S")
-        self._run(*self.toolchain.clang, *self._common, *emit, self.job.source, "-o", ir)
-        text = size_dynamic_lds(ir.read_text(), self.job.dynamic_lds_bytes)
-        ir.write_text(force_wavefront(text, self.job.wave_size))
-        translate = (
-            "--target=spirv64-unknown-unknown",
-            "-Wno-override-module",
-            *_PRINTF,
-            "-x",
-            "ir",
-            ir,
-            "-c",
+
+def _build_spirv(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
+    """Source to IR, two edits of it (see spirv.py), IR to SPIR-V."""
+    ir, output = folder / "code.ll", folder / "code.spv"
+    front = (*_front(toolchain, job, folder), "--offload=spirv64", f"-DGRETA_WAVE_SIZE={job.wave_size}")
+    if job.block[1:] != (1, 1):  # launched as one axis, along which its wavefronts run
+        front += tuple(f"-DGRETA_BLOCK_{axis}={n}" for axis, n in zip("XYZ", job.block, strict=True))
+    _run(job, *front, "-emit-llvm", "-S", job.source, "-o", ir)
+    text = size_dynamic_lds(ir.read_text(), job.dynamic_lds_bytes)
+    ir.write_text(force_wavefront(text, job.wave_size))
+    translate = ("--target=spirv64-unknown-unknown", "-Wno-override-module", *_PRINTF, "-x", "ir", "-c")
+    _run(job, *toolchain.clang, *translate, ir, "-o", output)
+    return output.read_bytes()
+
+
+def _front(toolchain: Toolchain, job: Job, folder: Path) -> tuple[str, ...]:
+    """The part of the command that all targets share."""
+    # Without -fuse-cuid=none the code holds a hash of the temporary file's name.
+    flags = (
+        "-x",
+        "hip",
+        "-O3",
+        "-std=c++17",
+        "-fuse-cuid=none",
+        "-fno-color-diagnostics",
+        "--cuda-device-only",
+    )
+    record: tuple[str, ...] = ()
+    for option in ("-dependency-file", str(folder / _DEPENDENCIES), "-MT", "code"):
+        record += ("-Xclang", option)
+    defines = tuple(f"-D{name}={value}" for name, value in job.defines)
+    return (*toolchain.clang, *flags, *toolchain.flags, *record, *defines)
+
+
+def _run(job: Job, *command: str | Path) -> None:
+    argv = [str(part) for part in command]
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", check=False, timeout=_DEADLINE_SECONDS
         )
-        self._run(*self.toolchain.clang, *translate, "-o", output)
-        return output.read_bytes()
-
-    def _run(self, *command: str | Path) -> None:
-        argv = [str(part) for part in command]
-        try:
-            done = subprocess.run(
-                argv, capture_output=True, text=True, errors="replace", check=False, timeout=_DEADLINE_SECONDS
-            )
-        except subprocess.TimeoutExpired as error:
-            what = f"{self.job.source.name} for {self.job.target}"
-            raise CompileError(f"the compiler did not finish {what} in {_DEADLINE_SECONDS} s") from error
-        except OSError as error:
-            raise ToolMissing(f"the compiler {argv[0]} cannot be started: {error.strerror}") from error
-        if done.returncode != 0:
-            how = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-            message = done.stderr.strip() or f"the compiler said nothing ({how})"
-            raise CompileError(f"{self.job.source.name} does not compile for {self.job.target}:\n{message}")
+    except subprocess.TimeoutExpired as error:
+        what = f"{job.source.name} for {job.target}"
+        raise CompileError(f"the compiler did not finish {what} in {_DEADLINE_SECONDS} s") from error
+    except OSError as error:
+        raise ToolMissing(f"the compiler {argv[0]} cannot be started: {error.strerror}") from error
+    if done.returncode != 0:
+        how = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+        message = done.stderr.strip() or f"the compiler said nothing ({how})"
+        raise CompileError(f"{job.source.name} does not compile for {job.target}:\n{message}")
 
 
 def _dependencies(path: Path) -> list[Path]:
-    """The files of a make-style dependency file (`code: a.hip \\ b.h`), where `\\ ` escapes a space."""
+    """The files of a make-style dependency file (`code: a.hip b.h`), where a backslash escapes a space."""
     _, _, listing = path.read_text().replace("\\\n", " ").partition(":")
     return [Path(re.sub(r"\\(.)", r"\1", name)).resolve() for name in re.findall(r"(?:\\.|\S)+", listing)]

@@ -59,7 +59,7 @@ class GatedRun:
         result = _obtain(self._item, self._measure)
         if result.run.seconds:  # whatever the gates will say: nothing measured is lost
             history.record(self._benchmark, get_clock(self._item.config), result.run.seconds)
-            history.add_info(self._benchmark, information(result))
+            history.add_info(self._benchmark, information(get_session(self._item.config), result.run))
             self._item.stash[BENCHMARK] = self._benchmark
         if result.run.fault and result.run.worker_output:
             self._item.add_report_section("call", "greta worker", result.run.worker_output)

@@ -45,7 +45,7 @@ def record(benchmark: BenchmarkFixture, clock: DeviceClock, seconds: Sequence[fl
     """Store measured device seconds as the rounds of this benchmark."""
     remaining = iter(seconds)
     pedantic: Any = benchmark.pedantic
-    # Where benchmarks are disabled (under xdist, by option), pytest-benchmark calls the function once and stores nothing.
+    # Where benchmarks are disabled (xdist, --benchmark-disable), pytest-benchmark calls it once and stores nothing.
     pedantic(lambda: clock.show(next(remaining)), rounds=len(seconds))
 
 

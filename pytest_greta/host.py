@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _KFD = Path("/dev/kfd")
 """The interface of the AMD GPU driver: without it no AMD GPU can answer."""
 
+SERIALIZED = {"HIP_LAUNCH_BLOCKING": "1", "AMD_SERIALIZE_KERNEL": "3"}
+"""The worker's environment under `--greta-serialize`: a launch returns when its kernel has ended, and the runtime
+waits for the queue before and after each (HIP documentation, "HIP environment variables")."""
+
 
 class Host:
     """Opens the device when it is first needed, and again in a new worker when the last one died."""
@@ -93,6 +97,7 @@ class Host:
         from pytest_greta.worker import Worker
 
         self._progress.show(f"opening the {kind} device")
-        worker = Worker(kind, self._progress.waited)
+        environment = SERIALIZED if self._options.serialize else {}
+        worker = Worker(kind, self._progress.waited, environment)
         self._info = worker.info
         return worker

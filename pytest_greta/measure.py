@@ -251,9 +251,9 @@ class _Bench:
         self._found("complete", not holes, holes)
         launches = 1 + len(self.run.seconds)
         if self.plan.single_shot:
-            self.run.quantities["deterministic"] = Quantity(
-                None, reason="a single shot has nothing to compare with"
-            )
+            self._unknown("deterministic", "a single shot has nothing to compare with")
+        elif holes:
+            self._unknown("deterministic", "what was not written cannot be compared")
         else:
             self._found("deterministic", not self.differing, self.differing or f"{launches} launches")
         for name in self.buffers:
@@ -290,6 +290,9 @@ class _Bench:
 
     def _found(self, name: str, value: bool | float | str, reason: str = "") -> None:
         self.run.quantities[name] = Quantity(value, reason=reason)
+
+    def _unknown(self, name: str, reason: str) -> None:
+        self.run.quantities[name] = Quantity(None, reason=reason)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self.began

@@ -76,7 +76,18 @@ OPTIONS = {
         Option("seed", "seed of the inputs, to repeat a run [another one for every run]", "N"),
     )
 }
-SINGLE_SHOT = Option("single-shot", "one launch per test: verified and timed, not compared")
+FLAGS = {
+    flag.name: flag
+    for flag in (
+        Option("single-shot", "one launch per test: verified and timed, not compared"),
+        Option(
+            "serialize",
+            "wait for the GPU before and after every kernel, to find the one that hangs or faults; "
+            "times taken so are not compared with others",
+        ),
+    )
+}
+"""Options without a value; their ini twins are booleans."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,8 @@ class Options:
     """Rounds by context; the key 0 holds those of every other context."""
     rounds_given: bool
     single_shot: bool
+    serialize: bool
+    """The worker waits for the GPU before and after every kernel."""
     deadline_seconds: float | None
     seed: int | None
 
@@ -110,15 +123,14 @@ def add_options(parser: pytest.Parser) -> None:
         )
         group.addoption(option.flag, default=None, help=option.help, dest=option.ini, **kwargs)
         parser.addini(option.ini, f"default of {option.flag}: {option.help}")
-    group.addoption(
-        SINGLE_SHOT.flag, action="store_true", default=None, help=SINGLE_SHOT.help, dest=SINGLE_SHOT.ini
-    )
-    parser.addini(SINGLE_SHOT.ini, f"default of {SINGLE_SHOT.flag}: {SINGLE_SHOT.help}", type="bool")
+    for flag in FLAGS.values():
+        group.addoption(flag.flag, action="store_true", default=None, help=flag.help, dest=flag.ini)
+        parser.addini(flag.ini, f"default of {flag.flag}: {flag.help}", type="bool")
 
 
 def any_given(config: pytest.Config) -> bool:
     """Whether the command line names any greta option."""
-    return any(config.getoption(o.ini) is not None for o in (*OPTIONS.values(), SINGLE_SHOT))
+    return any(config.getoption(o.ini) is not None for o in (*OPTIONS.values(), *FLAGS.values()))
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -138,8 +150,11 @@ def read_options(config: pytest.Config) -> Options:
             problems.append(f"{place}: {error}")
             return None
 
+    def is_set(name: str) -> bool:
+        given = config.getoption(FLAGS[name].ini)
+        return bool(config.getini(FLAGS[name].ini) if given is None else given)
+
     rounds = read("rounds", _rounds)
-    single_shot = config.getoption(SINGLE_SHOT.ini)
     options = Options(
         contexts=read("ctx", _contexts),
         variants=read("variant", _names),
@@ -149,7 +164,8 @@ def read_options(config: pytest.Config) -> Options:
         require=read("require", _choice(OPTIONS["require"])),
         rounds=rounds or {},
         rounds_given=rounds is not None,
-        single_shot=bool(config.getini(SINGLE_SHOT.ini) if single_shot is None else single_shot),
+        single_shot=is_set("single-shot"),
+        serialize=is_set("serialize"),
         deadline_seconds=read("deadline", _seconds),
         seed=read("seed", _seed),
     )

@@ -141,6 +141,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not problems:
         used = {kernel.name: kernel for kernel in map(kernel_of, ours)}
         problems += get_session(config).name_problems(list(used.values()))
+    if not config.pluginmanager.has_plugin("benchmark"):
+        problems.append("greta keeps its history with pytest-benchmark, which -p no:benchmark switches off")
     if problems:
         raise pytest.UsageError(*problems)
     unused = [item for item in ours if _UNUSED in _parameters(item).values()]
@@ -173,7 +175,10 @@ def _jobs(session: Session, item: pytest.Item) -> list[Job]:
     kernel = kernel_of(item)
     if context is not None:
         session.contexts_of.setdefault((kernel.name, name), []).append(context)
-    return session.jobs(kernel, kernel.variant(name), target, context)
+    try:
+        return session.jobs(kernel, kernel.variant(name), target, context)
+    except Exception:  # of the kernel's own Python code: the test that needs it will show it
+        return []
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING
 from pytest_greta.compiler import CPU_TARGET, Compiler, Job
 from pytest_greta.errors import CompileError, ConfigError, ToolMissing
 from pytest_greta.gatefile import GateFile
-from pytest_greta.yamlnode import suggestion
 from pytest_greta.gates import CATALOGUE, Gate, Limit, Measurement, Quantity, Status, Verdict, scaling
 from pytest_greta.options import DEFAULT_BUDGET_SECONDS, OPTIONS, Options
+from pytest_greta.yamlnode import suggestion
 
 if TYPE_CHECKING:
     from pytest_greta.codeobject import CodeObject, KernelResources
@@ -136,7 +137,8 @@ class Session:
 
     def name_problems(self, used: Sequence[Kernel]) -> list[str]:
         """What is wrong with `--greta-variant` and gates.yaml for the kernels under test: a name that none
-        of them has, a kernel without a baseline."""
+        of them has, a kernel without a baseline.
+        """
         problems = []
         known = list(dict.fromkeys(v.name for kernel in used for v in kernel.variants))
         for name in self.options.variants or ():
@@ -160,16 +162,33 @@ class Session:
         if target != CPU_TARGET or context is None:
             return Job(source, target, defines)
         launches = _launches(kernel, variant, context, "cpu")
-        return Job(source, target, defines, dynamic_lds_bytes=max(n.dynamic_lds_bytes for n in launches))
+        blocks = {launch.block for launch in launches if launch.block[1:] != (1, 1)}
+        if len(blocks) > 1:
+            raise CompileError(
+                f"{variant.source}: on the cpu device, launches of a variant share one block of several axes"
+            )
+        lds_bytes = max(launch.dynamic_lds_bytes for launch in launches)
+        return Job(source, target, defines, dynamic_lds_bytes=lds_bytes, block=next(iter(blocks), (0, 1, 1)))
 
     def jobs(self, kernel: Kernel, variant: Variant, target: str | None, context: int | None) -> list[Job]:
         """All that a test of a variant compiles here: for its target, or for the cpu device with its baseline."""
         if target is not None:
             return [self.job(kernel, variant, target)]
-        if context is None or self.host.kind != "cpu":
-            return []
-        baseline = kernel.variant(self.gate_file.kernels[kernel.name].baseline)
-        return [self.job(kernel, v, CPU_TARGET, context) for v in (variant, baseline)]
+        jobs = [self.job(kernel, variant, name) for name in self.targets]
+        if context is not None and self.host.kind == "cpu":
+            baseline = kernel.variant(self.gate_file.kernels[kernel.name].baseline)
+            jobs += [self.job(kernel, v, CPU_TARGET, context) for v in (variant, baseline)]
+        return jobs
+
+    def resources(self, kernel: Kernel, variant: Variant) -> dict[str, dict[str, object]]:
+        """What a variant takes on every target it compiles for, for history."""
+        found = {}
+        for target in self.targets:
+            with suppress(CompileError, ToolMissing):
+                code_object = self.compiler.compile(self.job(kernel, variant, target))
+                quantities, _ = self._resource_quantities(kernel, variant, code_object)
+                found[target] = {name: quantity.value for name, quantity in quantities.items()}
+        return found
 
     def code_result(self, kernel: Kernel, variant: Variant, target: str) -> CodeResult:
         """Compile a variant for a target and read its resources. Raises CompileError or ToolMissing."""
@@ -370,10 +389,11 @@ def _worst(gate: str, values: Sequence[float | None]) -> Quantity:
     return Quantity(min(known) if CATALOGUE[gate].better == "higher" else max(known))
 
 
-def information(result: RunResult) -> Mapping[str, object]:
+def information(session: Session, run: Run) -> Mapping[str, object]:
     """What history keeps of a run besides its times."""
-    run, plan = result.run, result.run.plan
+    plan = run.plan
     return {
+        "resources": session.resources(plan.kernel, plan.candidate.variant),
         "kernel": plan.kernel.name,
         "variant": plan.candidate.variant.name,
         "context": plan.problem.context,

@@ -86,7 +86,8 @@ class Device(Protocol):
 
     def launch(self, launches: Sequence[BoundLaunch]) -> float:
         """Run launches in order on one stream, wait, and return the device seconds by device events,
-        from the start of the first to the end of the last."""
+        from the start of the first to the end of the last.
+        """
 
     def close(self) -> None:
         """Free everything. Safe to call twice."""

@@ -156,9 +156,10 @@ class CpuDevice:
             for launch in launches:
                 arguments = [self._argument(a) for a in launch.args]
                 launch.function.set_args(*arguments)
-                total = tuple(g * b for g, b in zip(launch.grid, launch.block, strict=True))
+                threads = launch.block[0] * launch.block[1] * launch.block[2]  # as one axis: see Job.block
+                total = (launch.grid[0] * threads, *launch.grid[1:])
                 events.append(
-                    self._cl.enqueue_nd_range_kernel(self._queue, launch.function, total, launch.block)
+                    self._cl.enqueue_nd_range_kernel(self._queue, launch.function, total, (threads, 1, 1))
                 )
             events[-1].wait()
             return float(events[-1].profile.end - events[0].profile.start) * 1e-9

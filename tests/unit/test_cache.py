@@ -81,7 +81,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing_half_written(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     cache.store("request", [source], b"code")
     monkeypatch.undo()
     assert cache.lookup("request") is None

@@ -1,2 +1,3 @@
+// __half and __half2, which hip_runtime.h brings (as hiprtc does).
 #pragma once
 #include "hip_runtime.h"

@@ -1,0 +1,63 @@
+"""Fixtures that compile HIP source and run it on the CPU device."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from numpy.typing import NDArray
+
+from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
+from pytest_greta.devices import BoundLaunch
+from pytest_greta.devices.cpu import CpuDevice, open_cpu
+
+Run = Callable[..., None]
+Numbers = NDArray[Any]
+
+INCLUDES = """
+#include <hip/hip_runtime.h>
+#include <hip/hip_bf16.h>
+#include <hip/hip_bfloat16.h>
+#include <hip/hip_fp16.h>
+"""
+
+
+@pytest.fixture(scope="session")
+def cpu_device() -> Iterator[CpuDevice]:
+    opened = open_cpu()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def run_hip(cpu_device: CpuDevice, tmp_path: Path) -> Run:
+    """Compile `extern "C" __global__ void k(...)`, launch it once, and leave what it wrote in the arrays."""
+
+    def compile_and_launch(
+        source: str,
+        *arrays: Numbers,
+        grid: int = 1,
+        block: tuple[int, int, int] = (64, 1, 1),
+        wave: int = 64,
+        defines: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        path = tmp_path / "k.hip"
+        path.write_text(INCLUDES + source)
+        job = Job(path, CPU_TARGET, tuple(defines), wave_size=wave)
+        code, _ = run_compiler(find_toolchain(CPU_TARGET), job)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the runtime's remarks on vectorization arrive as warnings
+            module = cpu_device.load(code)
+        buffers = [cpu_device.allocate(array.nbytes) for array in arrays]
+        for buffer, array in zip(buffers, arrays, strict=True):
+            cpu_device.write(buffer, 0, array.data)
+        arguments = tuple((buffer, 0) for buffer in buffers)
+        cpu_device.launch([BoundLaunch(cpu_device.function(module, "k"), (grid, 1, 1), block, arguments)])
+        for buffer, array in zip(buffers, arrays, strict=True):
+            cpu_device.read(buffer, 0, array.data)
+            cpu_device.free(buffer)
+
+    return compile_and_launch

@@ -1,0 +1,165 @@
+"""Verdicts: on items, in the summary, in JUnit, under xdist; and what is not measured."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from tests.plugin.conftest import GATES, Run, write_gates
+
+SPEEDUP = "        speedup: {min: 2.0}\n"
+
+
+def test_the_summary_is_one_table(greta: Run) -> None:
+    result = greta("--greta-variant=good,noop")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "device cpu: *",
+            "gate * variant * limit * measured * verdict",
+            "gates.yaml:11  good * scratch_bytes <= 0 * 0 B (gfx942) * PASS",
+            "built-in * good * 6 checks * held (256) * PASS",
+            "built-in * noop * complete is true * false (256) * FAIL",
+            "* PASS, * FAIL",
+        ]
+    )
+
+
+def test_verbose_shows_every_check(greta: Run) -> None:
+    result = greta("--greta-variant=good", "-v")
+    result.stdout.fnmatch_lines(["built-in*good*canaries is true*true (256)*PASS"])
+
+
+def test_the_headline_names_device_targets_and_gates(greta: Run) -> None:
+    result = greta("--greta-variant=good")
+    result.stdout.fnmatch_lines(["greta 0.1.0: device: cpu: *; targets: gfx942; gates: gates.yaml"])
+
+
+def test_junit_and_user_properties_hold_every_verdict(project: pytest.Pytester, greta: Run) -> None:
+    greta("--greta-variant=noop", "--junitxml=junit.xml").assert_outcomes(passed=1, failed=1)
+    suite = ET.parse(project.path / "junit.xml").getroot()[0]
+    assert suite.attrib["failures"] == "1"
+    cases = {case.attrib["name"]: case for case in suite.iter("testcase")}
+    properties = {p.attrib["name"]: p.attrib["value"] for p in cases["test_run[noop-256]"].iter("property")}
+    assert properties["greta complete"].startswith(
+        "built-in  noop @ 256  complete is true   measured false   FAIL"
+    )
+    assert properties["greta prefill_seconds"].endswith("PASS (median of 5)")
+    resources = {
+        p.attrib["name"]: p.attrib["value"] for p in cases["test_resources[noop-gfx942]"].iter("property")
+    }
+    assert (
+        resources["greta scratch_bytes"]
+        == "gates.yaml:11  noop @ gfx942  scratch_bytes <= 0   measured 0 B   PASS"
+    )
+
+
+def test_a_gate_on_gpu_speed_is_not_measured_on_a_cpu(project: pytest.Pytester, greta: Run) -> None:
+    write_gates(project, GATES + SPEEDUP)
+    result = greta("--greta-variant=slow", "-k", "test_run")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["*speedup >= 2.00*NOT MEASURED [[]1[]]", "*a cpu's times say nothing about a GPU's"]
+    )
+
+
+def test_speed_is_compared_with_a_baseline_that_was_not_selected(
+    project: pytest.Pytester, greta: Run
+) -> None:
+    write_gates(
+        project,
+        GATES.replace("baseline: good", "baseline: slow") + "        speedup: {min: 1.1, devices: cpu}\n",
+    )
+    result = greta("--greta-variant=good", "--greta-ctx=4096", "-k", "test_run", "--greta-rounds=7")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*good*speedup >= 1.10*x [[]*, *[]] (4096)*PASS"])
+
+
+def test_scaling_is_measured_from_the_smallest_context(project: pytest.Pytester, greta: Run) -> None:
+    write_gates(project, GATES + "        scaling: {max: 9, devices: cpu}\n")
+    result = greta("--greta-variant=good", "--greta-ctx=8192,2048", "-k", "test_run", "-v")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*test_run[[]good-2048[]] PASSED*", "*test_run[[]good-8192[]] PASSED*"])
+    result.stdout.fnmatch_lines(["*scaling <= 9.00*(8192)*PASS"])
+    result = greta("--greta-variant=good", "--greta-ctx=2048", "-k", "test_run")
+    result.stdout.fnmatch_lines(
+        ["*scaling*NOT MEASURED*", "*takes a second, longer context in the same run*"]
+    )
+
+
+def test_require_hip_fails_where_no_gpu_is(greta: Run) -> None:
+    result = greta("--greta-variant=good", "-k", "test_run", "--greta-require=hip")
+    result.assert_outcomes(failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["NOT MEASURED: *"])
+
+
+def test_a_device_that_is_not_there_skips_with_its_reason(greta: Run) -> None:
+    result = greta("--greta-variant=good", "--greta-device=hip", "-rs")
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*NOT MEASURED: *"])
+
+
+def test_require_cpu_leaves_gpu_speed_alone(project: pytest.Pytester, greta: Run) -> None:
+    write_gates(project, GATES + SPEEDUP)
+    greta("--greta-variant=slow", "--greta-require=cpu").assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_verdicts_are_the_same_under_xdist(greta: Run, processes: str) -> None:
+    result = greta("--greta-variant=good,noop,spills,skips_last_row", f"-n{processes}", "-Wdefault")
+    result.assert_outcomes(passed=5, failed=3)
+    result.stdout.fnmatch_lines(["device cpu: *"])
+    for line in (
+        "*noop*complete is true*FAIL",
+        "*spills*scratch_bytes <= 0*FAIL",
+        "*skips_last*complete*FAIL",
+    ):
+        result.stdout.fnmatch_lines([line])
+
+
+def test_times_are_not_taken_under_xdist(project: pytest.Pytester, greta: Run) -> None:
+    write_gates(project, GATES + "        speedup: {min: 0.01, devices: cpu}\n")
+    result = greta("--greta-variant=slow", "-n2", "-Wdefault")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*speedup*NOT MEASURED*", "*pytest-xdist runs tests side by side*"])
+
+
+def test_variants_of_other_kernels_are_deselected_not_skipped(project: pytest.Pytester, greta: Run) -> None:
+    project.makeconftest(
+        (project.path / "conftest.py").read_text().replace("[Faulty()]", "[Faulty(), other()]")
+        + "\n\ndef other():\n    from kernels.softmax.softmax import Softmax\n\n    return Softmax()\n"
+    )
+    gates = GATES + "  softmax:\n    baseline: naive\n    contexts: {cpu: [64]}\n"
+    write_gates(project, gates)
+    project.makepyfile(
+        test_gates="""
+        import pytest
+
+        @pytest.mark.greta("faulty")
+        def test_faulty(greta_run):
+            greta_run.check()
+
+        @pytest.mark.greta("softmax")
+        def test_softmax(greta_run):
+            greta_run.check()
+        """
+    )
+    greta("--greta-variant=good").assert_outcomes(passed=1, deselected=1)
+    greta("--greta-variant=good,wave").assert_outcomes(passed=2)
+
+
+def test_last_failed_and_stop_at_first_work_as_anywhere(greta: Run) -> None:
+    greta("--greta-variant=noop,good", "-k", "test_run").assert_outcomes(passed=1, failed=1)
+    greta("--greta-variant=noop,good", "-k", "test_run", "--lf").assert_outcomes(failed=1)
+    result = greta("--greta-variant=noop,good,returns_nan", "-k", "test_run", "-x")
+    assert result.parseoutcomes()["failed"] == 1
+
+
+def test_a_session_without_greta_needs_no_gates(project: pytest.Pytester, greta: Run) -> None:
+    (project.path / "gates.yaml").unlink()
+    project.makepyfile(test_gates="def test_plain(): pass\n")
+    result = greta()
+    result.assert_outcomes(passed=1)
+    assert "greta 0.1.0" not in result.stdout.str()
