@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -12,7 +12,6 @@ from pytest_greta.state import BENCHMARK, VERDICTS, get_clock, get_session, kern
 
 if TYPE_CHECKING:
     from pytest_greta.codeobject import CodeObject, KernelResources
-    from pytest_greta.gates import Verdict
     from pytest_greta.kernel import Kernel, Variant
     from pytest_greta.session import CodeResult, RunResult, Session
 
@@ -31,9 +30,9 @@ class GatedCode:
         return _obtain(self._item, self._compile)
 
     @property
-    def resources(self) -> KernelResources:
-        """Registers, scratch, LDS and code size, as the code object states them."""
-        return self._result.resources
+    def resources(self) -> Mapping[str, KernelResources]:
+        """Registers, scratch, LDS and code size by kernel name, as the code object states them."""
+        return self._result.code_object.kernels
 
     @property
     def code_object(self) -> CodeObject:
@@ -53,22 +52,22 @@ class GatedRun:
 
     @cached_property
     def _result(self) -> RunResult:
-        from pytest_greta import history
-        from pytest_greta.session import information
-
         result = _obtain(self._item, self._measure)
-        if result.run.seconds:  # whatever the gates will say: nothing measured is lost
-            history.record(self._benchmark, get_clock(self._item.config), result.run.seconds)
-            history.add_info(self._benchmark, information(get_session(self._item.config), result.run))
+        run = result.run
+        if run and run.seconds:  # whatever the gates will say: nothing measured is lost
+            from pytest_greta import history
+
+            history.record(self._benchmark, get_clock(self._item.config), run.seconds)
+            history.add_info(self._benchmark, get_session(self._item.config).history(run))
             self._item.stash[BENCHMARK] = self._benchmark
-        if result.run.fault and result.run.worker_output:
-            self._item.add_report_section("call", "greta worker", result.run.worker_output)
+        if run and run.fault and run.worker_output:
+            self._item.add_report_section("call", "greta worker", run.worker_output)
         return result
 
     @property
     def seconds(self) -> list[float]:
-        """Device seconds of every timed launch."""
-        return list(self._result.run.seconds)
+        """Device seconds of every timed launch; none where the code failed a gate and was not launched."""
+        return list(self._result.run.seconds) if self._result.run else []
 
     def check(self) -> None:
         """Evaluate every gate that applies. The test fails if one of them does."""
@@ -152,10 +151,9 @@ def _missing(session: Session, reason: str) -> NoReturn:
 def _judge(item: pytest.Item, result: CodeResult | RunResult) -> None:
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
     from pytest_greta import history, report
-    from pytest_greta.gates import evaluate
     from pytest_greta.session import failing
 
-    verdicts: list[Verdict] = [evaluate(gate, result.measurement) for gate in result.gates]
+    verdicts = [verdict for subject in result.subjects for verdict in subject.verdicts()]
     item.stash.setdefault(VERDICTS, []).extend(verdicts)
     item.user_properties += report.properties(verdicts)
     if BENCHMARK in item.stash:

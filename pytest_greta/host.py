@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,5 +100,6 @@ class Host:
         self._progress.show(f"opening the {kind} device")
         environment = SERIALIZED if self._options.serialize else {}
         worker = Worker(kind, self._progress.waited, environment)
+        worker.info = dataclasses.replace(worker.info, serialized=self._options.serialize)
         self._info = worker.info
         return worker

@@ -24,6 +24,7 @@ from pytest_greta.worker import BAND_BYTES, BufferPlan, Worker
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pytest_greta.codeobject import CodeObject
     from pytest_greta.devices import DeviceInfo
     from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
 
@@ -37,7 +38,7 @@ class Contender:
     """A variant that is ready to run: its code and the deadline of one launch."""
 
     variant: Variant
-    code: bytes
+    code_object: CodeObject
     deadline_seconds: float
 
 
@@ -149,7 +150,7 @@ class _Bench:
             launches = plan.kernel.launch(plan.problem, contender.variant)
             sequence: Sequence[Launch] = launches if isinstance(launches, Sequence) else [launches]
             self.progress(f"loading {contender.variant.name}")
-            name = self.worker.load(slot, contender.code, contender.variant.entry, sequence)
+            name = self.worker.load(slot, contender.code_object.code, contender.variant.entry, sequence)
             if slot == "candidate":
                 self._found("implementation", name)
             for output, layout in self.outputs.items():
@@ -158,6 +159,9 @@ class _Bench:
                 buffers[f"{slot}/{workspace}"] = BufferPlan(_Layout.of(shape).size_bytes, slot)
         self.buffers = buffers
         self.worker.allocate(buffers)
+        vram_bytes = self.worker.memory_used_bytes()
+        if vram_bytes is not None:
+            self._found("vram_bytes", vram_bytes, "in use on the device, by all processes")
         for name, (memory, _) in inputs.items():
             self.worker.write(name, memory)
 

@@ -165,7 +165,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     jobs = [job for item in session.items if set(_AXES) & set(_fixtures(item)) for job in _jobs(greta, item)]
     if not greta.parallel:  # under xdist every process collects all tests and runs a few
-        greta.compiler.submit(jobs)
+        greta.builder.compiler.submit(jobs)
 
 
 def _jobs(session: Session, item: pytest.Item) -> list[Job]:

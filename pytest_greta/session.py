@@ -5,23 +5,33 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_greta.compiler import CPU_TARGET, Compiler, Job
-from pytest_greta.errors import CompileError, ConfigError, ToolMissing
+from pytest_greta.build import Builder, attribute_quantities, entries, resource_quantities
+from pytest_greta.compiler import Compiler, Job
+from pytest_greta.errors import CompileError, ConfigError, DeviceFault, ToolMissing
 from pytest_greta.gatefile import GateFile
-from pytest_greta.gates import CATALOGUE, Gate, Limit, Measurement, Quantity, Status, Verdict, scaling
+from pytest_greta.gates import (
+    CATALOGUE,
+    Gate,
+    Limit,
+    Measurement,
+    Quantity,
+    Status,
+    Verdict,
+    evaluate,
+    scaling,
+)
 from pytest_greta.options import DEFAULT_BUDGET_SECONDS, OPTIONS, Options
 from pytest_greta.yamlnode import suggestion
 
 if TYPE_CHECKING:
-    from pytest_greta.codeobject import CodeObject, KernelResources
+    from pytest_greta.codeobject import CodeObject
     from pytest_greta.devices import DeviceInfo
     from pytest_greta.host import Host
-    from pytest_greta.kernel import Kernel, Launch, Variant
+    from pytest_greta.kernel import Kernel, Variant
     from pytest_greta.measure import Contender, Run
     from pytest_greta.progress import Progress
 
@@ -29,33 +39,40 @@ _DEFAULT_LAUNCH_CONTEXT = 4096
 
 
 @dataclass(frozen=True)
-class CodeResult:
-    """A variant compiled for one target, with the gates that apply."""
+class Subject:
+    """A measurement with the gates that apply to it."""
 
     measurement: Measurement
     gates: Sequence[Gate]
-    code_object: CodeObject
-    resources: KernelResources
-    """Of the variant's own entry; a variant of several kernels is gated on the worst of each resource."""
 
-    @property
-    def notes(self) -> list[str]:
-        """What a reader of a failure needs besides the verdicts."""
-        return []
+    def verdicts(self) -> list[Verdict]:
+        """The verdict of every gate."""
+        return [evaluate(gate, self.measurement) for gate in self.gates]
+
+
+@dataclass(frozen=True)
+class CodeResult:
+    """A variant compiled for one target."""
+
+    subjects: Sequence[Subject]
+    code_object: CodeObject
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """A variant measured at one context on the device, with the gates that apply."""
+    """A variant at one context on the device: its code there, and its run."""
 
-    measurement: Measurement
-    gates: Sequence[Gate]
-    run: Run
+    subjects: Sequence[Subject]
+    run: Run | None
+    """None where the code already failed a gate, and was not launched."""
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> tuple[str, ...]:
         """What a reader of a failure needs besides the verdicts."""
-        return [f"on {self.run.device.identity}; inputs drawn with --greta-seed={self.run.plan.seed}"]
+        if self.run is None:
+            return ("it was not launched",)
+        return (f"on {self.run.device.identity}; inputs drawn with --greta-seed={self.run.plan.seed}",)
 
 
 class Session:
@@ -75,7 +92,7 @@ class Session:
         self.gate_file = gate_file
         self.kernels = {kernel.name: kernel for kernel in kernels}
         self.host = host
-        self.compiler = Compiler(cache_folder)
+        self.builder = Builder(Compiler(cache_folder), host)
         self.parallel = parallel
         """pytest-xdist runs other tests at the same time, so times mean nothing."""
         self.progress = progress
@@ -85,7 +102,7 @@ class Session:
 
     def close(self) -> None:
         """End the compiler."""
-        self.compiler.close()
+        self.builder.compiler.close()
 
     # -- what to test ------------------------------------------------------------------------------------
 
@@ -153,87 +170,54 @@ class Session:
                 )
         return problems
 
-    # -- compiling ---------------------------------------------------------------------------------------
-
-    def job(self, kernel: Kernel, variant: Variant, target: str, context: int | None = None) -> Job:
-        """The compilation of a variant for a target, or for the cpu device at a context."""
-        defines = tuple(sorted((k, str(v)) for k, v in variant.defines.items()))
-        source = kernel.source_path(variant)
-        if target != CPU_TARGET or context is None:
-            return Job(source, target, defines)
-        launches = _launches(kernel, variant, context, "cpu")
-        blocks = {launch.block for launch in launches if launch.block[1:] != (1, 1)}
-        if len(blocks) > 1:
-            raise CompileError(
-                f"{variant.source}: on the cpu device, launches of a variant share one block of several axes"
-            )
-        lds_bytes = max(launch.dynamic_lds_bytes for launch in launches)
-        return Job(source, target, defines, dynamic_lds_bytes=lds_bytes, block=next(iter(blocks), (0, 1, 1)))
+    # -- code --------------------------------------------------------------------------------------------
 
     def jobs(self, kernel: Kernel, variant: Variant, target: str | None, context: int | None) -> list[Job]:
         """All that a test of a variant compiles here: for its target, or for the cpu device with its baseline."""
         if target is not None:
-            return [self.job(kernel, variant, target)]
-        jobs = [self.job(kernel, variant, name) for name in self.targets]
+            return [self.builder.job(kernel, variant, target)]
+        jobs = [self.builder.job(kernel, variant, name) for name in self.targets]
         if context is not None and self.host.kind == "cpu":
             baseline = kernel.variant(self.gate_file.kernels[kernel.name].baseline)
-            jobs += [self.job(kernel, v, CPU_TARGET, context) for v in (variant, baseline)]
+            jobs += [self.builder.cpu_job(kernel, v, context) for v in (variant, baseline)]
         return jobs
-
-    def resources(self, kernel: Kernel, variant: Variant) -> dict[str, dict[str, object]]:
-        """What a variant takes on every target it compiles for, for history."""
-        found = {}
-        for target in self.targets:
-            with suppress(CompileError, ToolMissing):
-                code_object = self.compiler.compile(self.job(kernel, variant, target))
-                quantities, _ = self._resource_quantities(kernel, variant, code_object)
-                found[target] = {name: quantity.value for name, quantity in quantities.items()}
-        return found
 
     def code_result(self, kernel: Kernel, variant: Variant, target: str) -> CodeResult:
         """Compile a variant for a target and read its resources. Raises CompileError or ToolMissing."""
-        code_object = self.compiler.compile(self.job(kernel, variant, target))
-        quantities, resources = self._resource_quantities(kernel, variant, code_object)
+        code_object = self.builder.compiler.compile(self.builder.job(kernel, variant, target))
+        context = self._launch_context(kernel)
+        quantities = resource_quantities(kernel, variant, code_object, context)
+        return CodeResult([self._code_subject(kernel, variant, target, quantities)], code_object)
+
+    def history(self, run: Run) -> Mapping[str, object]:
+        """What history keeps of a run besides its times."""
+        plan, context = run.plan, run.plan.problem.context
+        variant = plan.candidate.variant
+        return {
+            "kernel": plan.kernel.name,
+            "variant": variant.name,
+            "context": context,
+            "problem": str(plan.problem),
+            "device": run.device.identity,
+            "driver": run.device.driver,
+            "seed": plan.seed,
+            "baseline": plan.baseline.variant.name if plan.baseline else None,
+            "baseline_seconds": list(run.baseline_seconds),
+            "quantities": {name: quantity.value for name, quantity in run.quantities.items()},
+            "resources": self.builder.resource_history(plan.kernel, variant, self.targets, context),
+        }
+
+    def _code_subject(
+        self, kernel: Kernel, variant: Variant, target: str, quantities: Mapping[str, Quantity]
+    ) -> Subject:
         measurement = Measurement(kernel.name, variant.name, quantities, target=target)
-        gates = self.gate_file.gates_for(kernel.name, variant.name, target=target)
-        return CodeResult(measurement, gates, code_object, resources)
+        return Subject(measurement, self.gate_file.gates_for(kernel.name, variant.name, target=target))
 
-    def _resource_quantities(
-        self, kernel: Kernel, variant: Variant, code_object: CodeObject
-    ) -> tuple[dict[str, Quantity], KernelResources]:
-        from pytest_greta.codeobject import occupancy
-
+    def _launch_context(self, kernel: Kernel) -> int:
+        """The context whose launch geometry occupancy is computed for."""
         entry = self.gate_file.kernels.get(kernel.name)
-        contexts = (
-            self.options.contexts or (entry and entry.contexts.get("hip")) or (_DEFAULT_LAUNCH_CONTEXT,)
-        )
-        limit = variant.max_context or max(contexts)
-        launches = _launches(kernel, variant, min(*contexts, limit), "hip")
-        found: dict[str, list[float | None]] = {}
-        for launch in launches:
-            name = launch.entry or variant.entry
-            if name not in code_object.kernels:
-                known = suggestion(name, code_object.kernels)
-                raise CompileError(
-                    f'{variant.source} has no kernel {name!r} (extern "C" __global__); {known}'
-                )
-            resources = code_object.kernels[name]
-            threads = launch.block[0] * launch.block[1] * launch.block[2]
-            for gate, value in (
-                ("scratch_bytes", resources.scratch_bytes),
-                ("vgprs", resources.vgprs),
-                ("agprs", resources.agprs),
-                ("sgprs", resources.sgprs),
-                ("vgpr_spills", resources.vgpr_spills),
-                ("sgpr_spills", resources.sgpr_spills),
-                ("lds_bytes", resources.lds_bytes + launch.dynamic_lds_bytes),
-                ("code_bytes", resources.code_bytes),
-                ("occupancy", occupancy(resources, code_object.target, threads, launch.dynamic_lds_bytes)),
-            ):
-                found.setdefault(gate, []).append(value)
-        return {gate: _worst(gate, values) for gate, values in found.items()}, code_object.kernels[
-            launches[0].entry or variant.entry
-        ]
+        listed = entry.contexts.get("hip", ()) if entry else ()
+        return min(self.options.contexts or listed or (_DEFAULT_LAUNCH_CONTEXT,))
 
     def headline(self) -> list[str]:
         """What is gated, on what, by what."""
@@ -245,50 +229,76 @@ class Session:
     # -- running -----------------------------------------------------------------------------------------
 
     def run_result(self, kernel: Kernel, variant: Variant, context: int) -> RunResult:
-        """Measure a variant at a context. Raises CompileError, ToolMissing or DeviceUnavailable."""
-        from pytest_greta.measure import Plan, error_limit, measure
+        """Measure a variant at a context. Raises CompileError, ToolMissing or DeviceUnavailable.
 
-        worker = self.host.worker()
-        problem = kernel.problem(context, self.host.kind)
+        On a GPU the code object that will run is gated first; one that fails is not launched.
+        """
         candidate = self._contender(kernel, variant, context)
+        subjects = [] if self.host.kind == "cpu" else [self._device_code(kernel, candidate, context)]
+        if any(verdict.status is Status.FAIL for subject in subjects for verdict in subject.verdicts()):
+            return RunResult(subjects, None)
+        run = self._measure(kernel, candidate, context)
+        return RunResult([*subjects, self._run_subject(run)], run)
+
+    def _measure(self, kernel: Kernel, candidate: Contender, context: int) -> Run:
+        from pytest_greta.measure import Plan, measure
+
+        options, variant = self.options, candidate.variant
         baseline, missing = self._baseline(kernel, variant, context)
-        options = self.options
-        self.compiler.settle()
-        rounds = options.rounds_for(context) if options.rounds_given or not self.parallel else 1
+        self.builder.compiler.settle()
         plan = Plan(
             kernel=kernel,
-            problem=problem,
+            problem=kernel.problem(context, self.host.kind),
             candidate=candidate,
             baseline=baseline,
             baseline_missing=missing,
-            rounds=rounds,
+            rounds=options.rounds_for(context) if options.rounds_given or not self.parallel else 1,
             budget_seconds=float("inf") if options.rounds_given else DEFAULT_BUDGET_SECONDS,
             single_shot=options.single_shot,
             seed=secrets.randbits(32) if options.seed is None else options.seed,
         )
         with self.progress.measuring(f"{variant.name} @ {context}"):
-            run = measure(worker, plan, self.progress.show)
+            run = measure(self.host.worker(), plan, self.progress.show)
         self._add_scaling(run)
+        return run
+
+    def _device_code(self, kernel: Kernel, candidate: Contender, context: int) -> Subject:
+        """The code object that will run on the GPU, with its gates."""
+        variant, code_object = candidate.variant, candidate.code_object
+        if code_object.kernels:
+            quantities = resource_quantities(kernel, variant, code_object, context)
+        else:
+            names = entries(kernel, variant, context, "hip")
+            try:
+                quantities = attribute_quantities(self.host.worker().inspect(code_object.code, names))
+            except DeviceFault as fault:
+                raise CompileError(f"{variant.source}: its code cannot be loaded: {fault}") from fault
+        return self._code_subject(kernel, variant, code_object.target, quantities)
+
+    def _run_subject(self, run: Run) -> Subject:
+        from pytest_greta.measure import error_limit
+
+        kernel, variant, problem = run.plan.kernel, run.plan.candidate.variant, run.plan.problem
         measurement = Measurement(
             kernel.name,
             variant.name,
             run.quantities,
-            context=context,
-            device=self.host.kind,
+            context=problem.context,
+            device=run.device.kind,
             untimed=self._untimed(run.device),
         )
         gates = self.gate_file.gates_for(
             kernel.name,
             variant.name,
-            context=context,
-            device=self.host.kind,
+            context=problem.context,
+            device=run.device.kind,
             entry=variant.entry,
             max_error=error_limit(kernel, problem),
         )
         contexts = self.contexts_of.get((kernel.name, variant.name), [])
-        if len(contexts) > 1 and context == min(contexts):
-            gates = [g for g in gates if g.name != "scaling"]  # the others are held against this one
-        return RunResult(measurement, [self._with_deadline(g) for g in gates], run)
+        if len(contexts) > 1 and problem.context == min(contexts):
+            gates = [gate for gate in gates if gate.name != "scaling"]  # the others are held against this one
+        return Subject(measurement, [self._with_deadline(gate) for gate in gates])
 
     def _baseline(self, kernel: Kernel, variant: Variant, context: int) -> tuple[Contender | None, str]:
         """The baseline to run beside a variant, or why there is none."""
@@ -305,11 +315,11 @@ class Session:
     def _contender(self, kernel: Kernel, variant: Variant, context: int) -> Contender:
         from pytest_greta.measure import Contender
 
-        code = self.compiler.compile(self.job(kernel, variant, CPU_TARGET, context)).code
+        code_object = self.builder.for_device(kernel, variant, context)
         deadline_seconds = self.options.deadline_seconds or self.gate_file.deadline_seconds(
             kernel.name, variant.name, context, self.host.kind
         )
-        return Contender(variant, code, deadline_seconds)
+        return Contender(variant, code_object, deadline_seconds)
 
     def _with_deadline(self, gate: Gate) -> Gate:
         seconds = self.options.deadline_seconds
@@ -320,6 +330,8 @@ class Session:
     def _untimed(self, device: DeviceInfo) -> str:
         if device.emulated:
             return "an emulated GPU's times say nothing about a GPU's"
+        if device.serialized:
+            return "launches are serialised (--greta-serialize)"
         if self.parallel:
             return "pytest-xdist runs tests side by side, which disturbs their times"
         return ""
@@ -375,33 +387,3 @@ def failing(verdicts: Sequence[Verdict], require: str | None) -> list[Verdict]:
         return require == "hip" or (require == "cpu" and not CATALOGUE[verdict.gate.name].speed)
 
     return [verdict for verdict in verdicts if fails(verdict)]
-
-
-def _launches(kernel: Kernel, variant: Variant, context: int, device: str) -> Sequence[Launch]:
-    launches = kernel.launch(kernel.problem(context, device), variant)
-    return launches if isinstance(launches, Sequence) else [launches]
-
-
-def _worst(gate: str, values: Sequence[float | None]) -> Quantity:
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return Quantity(None, reason="the limits of this target are not known to greta")
-    return Quantity(min(known) if CATALOGUE[gate].better == "higher" else max(known))
-
-
-def information(session: Session, run: Run) -> Mapping[str, object]:
-    """What history keeps of a run besides its times."""
-    plan = run.plan
-    return {
-        "resources": session.resources(plan.kernel, plan.candidate.variant),
-        "kernel": plan.kernel.name,
-        "variant": plan.candidate.variant.name,
-        "context": plan.problem.context,
-        "problem": str(plan.problem),
-        "device": run.device.identity,
-        "driver": run.device.driver,
-        "seed": plan.seed,
-        "baseline": plan.baseline.variant.name if plan.baseline else None,
-        "baseline_seconds": list(run.baseline_seconds),
-        "quantities": {name: q.value for name, q in run.quantities.items()},
-    }

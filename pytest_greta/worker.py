@@ -106,6 +106,18 @@ class Worker:
         )
         return name
 
+    def inspect(self, code: bytes, entries: Sequence[str]) -> list[dict[str, int]]:
+        """What the runtime says of functions of a code object, which is loaded for this and unloaded again."""
+        attributes: list[dict[str, int]] = self._ask(
+            "inspect", _REQUEST_SECONDS, code=code, entries=list(entries)
+        )
+        return attributes
+
+    def memory_used_bytes(self) -> int | None:
+        """Device memory in use, by all processes; None where the device does not tell."""
+        used: int | None = self._ask("memory_used_bytes", _REQUEST_SECONDS)
+        return used
+
     def allocate(self, buffers: Mapping[str, BufferPlan]) -> None:
         """Free what was allocated before, and allocate these, bands filled with canaries."""
         self._ask("allocate", _REQUEST_SECONDS, buffers=dict(buffers))
@@ -242,6 +254,16 @@ class _Server:
         functions = {name: self.device.function(module, name) for name in names}
         self.programs[slot] = functions, launches, entry
         return self.device.function_name(functions[entry])
+
+    def inspect(self, code: bytes, entries: Sequence[str]) -> list[dict[str, int]]:
+        module = self.device.load(code)
+        try:
+            return [self.device.function_attributes(self.device.function(module, entry)) for entry in entries]
+        finally:
+            self.device.unload(module)
+
+    def memory_used_bytes(self) -> int | None:
+        return self.device.memory_used_bytes()
 
     def allocate(self, buffers: Mapping[str, BufferPlan]) -> None:
         for buffer, _ in self.buffers.values():

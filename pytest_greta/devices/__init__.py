@@ -31,12 +31,15 @@ class DeviceInfo:
     runtime: str
     emulated: bool = False
     """An emulated GPU: its times mean nothing."""
+    serialized: bool = False
+    """Launches are serialised for diagnosis: such times are compared with nothing."""
     extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
         """What must be equal for two timings to be compared: stable from run to run."""
-        return f"{self.kind}: {self.name}, {self.target}, {self.compute_units} CUs, {self.runtime}"
+        text = f"{self.kind}: {self.name}, {self.target}, {self.compute_units} CUs, {self.runtime}"
+        return text + (", emulated" if self.emulated else "") + (", serialised" if self.serialized else "")
 
 
 class Device(Protocol):
@@ -63,6 +66,9 @@ class Device(Protocol):
     def function_name(self, function: Any) -> str:
         """The name the *runtime* gives for a function: what really runs."""
 
+    def function_attributes(self, function: Any) -> dict[str, int]:
+        """What the runtime says of a function: `vgprs`, `scratch_bytes` and `lds_bytes`; empty if nothing."""
+
     def unload(self, module: Any) -> None:
         """Free a module and its functions."""
 
@@ -71,6 +77,9 @@ class Device(Protocol):
 
     def free(self, buffer: Any) -> None:
         """Free device memory."""
+
+    def memory_used_bytes(self) -> int | None:
+        """Bytes of device memory in use by all processes; None where that is no limit of the device."""
 
     def fill(self, buffer: Any, byte: int, offset_bytes: int, size_bytes: int) -> None:
         """Set a range of a buffer to one repeated byte."""

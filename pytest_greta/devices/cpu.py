@@ -115,6 +115,10 @@ class CpuDevice:
         """The name OpenCL gives for a kernel."""
         return str(function.function_name)
 
+    def function_attributes(self, function: Any) -> dict[str, int]:
+        """A CPU has no registers or scratch in a GPU's sense."""
+        return {}
+
     def unload(self, module: Any) -> None:
         """Nothing to do: OpenCL frees a program with its last reference."""
 
@@ -126,6 +130,10 @@ class CpuDevice:
     def free(self, buffer: Any) -> None:
         """Release a buffer."""
         buffer.release()
+
+    def memory_used_bytes(self) -> int | None:
+        """The machine's memory is no limit of the device."""
+        return None
 
     def fill(self, buffer: Any, byte: int, offset_bytes: int, size_bytes: int) -> None:
         """Set a range of a buffer to one repeated byte."""

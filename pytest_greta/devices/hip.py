@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CompileError, DeviceFault, DeviceUnavailable
-from . import BoundLaunch, Device, DeviceInfo, hip_identity, hip_missing
+from pytest_greta.devices import BoundLaunch, Device, DeviceInfo, hip_identity, hip_missing
+from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
 
 BUILT_IN_HEADERS = {"hip/hip_runtime.h", "hip/hip_fp16.h", "hip/hip_vector_types.h"}
 """Headers whose contents hiprtc has built in (HIP documentation, "Programming for HIP runtime compiler")."""

@@ -115,6 +115,7 @@ FIXED = {
     "built-in implementation is kernel",
     "built-in complete is true",
     "built-in canaries is true",
+    "built-in no_fault is true",
     "built-in inputs_unchanged is true",
     "built-in prefill_seconds > 0",
 }

@@ -1,0 +1,95 @@
+"""Noise of launches: models, and traces of real launches played again. Times are factors around 1."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Times = NDArray[np.float64]
+Noise = Callable[[np.random.Generator, int, int], Times]
+"""(generator, sessions, launches) to times of shape (sessions, launches), in the order of launching."""
+
+WITHIN = 0.01
+"""Spread of the launches of a run."""
+
+
+def lognormal(rng: np.random.Generator, sessions: int, launches: int) -> Times:
+    """Every launch on its own, 1 %."""
+    return np.exp(rng.normal(0.0, WITHIN, (sessions, launches)))
+
+
+def heavy_tailed(rng: np.random.Generator, sessions: int, launches: int) -> Times:
+    """Student's t with 2 degrees of freedom (no variance), and 3 % of the launches up to several times slower."""
+    times = np.exp(np.clip(WITHIN * rng.standard_t(2, (sessions, launches)), -1.0, 1.0))
+    stalled = rng.random((sessions, launches)) < 0.03
+    return np.where(stalled, times * (1 + rng.exponential(0.5, times.shape)), times)
+
+
+def drifting(rng: np.random.Generator, sessions: int, launches: int) -> Times:
+    """Each session warms up or cools down at its own pace: 3 % (one standard deviation) in 100 launches."""
+    slope = rng.normal(0.0, 0.03 / 100, (sessions, 1))
+    return lognormal(rng, sessions, launches) * np.exp(slope * np.arange(launches))
+
+
+def bimodal(rng: np.random.Generator, sessions: int, launches: int) -> Times:
+    """Three launches in ten are 5 % slower."""
+    slow = rng.random((sessions, launches)) < 0.3
+    return lognormal(rng, sessions, launches) * np.where(slow, 1.05, 1.0)
+
+
+def bursts(rng: np.random.Generator, sessions: int, launches: int) -> Times:
+    """A neighbour comes for about 20 launches, which are 10 % slower, and stays away for about 40."""
+    times = lognormal(rng, sessions, launches)
+    busy = rng.random(sessions) < 1 / 3
+    for launch in range(launches):
+        changes = rng.random(sessions) < np.where(busy, 1 / 20, 1 / 40)
+        busy = busy ^ changes
+        times[:, launch] *= np.where(busy, 1.10, 1.0)
+    return times
+
+
+MODELS: Mapping[str, Noise] = {
+    "lognormal": lognormal,
+    "heavy-tailed": heavy_tailed,
+    "drifting": drifting,
+    "bimodal": bimodal,
+    "bursts": bursts,
+}
+
+
+class Recorded:
+    """Sessions cut from traces of real launches, each at a random place, begun again from the front at the end."""
+
+    def __init__(self, traces: Sequence[Sequence[float]]) -> None:
+        self.traces = [np.asarray(trace) / statistics.median(trace) for trace in traces]
+
+    def __call__(self, rng: np.random.Generator, sessions: int, launches: int) -> Times:
+        """As the models: shape (sessions, launches)."""
+        times = np.empty((sessions, launches))
+        for row in times:
+            trace = self.traces[rng.integers(len(self.traces))]
+            row[:] = trace[(rng.integers(len(trace)) + np.arange(launches)) % len(trace)]
+        return times
+
+
+def recorded(path: Path) -> Recorded:
+    """The traces of a file that `pytest --benchmark-json=PATH` wrote with pytest-greta.
+
+    Launches of variant and baseline are put back side by side, each in units of its own median.
+    Raises ValueError when there is no benchmark with at least 20 rounds.
+    """
+    traces = []
+    for benchmark in json.loads(path.read_text())["benchmarks"]:
+        rounds = benchmark["stats"].get("data") or []
+        sides = [rounds, benchmark.get("extra_info", {}).get("baseline_seconds") or []]
+        sides = [np.asarray(side) / statistics.median(side) for side in sides if len(side) == len(rounds)]
+        if len(rounds) >= 20:
+            traces.append(np.stack(sides, axis=1).reshape(-1))
+    if not traces:
+        raise ValueError(f"{path}: no benchmark with the times of at least 20 rounds")
+    return Recorded(traces)

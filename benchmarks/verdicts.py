@@ -1,0 +1,300 @@
+"""Which rule can be trusted? greta, pytest-benchmark, Mann-Whitney and asv judge the same noise.
+
+    python -m benchmarks.verdicts [--traces FILE ...] [--write docs/verdicts.md] [--quick]
+
+Needs the extra `bench`. Every rule sees kernels that did not change and kernels that became 2, 3 and 5 % slower. The
+rules of pytest-benchmark and asv are those packages' own code, called as their command lines call it.
+
+A rule that compares runs gets two runs of 50 launches, each with its own shift between runs. greta's paired gate gets
+one run in which old and new alternate in random order, so that the shift is the same for both. Its history gate gets
+a run of 50 pairs and ten accepted runs before it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pytest_benchmark.stats import Stats
+from pytest_benchmark.utils import parse_compare_fail
+
+from benchmarks.noise import MODELS, Noise, Times, recorded
+from pytest_greta import regression, sequential
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BETWEEN = (0.0, 0.005, 0.01, 0.02)
+"""Spread between runs."""
+SLOWDOWNS = (1.0, 1.02, 1.03, 1.05)
+LAUNCHES = 50
+"""Launches of a run, for the rules that compare runs."""
+HISTORY = 10
+"""Accepted runs before the current one."""
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of noise, with one spread between runs."""
+
+    name: str
+    noise: Noise
+    between: float
+
+    @property
+    def label(self) -> str:
+        """As in the first columns of the tables."""
+        return f"{self.name} | {self.between:.1%}"
+
+    def shifts(self, rng: np.random.Generator, *shape: int) -> Times:
+        """What a whole run is slower by, as a factor."""
+        return np.exp(rng.normal(0.0, self.between, shape))
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a rule said of one case at one slowdown."""
+
+    failed: float
+    """Share of verdicts that say "slower"."""
+    passed: float
+    launches: float
+    """Mean launches of the current run."""
+
+
+Rule = Callable[[np.random.Generator, Case, float, int], Score]
+
+
+def greta_paired(limit: float) -> Rule:
+    """Old and new code in one run: the share that `PairedTest` finds slower than the limit."""
+
+    def judge(rng: np.random.Generator, case: Case, slowdown: float, sessions: int) -> Score:
+        used, side = np.zeros(sessions, dtype=int), np.zeros(sessions, dtype=int)
+        for begin in range(0, sessions, 500):
+            part = slice(begin, min(begin + 500, sessions))
+            count = part.stop - part.start
+            slots = case.noise(rng, count, 2 * sequential.MOST_BLOCKS).reshape(count, -1, 2)
+            coins = rng.integers(0, 2, slots.shape[:2])[..., None]
+            new = np.take_along_axis(slots, coins, axis=-1)[..., 0] * slowdown
+            old = np.take_along_axis(slots, 1 - coins, axis=-1)[..., 0]
+            used[part], side[part] = _decide(np.log(new / old), limit)
+        return Score(float((side > 0).mean()), float((side < 0).mean()), float(2 * used.mean()))
+
+    return judge
+
+
+def _decide(log_ratios: Times, limit: float) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """`sequential.decisions`, without looking at blocks that come long after the decision."""
+    offered = 40
+    used, side = sequential.decisions(log_ratios[:, :offered], limit)
+    for blocks in (120, sequential.MOST_BLOCKS):
+        undecided = np.flatnonzero((side == 0) & (used == offered))
+        if undecided.size:
+            used[undecided], side[undecided] = sequential.decisions(log_ratios[undecided, :blocks], limit)
+        offered = blocks
+    return used, side
+
+
+def greta_history(relative: bool, limit: float) -> Rule:
+    """A run against ten accepted runs, by its times or by its ratios to a baseline that did not change."""
+
+    def judge(rng: np.random.Generator, case: Case, slowdown: float, sessions: int) -> Score:
+        runs = HISTORY + 1
+        slots = case.noise(rng, sessions * runs, 2 * LAUNCHES).reshape(sessions, runs, LAUNCHES, 2)
+        slots = slots * case.shifts(rng, sessions, runs, 1, 1)
+        coins = rng.integers(0, 2, slots.shape[:3])[..., None]
+        logs = np.log(np.take_along_axis(slots, coins, axis=-1)[..., 0])
+        if relative:
+            logs = logs - np.log(np.take_along_axis(slots, 1 - coins, axis=-1)[..., 0])
+        logs[:, -1] += math.log(slowdown)
+        levels = np.median(logs, axis=-1)
+        errors = 1.2533 * 1.4826 * np.median(np.abs(logs - levels[..., None]), axis=-1) / math.sqrt(LAUNCHES)
+        prior = regression.RATIOS if relative else regression.TIMES
+        failed = passed = 0
+        for level, error in zip(levels.tolist(), errors.tolist(), strict=True):
+            past, now = level[:-1], level[-1]
+            shift, half, _ = regression.compare_levels(past, error[:-1], now, error[-1], prior)
+            failed += shift - half > math.log(limit)
+            passed += shift + half <= math.log(limit)
+        return Score(failed / sessions, passed / sessions, LAUNCHES * (1 + relative))
+
+    return judge
+
+
+def _two_runs(rng: np.random.Generator, case: Case, slowdown: float, sessions: int) -> tuple[Times, Times]:
+    old, new = (case.noise(rng, sessions, LAUNCHES) * case.shifts(rng, sessions, 1) for _ in range(2))
+    return old, new * slowdown
+
+
+def pytest_benchmark(expression: str) -> Rule:
+    """`pytest --benchmark-compare-fail=EXPRESSION` against a stored run."""
+    check = parse_compare_fail(expression)
+
+    def judge(rng: np.random.Generator, case: Case, slowdown: float, sessions: int) -> Score:
+        failed = 0
+        for pair in zip(*_two_runs(rng, case, slowdown, sessions), strict=True):
+            old, new = (_statistic(times, check.field) for times in pair)
+            failed += bool(check.fails(new, old))
+        return Score(failed / sessions, 1 - failed / sessions, LAUNCHES)
+
+    return judge
+
+
+def _statistic(times: Times, field: str) -> dict[str, float]:
+    stats: Any = Stats()  # type: ignore[no-untyped-call]
+    for seconds in times.tolist():
+        stats.update(seconds)
+    return {field: getattr(stats, field)}
+
+
+def mann_whitney(rng: np.random.Generator, case: Case, slowdown: float, sessions: int) -> Score:
+    """Two runs differ at p < 0.05 (two-sided), and the new one has the larger median."""
+    from scipy.stats import mannwhitneyu
+
+    old, new = _two_runs(rng, case, slowdown, sessions)
+    p = mannwhitneyu(new, old, axis=1).pvalue
+    failed = float(((p < 0.05) & (np.median(new, axis=1) > np.median(old, axis=1))).mean())
+    return Score(failed, 1 - failed, LAUNCHES)
+
+
+def asv(rng: np.random.Generator, case: Case, slowdown: float, sessions: int) -> Score:
+    """`asv compare` and `asv continuous`: the median grew by more than 1.1, and the runs differ (p < 0.002)."""
+    from asv.commands.compare import _is_result_better
+
+    failed = 0
+    for old, new in zip(*_two_runs(rng, case, slowdown, sessions), strict=True):
+        before, after = (float(np.median(times)) for times in (old, new))
+        if before < after / 1.1:  # both conditions must hold, and asv's other one takes long
+            sides = [({"repeat": LAUNCHES}, times.tolist()) for times in (old, new)]
+            failed += _is_result_better(before, after, *sides, 1.1)
+    return Score(failed / sessions, 1 - failed / sessions, LAUNCHES)
+
+
+RULES: Mapping[str, tuple[Rule, int]] = {
+    "greta paired, 1 %": (greta_paired(1.01), 10_000),
+    "greta paired, 2 %": (greta_paired(1.02), 10_000),
+    "greta history of ratios, 1 %": (greta_history(True, 1.01), 4_000),
+    "greta history of times, 1 %": (greta_history(False, 1.01), 4_000),
+    "pytest-benchmark mean:2%": (pytest_benchmark("mean:2%"), 2_000),
+    "pytest-benchmark min:2%": (pytest_benchmark("min:2%"), 2_000),
+    "pytest-benchmark median:2%": (pytest_benchmark("median:2%"), 2_000),
+    "Mann-Whitney p < 0.05": (mann_whitney, 2_000),
+    "asv compare": (asv, 2_000),
+}
+"""Rules, and of how many unchanged kernels each is asked; of slower ones a tenth, and at least 500."""
+
+Scores = dict[str, dict[float, Score]]
+
+
+def judge_case(case: Case, quick: bool) -> Scores:
+    """What every rule says of one case, by rule and slowdown."""
+    scores: Scores = {}
+    for name, (rule, sessions) in RULES.items():
+        scores[name] = {}
+        for slowdown in SLOWDOWNS:
+            count = sessions if slowdown == 1 else max(500, sessions // 10)
+            # The same seed for every rule: the same kind of sessions, however many numbers a rule draws from it.
+            rng = np.random.default_rng([int(case.between * 1000), int(slowdown * 100), len(case.name)])
+            scores[name][slowdown] = rule(rng, case, slowdown, max(50, count // 20) if quick else count)
+    return scores
+
+
+def tables(cases: Sequence[Case], found: Sequence[Scores]) -> str:
+    """The results as Markdown."""
+    calm = [scores for case, scores in zip(cases, found, strict=True) if case.between <= 0.01]
+    lines = [
+        "Over all noise with up to 1 % between runs (false alarms: up to 2 %), each the worst of its column:",
+        "",
+        "| rule | false alarms | finds +2 % | finds +3 % | finds +5 % | launches per +3 % found (median) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for rule in RULES:
+        worst = [
+            max(s[rule][1.0].failed for s in found),
+            *(min(s[rule][x].failed for s in calm) for x in SLOWDOWNS[1:]),
+        ]
+        costs = [
+            s[rule][1.03].launches / s[rule][1.03].failed if s[rule][1.03].failed else math.inf for s in calm
+        ]
+        cost = float(np.median(costs))
+        cells = [
+            _percent(worst[0], 2),
+            *(_percent(x) for x in worst[1:]),
+            f"{cost:.0f}" if cost < 1e4 else "never",
+        ]
+        lines.append(f"| {rule} | {' | '.join(cells)} |")
+    for slowdown in SLOWDOWNS:
+        text = "False alarms: nothing changed" if slowdown == 1 else f"Found: +{slowdown - 1:.0%}"
+        lines += [
+            "",
+            f"**{text}**",
+            "",
+            f"| noise | between runs | {' | '.join(RULES)} |",
+            "|---" * (len(RULES) + 2) + "|",
+        ]
+        for case, scores in zip(cases, found, strict=True):
+            cells = [_percent(scores[rule][slowdown].failed, 2 if slowdown == 1 else 0) for rule in RULES]
+            lines.append(f"| {case.label} | {' | '.join(cells)} |")
+    greta = [rule for rule in RULES if rule.startswith("greta")]
+    lines += ["", "**greta: INCONCLUSIVE, and mean launches** (unchanged; +2 %; +3 %; +5 %)", ""]
+    lines += [f"| noise | between runs | {' | '.join(greta)} |", "|---" * (len(greta) + 2) + "|"]
+    for case, scores in zip(cases, found, strict=True):
+        cells = []
+        for rule in greta:
+            unclear = "; ".join(_percent(1 - s.failed - s.passed) for s in scores[rule].values())
+            launches = "; ".join(f"{s.launches:.0f}" for s in scores[rule].values())
+            cells.append(f"{unclear} ({launches})")
+        lines.append(f"| {case.label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %" if share else "0"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the contest and print its tables; the exit status says whether greta kept its promises."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--traces", nargs="*", type=Path, default=[], metavar="FILE", help="of pytest --benchmark-json"
+    )
+    parser.add_argument("--write", type=Path, help="a Markdown file with the markers to write between")
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the sessions")
+    options = parser.parse_args(arguments)
+    try:
+        import asv  # noqa: F401
+        import scipy  # noqa: F401
+    except ImportError as error:
+        parser.error(f"{error.name} is missing: pip install 'pytest-greta[bench]'")
+    began = time.monotonic()
+    cases = [Case(name, noise, between) for name, noise in MODELS.items() for between in BETWEEN]
+    cases += [Case(f"recorded: {path.stem}", recorded(path), 0.0) for path in options.traces]
+    with ProcessPoolExecutor() as pool:
+        found = list(pool.map(judge_case, cases, [options.quick] * len(cases)))
+    text = tables(cases, found)
+    sys.stdout.write(f"{text}\n\n{len(cases)} kinds of noise in {time.monotonic() - began:.0f} s\n")
+    if options.write:
+        page = options.write.read_text()
+        before, after = page.split(BEGIN)[0], page.split(END)[1]
+        options.write.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    wrong = [
+        f"{rule} in {case.label}: {scores[rule][1.0].failed:.2%} false alarms"
+        for case, scores in zip(cases, found, strict=True)
+        for rule in RULES
+        if rule.startswith("greta") and scores[rule][1.0].failed > 0.001
+    ]
+    sys.stdout.writelines(f"too many: {line}\n" for line in wrong)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

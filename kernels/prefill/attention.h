@@ -1,0 +1,113 @@
+// The part of causal attention that one wave computes, in registers: what v5 and the variants after it share.
+#pragma once
+#include "tile.h"
+
+#ifndef HEAD_DIM
+#define HEAD_DIM 128
+#endif
+#ifndef NUMBER
+#define NUMBER Fp16
+#endif
+#ifndef KEYS_OF_A_TILE
+#if MATRIX_SET == WMMA11  // whose operands take twice the registers
+#define KEYS_OF_A_TILE 32
+#else
+#define KEYS_OF_A_TILE 64
+#endif
+#endif
+
+// Registers are allotted so that 2 waves a SIMD fit (AMD), or RESIDENT blocks a multiprocessor (NVIDIA).
+#if MATRIX_SET == MMA
+#ifndef RESIDENT
+#define RESIDENT 1
+#endif
+#else
+#define RESIDENT 2
+#endif
+#define BOUNDS __launch_bounds__(THREADS, RESIDENT)
+
+using Number = matrix::NUMBER;
+using tile::Element;
+
+constexpr int D = HEAD_DIM;
+constexpr int KEYS = KEYS_OF_A_TILE;  // keys of a tile
+constexpr int THREADS = 256;
+constexpr int BLOCK = THREADS / matrix::WAVE * matrix::QUERIES;  // queries of a block
+constexpr float MASKED = -1e30f;  // below every score, yet finite: MASKED - MASKED is 0 and never NaN
+constexpr float SCALE = (D == 64 ? 0.125f : 0.08838834764831845f) * 1.4426950408889634f;  // 1/sqrt(D), log2(e)
+static_assert((D == 64 || D == 128) && BLOCK == 128);
+
+using KeyCopy = tile::KeyCopy<KEYS, D, THREADS>;
+using ValueCopy = tile::ValueCopy<KEYS, D, THREADS>;
+using Weights = matrix::Values[KEYS / matrix::ROWS];
+
+// The queries of a wave: their Q, and of each the running maximum, its part of the running sum and of the outputs.
+struct Queries {
+  matrix::Operand query[D / matrix::DEPTH];
+  matrix::Values output[D / matrix::ROWS];
+  float m[matrix::OWN], l[matrix::OWN];
+  int first;  // first query of the wave
+  int lane;
+
+  // q points to row `first`; queries from the `left`-th on are behind the context and become zeros.
+  __device__ __forceinline__ Queries(const Element* q, int first_query, int left)
+      : output{}, first(first_query), lane(threadIdx.x % matrix::WAVE) {
+    UNROLL for (int step = 0; step < D / matrix::DEPTH; ++step) query[step] = tile::load_queries<D>(q, left, step);
+    UNROLL for (int o = 0; o < matrix::OWN; ++o) m[o] = MASKED, l[o] = 0.0f;
+  }
+
+  // S^T = K Q^T of a tile whose first key is `key`; keys that come after a query are masked.
+  __device__ __forceinline__ void scores(Weights& score, const uint4* sK, int key) const {
+    UNROLL for (int n = 0; n < KEYS / matrix::ROWS; ++n) score[n] = matrix::Values{};
+    UNROLL for (int step = 0; step < D / matrix::DEPTH; ++step)
+      UNROLL for (int n = 0; n < KEYS / matrix::ROWS; ++n)
+        matrix::multiply<Number>(score[n], tile::load_keys<KEYS, D>(sK, n * matrix::ROWS, step), query[step]);
+    if (key + KEYS <= first + 1) return;
+    UNROLL for (int n = 0; n < KEYS / matrix::ROWS; ++n)
+      UNROLL for (int i = 0; i < matrix::VALUES; ++i)
+        if (key + n * matrix::ROWS + matrix::row_of(lane, i) > first + matrix::query_of(lane, i)) score[n][i] = -INFINITY;
+  }
+
+  // Scores become weights, 2^(score - maximum); what was summed so far is scaled down to a larger maximum.
+  __device__ __forceinline__ void soften(Weights& score) {
+    float larger[matrix::OWN], shrink[matrix::OWN];
+    UNROLL for (int o = 0; o < matrix::OWN; ++o) larger[o] = -INFINITY;
+    UNROLL for (int n = 0; n < KEYS / matrix::ROWS; ++n)
+      UNROLL for (int i = 0; i < matrix::VALUES; ++i)
+        larger[matrix::own_of(i)] = fmaxf(larger[matrix::own_of(i)], score[n][i]);
+    UNROLL for (int o = 0; o < matrix::OWN; ++o) {
+      larger[o] = fmaxf(m[o], matrix::max_over_lanes(larger[o]) * SCALE);
+      shrink[o] = matrix::exp2(m[o] - larger[o]);
+      m[o] = larger[o];
+      l[o] *= shrink[o];
+    }
+    UNROLL for (int n = 0; n < KEYS / matrix::ROWS; ++n)
+      UNROLL for (int i = 0; i < matrix::VALUES; ++i) {
+        score[n][i] = matrix::exp2(score[n][i] * SCALE - m[matrix::own_of(i)]);
+        l[matrix::own_of(i)] += score[n][i];
+      }
+    UNROLL for (int d = 0; d < D / matrix::ROWS; ++d)
+      UNROLL for (int i = 0; i < matrix::VALUES; ++i) output[d][i] *= shrink[matrix::own_of(i)];
+  }
+
+  // O^T += V^T P^T: the weights are rounded to the operand's 16 bits where they are.
+  __device__ __forceinline__ void add(const Weights& weight, const uint4* sV) {
+    constexpr int STEPS = matrix::ROWS / matrix::DEPTH;
+    UNROLL for (int step = 0; step < KEYS / matrix::DEPTH; ++step) {
+      const matrix::Operand w = matrix::from_values<Number>(weight[step / STEPS], step % STEPS);
+      UNROLL for (int d = 0; d < D / matrix::ROWS; ++d)
+        matrix::multiply<Number>(output[d], tile::load_values<KEYS, D>(sV, d * matrix::ROWS, step), w);
+    }
+  }
+
+  // Values of a tile that are infinite or NaN, which tile::clear_nonfinite took out of it.
+  __device__ __forceinline__ void add_nonfinite(const Element* v, int key, int keys) {
+    tile::add_nonfinite<Number, D>(output, v, key, keys, first);
+  }
+
+  // Divide by the sums and write `left` rows at most; out points to row `first`.
+  __device__ __forceinline__ void store(Element* out, int left) {
+    UNROLL for (int o = 0; o < matrix::OWN; ++o) l[o] = 1.0f / matrix::sum_over_lanes(l[o]);
+    tile::store_output<Number, D>(out, left, output, l);
+  }
+};
