@@ -65,8 +65,8 @@ MODELS: Mapping[str, Noise] = {
 class Recorded:
     """Sessions cut from traces of real launches, each at a random place, begun again from the front at the end."""
 
-    def __init__(self, traces: Sequence[Sequence[float]]) -> None:
-        self.traces = [np.asarray(trace) / statistics.median(trace) for trace in traces]
+    def __init__(self, traces: Sequence[Times]) -> None:
+        self.traces = [trace / np.median(trace) for trace in traces]
 
     def __call__(self, rng: np.random.Generator, sessions: int, launches: int) -> Times:
         """As the models: shape (sessions, launches)."""

@@ -78,6 +78,11 @@ class Host:
         except DeviceUnavailable:
             return "none"
 
+    def notes(self) -> list[str]:
+        """What to know of the device, each in one sentence: why it is not a GPU, what it does not tell."""
+        missing = self._info.telemetry_missing if self._info else ""
+        return [note for note in (self.note, missing) if note]
+
     def device_name(self) -> str:
         """The device that ran something; empty if none has."""
         return self._info.identity if self._info else ""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_greta.codeobject import CodeObject
     from pytest_greta.devices import DeviceInfo
     from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
+    from pytest_greta.telemetry import Telemetry
 
 _VERIFY_SECONDS = 0.5
 """Outputs are read back and compared at least once in this much device time (and after every longer launch):
@@ -74,6 +75,8 @@ class Run:
     slowest_wall_seconds: float = 0.0
     quantities: dict[str, Quantity] = field(default_factory=dict)
     baseline_problem: str = ""
+    telemetry: Telemetry | None = None
+    """Clocks, temperature and power while the times were taken."""
     fault: DeviceFault | None = None
     worker_output: str = ""
     """What kernels and libraries printed before a fault."""
@@ -83,6 +86,9 @@ class Run:
         """Median device time of one launch of the candidate."""
         return statistics.median(self.seconds)
 
+
+_THROTTLE_RETRIES = 2
+"""How often a throttled measurement is repeated: a GPU that is still hot then will not cool down while it works."""
 
 Progress = Callable[[str], None]
 
@@ -106,7 +112,6 @@ class _Bench:
     def __init__(self, worker: Worker, plan: Plan, run: Run, progress: Progress, stack: ExitStack) -> None:
         self.worker, self.plan, self.run, self.progress = worker, plan, run, progress
         self.stack = stack
-        self.began = time.monotonic()
         self.rng = np.random.default_rng(plan.seed)
         self.contenders = {"candidate": plan.candidate}
         if plan.baseline:
@@ -127,7 +132,7 @@ class _Bench:
         if not plan.single_shot:
             if plan.baseline:
                 self._verify("baseline", inputs)
-            self._time()
+            self._time_unthrottled()
         self._finish(inputs)
 
     def _place(
@@ -187,12 +192,24 @@ class _Bench:
             if holes or not error <= limit:
                 self.run.baseline_problem = holes or f"its error is {error:.2e} in {place}, over {limit:.2e}"
 
+    def _time_unthrottled(self) -> None:
+        """Time, and again where the device was throttled; the last try stands, marked as throttled if it was."""
+        for attempt in range(1 + _THROTTLE_RETRIES):
+            self.run.seconds.clear()
+            self.run.baseline_seconds.clear()
+            self.worker.begin_telemetry()
+            self._time()
+            self.run.telemetry = self.worker.end_telemetry()
+            if not self.run.telemetry.is_throttled:
+                return
+            self.progress(f"{self.run.telemetry.throttled}; attempt {attempt + 1} of {1 + _THROTTLE_RETRIES}")
+
     def _time(self) -> None:
         """Rounds of candidate and baseline in random order, until the rounds or the budget are used up."""
         plan = self.plan
         slots = list(self.contenders)
-        batch_seconds, done = 0.0, 0
-        while done < plan.rounds and (done == 0 or self._elapsed() < plan.budget_seconds):
+        began, batch_seconds, done = time.monotonic(), 0.0, 0
+        while done < plan.rounds and (done == 0 or time.monotonic() - began < plan.budget_seconds):
             order = list(self.rng.permutation(slots))
             last_of_batch = done == 0 or done + 1 == plan.rounds or batch_seconds >= _VERIFY_SECONDS
             poison = checks.POISONS[(done + 1) % 2]
@@ -297,9 +314,6 @@ class _Bench:
 
     def _unknown(self, name: str, reason: str) -> None:
         self.run.quantities[name] = Quantity(None, reason=reason)
-
-    def _elapsed(self) -> float:
-        return time.monotonic() - self.began
 
     @contextmanager
     def _raw(self, name: str) -> Iterator[NDArray[np.uint8]]:

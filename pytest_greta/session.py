@@ -29,7 +29,6 @@ from pytest_greta.yamlnode import suggestion
 
 if TYPE_CHECKING:
     from pytest_greta.codeobject import CodeObject
-    from pytest_greta.devices import DeviceInfo
     from pytest_greta.host import Host
     from pytest_greta.kernel import Kernel, Variant
     from pytest_greta.measure import Contender, Run
@@ -203,6 +202,7 @@ class Session:
             "seed": plan.seed,
             "baseline": plan.baseline.variant.name if plan.baseline else None,
             "baseline_seconds": list(run.baseline_seconds),
+            "telemetry": dataclasses.asdict(run.telemetry) if run.telemetry else None,
             "quantities": {name: quantity.value for name, quantity in run.quantities.items()},
             "resources": self.builder.resource_history(plan.kernel, variant, self.targets, context),
         }
@@ -224,7 +224,7 @@ class Session:
         targets = " ".join(self.targets) or "none"
         device = self.host.describe() if self.contexts_of else "none needed"
         what = f"device: {device}; targets: {targets}; gates: {self.gate_file.path}"
-        return [what, *([self.host.note] if self.host.note else [])]
+        return [what, *self.host.notes()]
 
     # -- running -----------------------------------------------------------------------------------------
 
@@ -285,7 +285,7 @@ class Session:
             run.quantities,
             context=problem.context,
             device=run.device.kind,
-            untimed=self._untimed(run.device),
+            untimed=self._untimed(run),
         )
         gates = self.gate_file.gates_for(
             kernel.name,
@@ -327,11 +327,15 @@ class Session:
             return gate
         return dataclasses.replace(gate, limit=Limit(max=seconds), file=OPTIONS["deadline"].flag, line=0)
 
-    def _untimed(self, device: DeviceInfo) -> str:
+    def _untimed(self, run: Run) -> str:
+        """Why the times of a run say nothing, if so."""
+        device = run.device
         if device.emulated:
             return "an emulated GPU's times say nothing about a GPU's"
         if device.serialized:
             return "launches are serialised (--greta-serialize)"
+        if run.telemetry and run.telemetry.is_throttled:
+            return run.telemetry.throttled
         if self.parallel:
             return "pytest-xdist runs tests side by side, which disturbs their times"
         return ""

@@ -9,6 +9,7 @@ libraries print goes to a log file and cannot disturb the channel. A worker dies
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
 from pytest_greta.shared import SharedMemory
+from pytest_greta.telemetry import Recorder, Telemetry, open_recorder
 
 if TYPE_CHECKING:
     from pytest_greta.devices import Device, DeviceInfo
@@ -117,6 +119,15 @@ class Worker:
         """Device memory in use, by all processes; None where the device does not tell."""
         used: int | None = self._ask("memory_used_bytes", _REQUEST_SECONDS)
         return used
+
+    def begin_telemetry(self) -> None:
+        """Record clocks, temperature and power from here on, where the device tells them."""
+        self._ask("begin_telemetry", _REQUEST_SECONDS)
+
+    def end_telemetry(self) -> Telemetry:
+        """What was recorded since."""
+        telemetry: Telemetry = self._ask("end_telemetry", _REQUEST_SECONDS)
+        return telemetry
 
     def allocate(self, buffers: Mapping[str, BufferPlan]) -> None:
         """Free what was allocated before, and allocate these, bands filled with canaries."""
@@ -228,6 +239,7 @@ class _Server:
 
     def __init__(self) -> None:
         self.device: Device
+        self.telemetry = Recorder(None)
         self.buffers: dict[str, tuple[Any, BufferPlan]] = {}
         self.modules: dict[str, Any] = {}
         self.programs: dict[str, tuple[dict[str, Any], Sequence[Launch], str]] = {}
@@ -241,7 +253,9 @@ class _Server:
             from pytest_greta.devices.hip import open_hip
 
             self.device = open_hip()
-        return self.device.info
+            if not self.device.info.emulated:
+                self.telemetry = open_recorder(self.device.info.extra["pci"])
+        return dataclasses.replace(self.device.info, telemetry_missing=self.telemetry.missing)
 
     def compile(self, source: str, name: str, options: Sequence[str]) -> bytes:
         return self.device.compile(source, name, options)
@@ -288,7 +302,15 @@ class _Server:
                 if plan.poisoned and plan.slot == slot and plan.size_bytes:
                     self.device.fill(buffer, poison, BAND_BYTES, plan.size_bytes)
             self.device.flush_caches()
-            yield self.device.launch(bound)
+            with self.telemetry.launching():
+                seconds = self.device.launch(bound)
+            yield seconds
+
+    def begin_telemetry(self) -> None:
+        self.telemetry.begin()
+
+    def end_telemetry(self) -> Telemetry:
+        return self.telemetry.summary()
 
     def _bind(self, slot: str) -> list[Any]:
         from pytest_greta.devices import BoundLaunch
@@ -313,6 +335,7 @@ class _Server:
         ]
 
     def close(self) -> None:
+        self.telemetry.close()
         self.device.close()
 
 

@@ -31,6 +31,8 @@ class DeviceInfo:
     runtime: str
     emulated: bool = False
     """An emulated GPU: its times mean nothing."""
+    telemetry_missing: str = ""
+    """Why clocks, temperature and power are not recorded, in one sentence; empty where they are, or cannot be."""
     serialized: bool = False
     """Launches are serialised for diagnosis: such times are compared with nothing."""
     extra: Mapping[str, str] = field(default_factory=dict)

@@ -414,8 +414,14 @@ def _info(bindings: Bindings, index: int) -> DeviceInfo:
         driver=hip_identity.kernel_driver() or f"HIP {driver}",
         runtime=f"HIP {hip_identity.hip_version(_call(bindings.hip.hipRuntimeGetVersion))}",
         emulated=hip_identity.is_emulated(),
-        extra={"hip_python": bindings.version, "hiprtc": f"{major}.{minor}"},
+        extra={"hip_python": bindings.version, "hiprtc": f"{major}.{minor}", "pci": _pci_address(properties)},
     )
+
+
+def _pci_address(properties: Any) -> str:
+    """Domain, bus, device and function: `0000:0c:00.0`."""
+    domain, bus, device = properties.pciDomainID, properties.pciBusID, properties.pciDeviceID
+    return f"{int(domain):04x}:{int(bus):02x}:{int(device):02x}.0"
 
 
 def text(value: bytes | str) -> str:

@@ -50,6 +50,8 @@ class Faulty(Kernel):
         _own("crashes"),
         _own("does_not_compile"),
         Variant("missing_entry", "good.hip", "not_in_good"),
+        Variant("out_of_memory", "good.hip", "good"),
+        Variant("block_too_large", "good.hip", "good"),
         # right, within limits
         Variant("limited", "good.hip", "good", max_context=2048),
         _own("prints"),
@@ -78,8 +80,13 @@ class Faulty(Kernel):
 
     def launch(self, problem: Problem, variant: Variant) -> Launch:  # noqa: ARG002
         """One thread a row."""
-        blocks = -(-problem.context // BLOCK)
-        return Launch((blocks, 1, 1), (BLOCK, 1, 1), ("x", "out", np.int32(problem.context)))
+        block = 1 << 20 if variant.name == "block_too_large" else BLOCK
+        blocks = -(-problem.context // block)
+        return Launch((blocks, 1, 1), (block, 1, 1), ("x", "out", np.int32(problem.context)))
+
+    def workspaces(self, problem: Problem, variant: Variant) -> dict[str, Array]:
+        """More than any device has, for the variant that is about that."""
+        return {"hoard": Array((1 << 50,), np.uint8)} if variant.name == "out_of_memory" else {}
 
     def flops(self, problem: Problem) -> float:
         """An addition for every row and input before it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -73,8 +74,10 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 def greta(project: pytest.Pytester, shared_cache: Path) -> Run:
     """Run pytest in the project, in a process of its own, with the options given."""
 
+    plugins = ["-p", "benchmark", "-p", "greta"] if "PYTEST_DISABLE_PLUGIN_AUTOLOAD" in os.environ else []
+
     def run(*options: str) -> pytest.RunResult:
-        return project.runpytest_subprocess(f"-ocache_dir={shared_cache}", "-Werror", *options)
+        return project.runpytest_subprocess(*plugins, f"-ocache_dir={shared_cache}", "-Werror", *options)
 
     return run
 

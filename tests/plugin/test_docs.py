@@ -67,7 +67,9 @@ def test_every_option_is_in_the_readme() -> None:
 
 def test_the_architecture_names_every_module() -> None:
     text = (REPOSITORY / "docs/architecture.md").read_text()
-    modules = {p.relative_to(REPOSITORY / "pytest_greta").as_posix() for p in REPOSITORY.glob("pytest_greta/**/*.py")}
+    modules = {
+        p.relative_to(REPOSITORY / "pytest_greta").as_posix() for p in REPOSITORY.glob("pytest_greta/**/*.py")
+    }
     missing = {name for name in modules if f"`{name}`" not in text and not name.endswith("__init__.py")}
     assert not missing
     named = set(re.findall(r"`((?:devices/)?\w+\.py)`", text))

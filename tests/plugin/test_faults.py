@@ -32,6 +32,8 @@ def failure(result: pytest.RunResult) -> str:
         ("nondeterministic", "elements of 'out' differ between two launches on equal inputs"),
         ("crashes", "the worker process died of SIGSEGV during 'run'"),
         ("missing_entry", "not_in_good"),
+        ("out_of_memory", "no_fault is true   measured false   FAIL (allocating 1125899906850816 bytes"),
+        ("block_too_large", "no_fault is true   measured false   FAIL (launching: "),
     ],
 )
 def test_a_faulty_kernel_fails_its_run(greta: Run, variant: str, message: str) -> None:

@@ -1,0 +1,96 @@
+"""The plugin on a real GPU: an AMD one, or an NVIDIA one under tests/hip_on_cuda. Skips, and says why, without one.
+
+With GRETA_TEST_REQUIRE=hip a missing GPU is a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from pytest_greta.errors import DeviceUnavailable
+from pytest_greta.worker import Worker
+from tests.plugin.conftest import GATES, Run, write_gates
+
+
+@pytest.fixture(scope="session")
+def gpu_missing() -> str:
+    """Why there is no GPU, if so; found out in another process, which keeps this one free of the driver."""
+    try:
+        Worker("hip").close()
+    except DeviceUnavailable as error:
+        return str(error)
+    return ""
+
+
+@pytest.fixture
+def on_gpu(greta: Run, gpu_missing: str) -> Run:
+    """Run the project's runs on the GPU."""
+    if gpu_missing:
+        assert os.environ.get("GRETA_TEST_REQUIRE") != "hip", gpu_missing
+        pytest.skip(gpu_missing)
+    return lambda *options: greta("--greta-device=hip", "-k", "test_run", *options)
+
+
+def failure(result: pytest.RunResult) -> str:
+    """The text of the one failing test, beside the good one that runs after it."""
+    result.assert_outcomes(failed=1, passed=1)
+    text = result.stdout.str()
+    return text[text.index("= FAILURES =") :]
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("crashes", "hipErrorIllegalAddress"),
+        ("endless", "the process was killed"),
+        ("out_of_memory", "hipErrorOutOfMemory"),
+        ("block_too_large", "hipErrorInvalid"),
+        ("missing_entry", "not_in_good"),
+        ("does_not_compile", "does_not_compile.hip"),
+        ("noop", "4096 of 4096 elements of 'out' were not written"),
+        ("skips_last_row", "1 of 4096 elements of 'out' were not written"),
+        ("half_written", "2048 of 4096 elements of 'out' were not written"),
+        ("writes_past_end", "past the end of 'out'"),
+        ("writes_before_start", "before 'out'"),
+        ("modifies_input", "bytes of 'x' were modified"),
+        ("returns_nan", "max_error <= 1.00e-04   measured inf"),
+        ("truncates", "max_error <= 1.00e-04"),
+        ("nondeterministic", "differ between two launches"),
+    ],
+)
+def test_a_fault_fails_its_test_and_the_next_one_passes(on_gpu: Run, variant: str, message: str) -> None:
+    # Variants run in the order of their class, where `prints` stands last.
+    text = failure(on_gpu(f"--greta-variant={variant},prints", "--greta-deadline=5"))
+    assert message in text
+    assert "Traceback" not in text
+
+
+def test_a_slow_kernel_fails_its_speedup_gate(project: pytest.Pytester, on_gpu: Run) -> None:
+    write_gates(project, GATES + "        speedup: 0.9\n")
+    result = on_gpu("--greta-variant=slow", "--benchmark-json=run.json")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["gates.yaml:15  slow @ 4096  speedup >= 0.90   measured 0.* FAIL*"])
+    (entry,) = json.loads((project.path / "run.json").read_text())["benchmarks"]
+    assert entry["extra_info"]["device"].startswith("hip: ")
+    assert entry["extra_info"]["quantities"]["vram_bytes"] > 0
+
+
+def test_the_code_that_runs_is_gated_before_it_is_launched(project: pytest.Pytester, on_gpu: Run) -> None:
+    write_gates(project, GATES.replace("vgprs: 128", "vgprs: 1"))
+    result = on_gpu("--greta-variant=good")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["gates.yaml:12  good @ *  vgprs <= 1   measured * FAIL*", "it was not launched"]
+    )
+
+
+def test_serialised_launches_are_not_timed(project: pytest.Pytester, on_gpu: Run) -> None:
+    write_gates(project, GATES + "        speedup: 0.01\n")
+    result = on_gpu("--greta-variant=slow", "--greta-serialize")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["device hip: *, serialised", "*speedup*NOT MEASURED*", "*launches are serialised*"]
+    )
