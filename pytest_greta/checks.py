@@ -72,7 +72,13 @@ def unwritten(name: str, runs: Sequence[tuple[int, NDArray[np.generic]]]) -> str
     return f"{count} of {poisoned.size} elements of '{name}' were not written, the first at {list(first)}"
 
 
-def sample_rows(shape: tuple[int, ...], rng: np.random.Generator, count: int = 48) -> list[tuple[int, ...]]:
+Row = tuple[int, ...]
+"""One index into the leading axes that all outputs share."""
+References = Mapping[Row, Mapping[str, "NDArray[np.float64]"]]
+"""What sampled rows of the outputs must hold."""
+
+
+def sample_rows(shape: Row, rng: np.random.Generator, count: int = 48) -> list[Row]:
     """Rows to check: the first and the last, and others spread evenly over the last axis at random places.
 
     Spread, not drawn at will: a kernel that drops everything beyond some position is always caught.
@@ -87,24 +93,24 @@ def sample_rows(shape: tuple[int, ...], rng: np.random.Generator, count: int = 4
     return [(*(int(rng.integers(n)) for n in shape[:-1]), position) for position in sorted(positions)]
 
 
-def max_error(
-    kernel: Kernel,
-    problem: Problem,
-    inputs: Mapping[str, NDArray[np.generic]],
-    outputs: Mapping[str, NDArray[np.generic]],
-    rows: Sequence[tuple[int, ...]],
-) -> tuple[float, str]:
-    """The largest error of `rows` against the kernel's float64 reference, and where it is.
+def references(
+    kernel: Kernel, problem: Problem, inputs: Mapping[str, NDArray[np.generic]], rows: Sequence[Row]
+) -> References:
+    """The kernel's float64 reference at each of `rows`."""
+    return {row: kernel.reference(problem, inputs, row) for row in rows}
+
+
+def max_error(expected: References, outputs: Mapping[str, NDArray[np.generic]]) -> tuple[float, str]:
+    """The largest error of the sampled rows against their float64 reference, and where it is.
 
     The error of a row is max|output - reference| / max|reference|: relative to the row's largest value, so that it
     does not depend on the scale of the inputs nor on single values near zero. NaN and infinity count as equal to
     the same in the reference and as an infinite error elsewhere.
     """
     worst, place = 0.0, ""
-    for row in rows:
-        reference = kernel.reference(problem, inputs, row)
-        for name, expected in reference.items():
-            error = _row_error(np.asarray(outputs[name][row], np.float64), np.asarray(expected, np.float64))
+    for row, reference in expected.items():
+        for name, values in reference.items():
+            error = _row_error(np.asarray(outputs[name][row], np.float64), np.asarray(values, np.float64))
             if error > worst:
                 worst, place = error, f"'{name}' at row {list(row)}"
     return worst, place

@@ -109,9 +109,13 @@ def _without_details(rows: Sequence[Row]) -> list[Row]:
     return [
         row
         if row.gate
-        else replace(row, gate=f"{held[row.kernel, row.variant, row.where]} checks", measured="held")
+        else replace(row, gate=_checks(held[row.kernel, row.variant, row.where]), measured="held")
         for row in kept
     ]
+
+
+def _checks(count: int) -> str:
+    return f"{count} check" if count == 1 else f"{count} checks"
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:

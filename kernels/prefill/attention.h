@@ -56,16 +56,20 @@ struct Queries {
     UNROLL for (int o = 0; o < matrix::OWN; ++o) m[o] = MASKED, l[o] = 0.0f;
   }
 
+  // False where all of the tile comes after the last query of this wave and of those it multiplies together with.
+  __device__ __forceinline__ bool need(int key) const { return key <= (first | (tile::TEAM - 1)); }
+
   // S^T = K Q^T of a tile whose first key is `key`; keys that come after a query are masked.
   __device__ __forceinline__ void scores(Weights& score, const uint4* sK, int key) const {
     UNROLL for (int n = 0; n < KEYS / matrix::ROWS; ++n) score[n] = matrix::Values{};
-    UNROLL for (int step = 0; step < D / matrix::DEPTH; ++step)
-      UNROLL for (int n = 0; n < KEYS / matrix::ROWS; ++n)
-        matrix::multiply<Number>(score[n], tile::load_keys<KEYS, D>(sK, n * matrix::ROWS, step), query[step]);
+    tile::multiply_keys<Number, KEYS, D>(score, sK, query);
     if (key + KEYS <= first + 1) return;
+    int last[matrix::OWN];  // last row that the query sees, counted from the lane's first
+    UNROLL for (int i = 0; i < matrix::VALUES; ++i)
+      last[matrix::own_of(i)] = first + matrix::query_of(lane, i) - key - matrix::row_of(lane, 0);
     UNROLL for (int n = 0; n < KEYS / matrix::ROWS; ++n)
       UNROLL for (int i = 0; i < matrix::VALUES; ++i)
-        if (key + n * matrix::ROWS + matrix::row_of(lane, i) > first + matrix::query_of(lane, i)) score[n][i] = -INFINITY;
+        if (n * matrix::ROWS + matrix::row_of(0, i) > last[matrix::own_of(i)]) score[n][i] = -INFINITY;
   }
 
   // Scores become weights, 2^(score - maximum); what was summed so far is scaled down to a larger maximum.
@@ -90,19 +94,15 @@ struct Queries {
       UNROLL for (int i = 0; i < matrix::VALUES; ++i) output[d][i] *= shrink[matrix::own_of(i)];
   }
 
-  // O^T += V^T P^T: the weights are rounded to the operand's 16 bits where they are.
+  // O^T += V^T P^T
   __device__ __forceinline__ void add(const Weights& weight, const uint4* sV) {
-    constexpr int STEPS = matrix::ROWS / matrix::DEPTH;
-    UNROLL for (int step = 0; step < KEYS / matrix::DEPTH; ++step) {
-      const matrix::Operand w = matrix::from_values<Number>(weight[step / STEPS], step % STEPS);
-      UNROLL for (int d = 0; d < D / matrix::ROWS; ++d)
-        matrix::multiply<Number>(output[d], tile::load_values<KEYS, D>(sV, d * matrix::ROWS, step), w);
-    }
+    tile::multiply_values<Number, KEYS, D>(output, sV, weight);
   }
 
-  // Values of a tile that are infinite or NaN, which tile::clear_nonfinite took out of it.
-  __device__ __forceinline__ void add_nonfinite(const Element* v, int key, int keys) {
-    tile::add_nonfinite<Number, D>(output, v, key, keys, first);
+  // Values of keys `key` .. end - 1 that are infinite or NaN, which tile::clear_nonfinite took out of the tiles on the
+  // diagonal; v points to row 0.
+  __device__ __forceinline__ void add_nonfinite(const Element* v, int key, int end) {
+    tile::add_nonfinite<Number, D>(output, v + (size_t)key * D, key, end - key, first);
   }
 
   // Divide by the sums and write `left` rows at most; out points to row `first`.

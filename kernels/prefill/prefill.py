@@ -1,11 +1,14 @@
 """Causal attention prefill, softmax(Q K^T / sqrt(D)) V, in the variants of `kernels/README.md`.
 
-q, k, v and out are `[heads, context, head_dim]` in fp16; scores, softmax and sums are fp32 in the kernels.
+q and out are `[heads, context, head_dim]`, k and v `[kv_heads, context, head_dim]`, in fp16 or bf16; scores, softmax
+and sums are fp32 in the kernels. numpy has no bf16: such arrays are uint16 here, the upper halves of fp32 numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,10 +25,26 @@ class AttentionVariant(Variant):
     """A variant whose blocks are `block` queries of one head, one thread a query."""
 
     block: int = 64
+    threads: int = 0
+    """Threads of a block where they are not its queries."""
+    grouped: bool = False
+    """True where fewer heads of K and V than of Q are supported: the last argument is how many share one."""
+
+
+def _matrix(name: str, source: str, entry: str, **defines: str | int) -> AttentionVariant:
+    """A variant on matrix instructions: blocks of 256 threads and 128 queries on every target."""
+    return AttentionVariant(name, source, entry, block=128, threads=256, grouped=True, defines=defines)
+
+
+def _ladder(**defines: str | int) -> tuple[AttentionVariant, ...]:
+    return (
+        _matrix("v5", "v5_matrix.hip", "v5_matrix", **defines),
+        _matrix("v6", "v6_turns.hip", "v6_turns", **defines),
+    )
 
 
 class Prefill(Kernel):
-    """Causal attention with head_dim 128, any context and any number of heads."""
+    """Causal attention with head_dim 128, any context and any number of heads, in fp16."""
 
     name = "prefill"
     sizes: ClassVar = {"heads": 32, "head_dim": 128}
@@ -38,15 +57,26 @@ class Prefill(Kernel):
         AttentionVariant("v2", "v2_segmented.hip", "v2_segmented", block=32),
         AttentionVariant("v3", "v3_q_lds.hip", "v3_q_lds", block=32),
         AttentionVariant("v4", "v4_ql_v_lds.hip", "v4_ql_v_lds", block=32),
+        *_ladder(),
     )
 
     def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
-        """q, k and v, `[heads, context, head_dim]` fp16, from the standard normal distribution."""
-        return {name: _normal_fp16(_shape(problem), rng) for name in ("q", "k", "v")}
+        """q of `[heads, context, head_dim]`, k and v of `[kv_heads, ...]`, from the standard normal distribution."""
+        return {name: self.normal(shape, rng) for name, shape in _input_shapes(problem).items()}
 
     def outputs(self, problem: Problem) -> dict[str, Array]:
         """out, `[heads, context, head_dim]` fp16."""
         return {"out": Array(_shape(problem), np.float16)}
+
+    @staticmethod
+    def normal(shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.generic]:
+        """Standard normal numbers of `shape` in the type of the inputs."""
+        return _normal(shape, rng, lambda x: x.astype(np.float16))
+
+    @staticmethod
+    def to_float64(values: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Numbers of the inputs' type in float64."""
+        return values.astype(np.float64)
 
     def rows(self, problem: Problem) -> tuple[int, ...]:
         """`(heads, context)`: a row is one query of one head."""
@@ -57,9 +87,10 @@ class Prefill(Kernel):
     ) -> dict[str, NDArray[np.float64]]:
         """The output of one query, `[head_dim]`: it sees the keys up to itself."""
         head, query = row
-        q = inputs["q"][head, query].astype(np.float64)
-        k = inputs["k"][head, : query + 1].astype(np.float64)
-        v = inputs["v"][head, : query + 1].astype(np.float64)
+        kv_head = head // _heads_per_kv_head(problem)
+        q = self.to_float64(inputs["q"][head, query])
+        k = self.to_float64(inputs["k"][kv_head, : query + 1])
+        v = self.to_float64(inputs["v"][kv_head, : query + 1])
         scores = k @ q / np.sqrt(problem["head_dim"])
         weights = np.exp(scores - scores.max())
         return {"out": weights @ v / weights.sum()}
@@ -68,10 +99,11 @@ class Prefill(Kernel):
         """One block for every `block` queries of a head: grid `(ceil(context / block), heads, 1)`."""
         assert isinstance(variant, AttentionVariant)
         blocks = -(-problem.context // variant.block)
+        args: tuple[str | np.generic, ...] = ("q", "k", "v", "out", np.int32(problem.context))
+        if variant.grouped:
+            args += (np.int32(_heads_per_kv_head(problem)),)
         return Launch(
-            grid=(blocks, problem["heads"], 1),
-            block=(variant.block, 1, 1),
-            args=("q", "k", "v", "out", np.int32(problem.context)),
+            grid=(blocks, problem["heads"], 1), block=(variant.threads or variant.block, 1, 1), args=args
         )
 
     def flops(self, problem: Problem) -> float:
@@ -81,16 +113,87 @@ class Prefill(Kernel):
 
     def bytes_moved(self, problem: Problem) -> float:
         """q, k and v read once, out written once."""
-        return 4.0 * np.prod(_shape(problem), dtype=np.float64) * np.dtype(np.float16).itemsize
+        values = sum(np.prod(shape, dtype=np.float64) for shape in _input_shapes(problem).values())
+        return float(values + np.prod(_shape(problem), dtype=np.float64)) * 2.0
+
+
+class PrefillD64(Prefill):
+    """The same with head_dim 64."""
+
+    name = "prefill_d64"
+    sizes: ClassVar = {"heads": 32, "head_dim": 64}
+    variants = _ladder(HEAD_DIM=64)
+
+
+class PrefillGqa(Prefill):
+    """The same with grouped queries: 8 heads of K and V, each shared by 4 heads of Q."""
+
+    name = "prefill_gqa"
+    sizes: ClassVar = {"heads": 32, "kv_heads": 8, "head_dim": 128}
+    cpu_sizes: ClassVar = {"heads": 4, "kv_heads": 1}
+    variants = _ladder()
+
+
+class PrefillBf16(Prefill):
+    """The same in bf16, carried as uint16."""
+
+    name = "prefill_bf16"
+    # bf16 has 8 bits: rounding the weights and the result costs up to 2^-9 = 2e-3 each, of the row's largest value.
+    max_error = 1e-2
+    variants = _ladder(NUMBER="Bf16")
+
+    def outputs(self, problem: Problem) -> dict[str, Array]:
+        """out, `[heads, context, head_dim]`, bf16 as uint16."""
+        return {"out": Array(_shape(problem), np.uint16)}
+
+    @staticmethod
+    def normal(shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.generic]:
+        """Standard normal bf16 numbers, as uint16."""
+        return _normal(shape, rng, to_bf16)
+
+    @staticmethod
+    def to_float64(values: NDArray[np.generic]) -> NDArray[np.float64]:
+        """bf16 numbers, as uint16, in float64."""
+        return from_bf16(values).astype(np.float64)
+
+
+def to_bf16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """fp32 rounded to bf16, to nearest, even on a tie, as the upper 16 bits. A NaN stays one."""
+    bits = values.astype(np.float32).view(np.uint32)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return np.where(np.isnan(values), bits >> 16 | 0x40, rounded).astype(np.uint16)
+
+
+def from_bf16(bits: NDArray[np.generic]) -> NDArray[np.float32]:
+    """bf16 numbers, as uint16, in fp32."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def _shape(problem: Problem) -> tuple[int, int, int]:
     return problem["heads"], problem.context, problem["head_dim"]
 
 
-def _normal_fp16(shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.generic]:
-    """Standard normal fp16, one head at a time: 32 heads at 131072 would take 2 GB more in fp32 at once."""
-    values = np.empty(shape, np.float16)
-    for head in values:
-        head[:] = rng.standard_normal(head.shape, np.float32)
+def _input_shapes(problem: Problem) -> dict[str, tuple[int, int, int]]:
+    kv = problem.sizes.get("kv_heads", problem["heads"]), problem.context, problem["head_dim"]
+    return {"q": _shape(problem), "k": kv, "v": kv}
+
+
+def _heads_per_kv_head(problem: Problem) -> int:
+    return problem["heads"] // problem.sizes.get("kv_heads", problem["heads"])
+
+
+def _normal(
+    shape: tuple[int, int, int],
+    rng: np.random.Generator,
+    rounded: Callable[[NDArray[np.float32]], NDArray[np.generic]],
+) -> NDArray[np.generic]:
+    """Standard normal numbers, a few heads at a time: 32 heads at 131072 would take 2 GB more in fp32 at once."""
+    values = np.empty(shape, rounded(np.zeros(1, np.float32)).dtype)
+
+    def fill(head: int, source: np.random.Generator) -> None:
+        values[head] = rounded(source.standard_normal(shape[1:], np.float32))
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for _ in pool.map(fill, range(shape[0]), rng.spawn(shape[0])):
+            pass
     return values

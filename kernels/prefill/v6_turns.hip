@@ -13,8 +13,8 @@
 extern "C" __global__ BOUNDS void v6_turns(
     const Element* __restrict__ q, const Element* __restrict__ k, const Element* __restrict__ v,
     Element* __restrict__ out, int context, int heads_per_kv_head) {
-  __shared__ uint4 sK[KEYS * D / 8];
-  __shared__ uint4 sV[KEYS * D / 8];
+  __shared__ __align__(1024) uint4 sK[KEYS * D / 8];
+  __shared__ __align__(1024) uint4 sV[KEYS * D / 8];
 
   const int first = (gridDim.x - 1 - blockIdx.x) * BLOCK;  // the blocks with most keys start first
   const int mine = first + threadIdx.x / matrix::WAVE * matrix::QUERIES;
@@ -28,8 +28,9 @@ extern "C" __global__ BOUNDS void v6_turns(
   keys.begin(sK, k, end);
   Queries queries(q + head, mine, context - mine);
   keys.finish(sK);
+  bool nonfinite = false;  // in tiles on the diagonal
   for (int key = 0; key < end; key += KEYS) {
-    const bool needed = key < mine + matrix::QUERIES;  // else all of the tile comes after the wave's last query
+    const bool needed = queries.need(key);
     Weights weights;
     __syncthreads();  // K has arrived, the previous V is no longer read
     values.begin(sV, v + (size_t)key * D, end - key);
@@ -39,13 +40,11 @@ extern "C" __global__ BOUNDS void v6_turns(
     }
     values.finish(sV);
     __syncthreads();  // V has arrived, K is no longer read
-    const bool nonfinite = key + KEYS > first && tile::clear_nonfinite<Number, KEYS * D / 8, THREADS>(sV);
+    if (key + KEYS > first) nonfinite |= tile::clear_nonfinite<Number, KEYS * D / 8, THREADS>(sV);
     if (key + KEYS < end) keys.begin(sK, k + (size_t)(key + KEYS) * D, end - key - KEYS);
-    if (needed) {
-      queries.add(weights, sV);
-      if (nonfinite) queries.add_nonfinite(v + (size_t)key * D, key, min(KEYS, end - key));
-    }
+    if (needed) queries.add(weights, sV);
     if (key + KEYS < end) keys.finish(sK);
   }
+  if (nonfinite) queries.add_nonfinite(v, first / KEYS * KEYS, end);
   queries.store(out + head, context - mine);
 }

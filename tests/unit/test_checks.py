@@ -76,7 +76,7 @@ class Doubling(Kernel):
 
 def doubling_error(x: NDArray[np.generic], y: NDArray[np.generic]) -> float:
     rows = [(i,) for i in range(len(x))]
-    return checks.max_error(Doubling(), Problem(len(x)), {"x": x}, {"y": y}, rows)[0]
+    return checks.max_error(checks.references(Doubling(), Problem(len(x)), {"x": x}, rows), {"y": y})[0]
 
 
 @given(st.floats(1e-3, 1e3))
@@ -100,7 +100,8 @@ def test_the_worst_place_is_named() -> None:
     x = np.ones((3, 2))
     y = 2 * x
     y[2, 0] = 2.5
-    error, place = checks.max_error(Doubling(), Problem(3), {"x": x}, {"y": y}, [(0,), (1,), (2,)])
+    expected = checks.references(Doubling(), Problem(3), {"x": x}, [(0,), (1,), (2,)])
+    error, place = checks.max_error(expected, {"y": y})
     assert error == pytest.approx(0.25)
     assert place == "'y' at row [2]"
 

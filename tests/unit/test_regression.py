@@ -140,6 +140,20 @@ def test_a_neighbour_for_half_a_run_is_named_and_no_regression() -> None:
     assert "its rounds have two modes" in found.reason
 
 
+def test_a_regression_that_a_second_measurement_does_not_see_is_none() -> None:
+    past = history(10)
+    slow, calm = (compare(run(number, level), past) for number, level in ((98, 1.3), (99, 1.0)))
+    assert slow.interval is not None
+    assert slow.interval.low > 1.2
+    both = slow.confirmed_by(calm).interval
+    assert both is not None
+    assert both.low < 1.0
+    assert both.high == slow.interval.high
+    assert slow.confirmed_by(slow).interval == slow.interval
+    with pytest.raises(ValueError, match="two comparisons"):
+        slow.confirmed_by(compare(run(99), []))
+
+
 @given(st.floats(1e-7, 1e5), st.integers(1, 12), st.floats(0.8, 1.3))
 def test_units_of_time_do_not_matter(scale: float, runs: int, slowdown: float) -> None:
     past, now = history(runs), run(99, slowdown)
@@ -174,8 +188,8 @@ def test_without_the_prior_the_interval_covers_as_often_as_student_says() -> Non
         0, 5.0, (200_000, 11)
     )  # against such a spread the prior has no weight
     shift, half = predict(levels[:, :-1], levels[:, -1], RATIOS)
-    # The prior's two degrees of freedom promise a little more than ten runs hold: up to 2.5 in 1000 a side.
-    assert 0.0005 <= (shift - half > 0).mean() <= 0.0025
+    # The prior's two degrees of freedom promise a little more than ten runs hold: up to 3 in 1000 a side.
+    assert 0.0005 <= (shift - half > 0).mean() <= 0.003
 
 
 def test_the_smallest_regression_is_found_in_95_of_100() -> None:
@@ -216,8 +230,9 @@ def test_one_or_two_stray_runs_are_no_step() -> None:
 def test_a_steady_history_shows_a_step_less_than_once_in_a_hundred(count: int) -> None:
     rng = np.random.default_rng(count)
     histories = 1500 if count < 40 else 300 if count < 100 else 100
-    for draw in (rng.standard_normal, lambda shape: rng.standard_t(3, shape)):
-        found = sum(bool(find_steps(list(row))) for row in draw((histories, count)))
+    size = (histories, count)
+    for levels in (rng.normal(size=size), rng.standard_t(3, size)):
+        found = sum(bool(find_steps(row)) for row in levels.tolist())
         assert found <= 0.01 * histories + 3 * math.sqrt(0.01 * histories)
 
 
@@ -232,13 +247,12 @@ def test_the_step_penalty_costs_little_power() -> None:
     assert STEP_PENALTY > 0
 
 
-@given(st.lists(st.floats(-1, 1), min_size=6, max_size=25), st.floats(1e-3, 1e3), st.floats(-5, 5))
-def test_steps_do_not_depend_on_scale_and_level(levels: list[float], scale: float, level: float) -> None:
-    rounded = [round(x, 3) for x in levels]
-    assert all(0 < position < len(levels) for position in find_steps(rounded))
-    doubled = [2 * x for x in rounded]
-    assert find_steps(doubled) == find_steps(rounded)
-    del scale, level
+@given(st.lists(st.integers(-1000, 1000), min_size=6, max_size=25), st.integers(-5, 5), st.integers(-64, 64))
+def test_steps_do_not_depend_on_scale_and_level(levels: list[int], power: int, level: int) -> None:
+    # Powers of two and whole numbers, so that rounding decides no tie.
+    positions = find_steps([float(x) for x in levels])
+    assert all(3 <= position <= len(levels) - 3 for position in positions)
+    assert find_steps([2.0**power * (x + level) for x in levels]) == positions
 
 
 def test_equal_levels_have_no_step_and_an_exact_one_has() -> None:

@@ -1,0 +1,185 @@
+"""The variants on matrix instructions, on the CPU, which computes AMD's instructions lane for lane.
+
+Waves of 64 run the layout of MFMA, waves of 32 that of RDNA 3's or RDNA 4's WMMA: what is proven here is which lane
+and register holds what, with the index functions that the GPU code uses.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kernels.prefill.prefill import Prefill, PrefillBf16, PrefillD64, from_bf16, to_bf16
+from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
+from pytest_greta.devices import BoundLaunch
+from pytest_greta.devices.cpu import CpuDevice
+from pytest_greta.kernel import Problem
+
+Numbers = NDArray[Any]
+WMMA12 = {"MATRIX_SET": "3"}
+
+
+@dataclass(frozen=True)
+class Build:
+    """A variant as it is compiled for the CPU."""
+
+    family: Prefill
+    variant: str
+    wave: int
+    defines: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return "-".join([self.family.name, self.variant, str(self.wave), *(v for _, v in self.defines)])
+
+
+LADDER = ("v5", "v6")
+BUILDS = [Build(Prefill(), variant, 64) for variant in LADDER] + [
+    Build(Prefill(), "v5", 32),
+    Build(Prefill(), "v6", 32, (("MATRIX_SET", "3"),)),
+    Build(PrefillD64(), "v6", 64),
+    Build(PrefillD64(), "v5", 32, (("MATRIX_SET", "3"),)),
+    Build(PrefillBf16(), "v6", 32),
+]
+
+Attention = Callable[[Build, Numbers, Numbers, Numbers], Numbers]
+
+
+@pytest.fixture(scope="module")
+def attention(cpu_device: CpuDevice) -> Attention:
+    """Run a build on q, k and v as they are, and return what it wrote."""
+    modules: dict[Build, Any] = {}
+
+    def run(build: Build, q: Numbers, k: Numbers, v: Numbers) -> Numbers:
+        family, variant = build.family, build.family.variant(build.variant)
+        if build not in modules:
+            defines = {**{k: str(v) for k, v in variant.defines.items()}, **dict(build.defines)}
+            job = Job(family.source_path(variant), CPU_TARGET, tuple(defines.items()), wave_size=build.wave)
+            code, _ = run_compiler(find_toolchain(CPU_TARGET), job)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the runtime's remarks on vectorization arrive as warnings
+                modules[build] = cpu_device.load(code)
+        heads, context, head_dim = q.shape
+        problem = Problem(context, {"heads": heads, "kv_heads": k.shape[0], "head_dim": head_dim})
+        launch = family.launch(problem, variant)
+        assert not isinstance(launch, list | tuple)
+        out = np.full(q.shape, -1, np.int16).view(q.dtype)
+        buffers = {
+            name: cpu_device.allocate(x.nbytes) for name, x in (("q", q), ("k", k), ("v", v), ("out", out))
+        }
+        for name, x in (("q", q), ("k", k), ("v", v), ("out", out)):
+            cpu_device.write(buffers[name], 0, memoryview(x))
+        arguments = tuple((buffers[a], 0) if isinstance(a, str) else a for a in launch.args)
+        function = cpu_device.function(modules[build], variant.entry)
+        cpu_device.launch([BoundLaunch(function, launch.grid, launch.block, arguments)])
+        cpu_device.read(buffers["out"], 0, memoryview(out))
+        for buffer in buffers.values():
+            cpu_device.free(buffer)
+        return out
+
+    return run
+
+
+def rounded(build: Build, values: Numbers) -> Numbers:
+    return (
+        to_bf16(values.astype(np.float32))
+        if isinstance(build.family, PrefillBf16)
+        else values.astype(np.float16)
+    )
+
+
+def draw(
+    build: Build, heads: int, kv_heads: int, context: int, scale: float = 1.0
+) -> tuple[Numbers, Numbers, Numbers]:
+    rng = np.random.default_rng(context)
+    d = build.family.sizes["head_dim"]
+    q = rng.standard_normal((heads, context, d)) * scale
+    k, v = (rng.standard_normal((kv_heads, context, d)) for _ in "kv")
+    return rounded(build, q), rounded(build, k), rounded(build, v)
+
+
+def exact_and_plain(build: Build, q: Numbers, k: Numbers, v: Numbers) -> tuple[Numbers, Numbers]:
+    """The result in float64, and that of a plain implementation: 16-bit operands of both products, fp32 sums."""
+    group = len(q) // len(k)
+    wide = build.family.to_float64
+    q, k, v = wide(q), wide(k).repeat(group, 0), wide(v).repeat(group, 0)
+    visible = np.tri(q.shape[1], dtype=bool)
+    with np.errstate(invalid="ignore"):
+        scores = np.where(visible, q @ k.swapaxes(1, 2) / math.sqrt(q.shape[2]), -np.inf)
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        exact = weights @ v / weights.sum(-1, keepdims=True)
+        low = (q.astype(np.float32) @ k.swapaxes(1, 2).astype(np.float32)) / np.float32(math.sqrt(q.shape[2]))
+        low = np.where(visible, low, np.float32(-np.inf))
+        p = np.exp(low - low.max(-1, keepdims=True))
+        plain = wide(rounded(build, p)).astype(np.float32) @ v.astype(np.float32) / p.sum(-1, keepdims=True)
+    return exact, wide(rounded(build, plain))
+
+
+def row_error(found: Numbers, exact: Numbers) -> float:
+    return float((np.abs(found - exact).max(-1) / np.abs(exact).max(-1)).max())
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=str)
+def test_error_is_at_most_twice_that_of_a_plain_implementation(attention: Attention, build: Build) -> None:
+    for context, heads, kv_heads in [
+        (1, 2, 1),
+        (63, 4, 2),
+        (64, 2, 2),
+        (65, 4, 1),
+        (129, 1, 1),
+        (1000, 1, 1),
+    ]:
+        q, k, v = draw(build, heads, kv_heads, context)
+        exact, plain = exact_and_plain(build, q, k, v)
+        found = build.family.to_float64(attention(build, q, k, v))
+        limit = 2 * max(
+            row_error(plain, exact), 2.0**-9 if isinstance(build.family, PrefillBf16) else 2.0**-12
+        )
+        assert row_error(found, exact) <= limit, f"context {context}, {heads} heads, {kv_heads} of K and V"
+
+
+@pytest.mark.parametrize("scale", [0.0, 30.0], ids=["equal", "large"])
+@pytest.mark.parametrize("build", BUILDS[:3], ids=str)
+def test_equal_and_large_logits(attention: Attention, build: Build, scale: float) -> None:
+    q, k, v = draw(build, 1, 1, 200, scale)
+    exact, plain = exact_and_plain(build, q, k, v)
+    found = build.family.to_float64(attention(build, q, k, v))
+    assert row_error(found, exact) <= 2 * max(row_error(plain, exact), 2.0**-11)
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=str)
+def test_equal_inputs_give_equal_bits(attention: Attention, build: Build) -> None:
+    q, k, v = draw(build, 2, 1, 150)
+    first, second = (attention(build, q, k, v) for _ in "ab")
+    np.testing.assert_array_equal(first.view(np.uint16), second.view(np.uint16))
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=str)
+def test_what_is_not_finite_reaches_the_queries_that_see_it_and_no_others(
+    attention: Attention, build: Build
+) -> None:
+    q, k, v = (build.family.to_float64(x) for x in draw(build, 2, 2, 300))
+    v[0, 70, 5], v[0, 130, 9], v[0, 299, 11] = np.nan, np.inf, -np.inf
+    k[1, 200, 0] = np.nan
+    q[1, 20, 3] = np.nan
+    found = build.family.to_float64(attention(build, *(rounded(build, x) for x in (q, k, v))))
+    nan, infinite = np.zeros((2, *found.shape), bool)
+    nan[0, 70:, 5] = True
+    nan[1, 200:] = nan[1, 20] = True
+    infinite[0, 130:, 9] = infinite[0, 299, 11] = True
+    np.testing.assert_array_equal(np.isnan(found), nan)
+    np.testing.assert_array_equal(np.isinf(found), infinite)
+    assert found[0, 299, 11] == -np.inf
+    assert found[0, 299, 9] == np.inf
+
+
+def test_bf16_rounds_to_nearest_even_and_keeps_nan() -> None:
+    values = np.array([1.0, 1.00390625, 1.01171875, 1.0039063, -3.0, np.inf, np.nan, 65504.0], np.float32)
+    expected = [1.0, 1.0, 1.015625, 1.0078125, -3.0, np.inf, np.nan, 65536.0]
+    np.testing.assert_array_equal(from_bf16(to_bf16(values)), expected)
