@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pytest_greta.errors import ConfigError
 
@@ -21,8 +20,7 @@ DEFAULT_BUDGET_SECONDS = 60.0
 """Time one test spends on rounds, on top of verifying; no round is begun after it."""
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):  # every pytest session makes these: a dataclass would take five times as long
     """One option with its ini twin."""
 
     name: str
@@ -90,8 +88,7 @@ FLAGS = {
 """Options without a value; their ini twins are booleans."""
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """Every option, parsed. None stands for "not given"."""
 
     contexts: tuple[int, ...] | None

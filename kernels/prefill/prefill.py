@@ -61,7 +61,7 @@ class Prefill(Kernel):
     )
 
     def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
-        """q of `[heads, context, head_dim]`, k and v of `[kv_heads, ...]`, from the standard normal distribution."""
+        """Standard normal q of `[heads, context, head_dim]`, k and v of `[kv_heads, context, head_dim]`."""
         return {name: self.normal(shape, rng) for name, shape in _input_shapes(problem).items()}
 
     def outputs(self, problem: Problem) -> dict[str, Array]:

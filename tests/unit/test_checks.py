@@ -37,7 +37,7 @@ def test_one_byte_outside_is_found_with_its_distance(offset: int, before: bool) 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_a_float_left_as_poison_is_unwritten_but_a_computed_nan_is_not(dtype: type) -> None:
-    output = np.ones((4, 8), dtype)
+    output: NDArray[np.generic] = np.ones((4, 8), dtype)
     output[1, 2] = np.nan
     assert checks.unwritten("out", [(0xFF, output)]) == ""
     output.view(np.uint8).reshape(-1)[3 * 8 * output.itemsize :] = 0xFF
