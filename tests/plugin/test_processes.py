@@ -1,0 +1,140 @@
+"""Workers come and go with the session: however it ends, nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+WAIT_SECONDS = 30.0
+
+
+def workers_of(parent: int) -> list[int]:
+    """The worker processes that a pytest process started, also when it is gone."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                command = (process / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"pytest_greta.worker" in command and str(parent).encode() in command:
+                found.append(int(process.name))
+    return found
+
+
+def wait_for(condition: object, seconds: float = WAIT_SECONDS) -> bool:
+    """Whether `condition()` becomes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def start(project: pytest.Pytester, cache: Path, *options: str) -> subprocess.Popen[str]:
+    """pytest in the project, measuring a kernel that never ends."""
+    command = [sys.executable, "-m", "pytest", f"-ocache_dir={cache}", "-k", "test_run", *options]
+    return subprocess.Popen(
+        [*command, "--greta-variant=endless", "--greta-deadline=600", "-v"],
+        cwd=project.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def launched(project: pytest.Pytester, process: subprocess.Popen[str]) -> bool:
+    """Whether the worker is busy with the kernel: it has burnt processor time since it was idle."""
+
+    def busy() -> bool:
+        for worker in workers_of(process.pid):
+            fields = Path(f"/proc/{worker}/stat").read_text().rpartition(") ")[2].split()
+            if (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") > 2.5:
+                return True
+        return False
+
+    return wait_for(busy)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, pytest.ExitCode.INTERRUPTED), (signal.SIGTERM, -signal.SIGTERM),
+                       (signal.SIGKILL, -signal.SIGKILL)]
+)  # fmt: skip
+def test_ending_pytest_while_a_kernel_runs_leaves_no_worker(
+    project: pytest.Pytester, shared_cache: Path, sent: signal.Signals, code: int
+) -> None:
+    with start(project, shared_cache) as process:
+        assert launched(project, process)
+        process.send_signal(sent)
+        output, _ = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == code
+    assert wait_for(lambda: not workers_of(process.pid))
+    if sent == signal.SIGINT:
+        assert "KeyboardInterrupt" in output
+
+
+def test_a_killed_worker_fails_its_test_and_no_other(project: pytest.Pytester, shared_cache: Path) -> None:
+    with start(project, shared_cache, "--greta-variant=endless") as process:
+        assert launched(project, process)
+        (worker,) = workers_of(process.pid)
+        os.kill(worker, signal.SIGKILL)
+        output, _ = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "the worker process died of SIGKILL during 'run'" in output
+
+
+def test_a_stopped_worker_meets_its_deadline(project: pytest.Pytester, shared_cache: Path) -> None:
+    with start(project, shared_cache, "--greta-deadline=600") as process:
+        assert launched(project, process)
+        (worker,) = workers_of(process.pid)
+        os.kill(worker, signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=WAIT_SECONDS)
+    assert wait_for(lambda: not workers_of(process.pid))
+
+
+def test_progress_shows_on_a_terminal_and_is_wiped_away(project: pytest.Pytester, shared_cache: Path) -> None:
+    command = [sys.executable, "-m", "pytest", f"-ocache_dir={shared_cache}", "-v", "-k", "test_run"]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*command, "--greta-variant=endless", "--greta-deadline=3"],
+        cwd=project.path,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:
+                break
+        process.wait(WAIT_SECONDS)
+    os.close(ours)
+    text = shown.decode(errors="replace")
+    assert re.search(r"endless @ 256: verifying endless \([12] s\)", text)
+    plain = re.sub(r"\x1b7.*?\x1b8|\x1b\[[0-9;]*[mK]", "", text)
+    assert "verifying" not in plain
+    assert re.search(r"test_run\[endless-256\] FAILED", plain)
+
+
+def test_without_a_terminal_long_measurements_say_that_they_live(
+    project: pytest.Pytester, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.makepyfile(sitecustomize="import pytest_greta.progress as p\np._LINE_SECONDS = 1.0\n")
+    monkeypatch.setenv("PYTHONPATH", str(project.path))
+    result = project.runpytest_subprocess(
+        f"-ocache_dir={shared_cache}", "-k", "test_run", "--greta-variant=endless", "--greta-deadline=4"
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines([r"greta: endless @ 256: verifying endless \(\d s\)"])
