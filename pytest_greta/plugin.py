@@ -17,6 +17,8 @@ from pytest_greta.fixtures import (
 )
 from pytest_greta.options import add_options, any_given, read_options
 from pytest_greta.state import (
+    BENCHMARK,
+    FAILED_BY_GATES,
     HOST,
     PROBLEMS,
     SESSION,
@@ -146,6 +148,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if problems:
         raise pytest.UsageError(*problems)
     unused = [item for item in ours if _UNUSED in _parameters(item).values()]
+    if get_session(config).options.calibrate:
+        unused += [item for item in items if "greta_run" not in _fixtures(item)]
     if unused:
         items[:] = [item for item in items if item not in unused]
         config.hook.pytest_deselected(items=unused)
@@ -220,6 +224,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
         report.greta_rows = [Row.of(verdict).plain() for verdict in item.stash[VERDICTS]]
         report.greta_device = get_host(item.config).device_name()
+    if report.failed and BENCHMARK in item.stash and FAILED_BY_GATES not in item.stash:
+        from pytest_greta import history
+
+        history.add_info(
+            item.stash[BENCHMARK], {"accepted": False, "why_not": "its test failed", "new_level": ""}
+        )
     return report
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ VERDICTS = pytest.StashKey[list["Verdict"]]()
 """On an item: the verdicts of its gates."""
 BENCHMARK = pytest.StashKey[Any]()
 """On an item: the pytest-benchmark fixture that holds its times."""
+CALIBRATED = pytest.StashKey[list[str]]()
+"""What this session found with `--greta-calibrate`, a line each."""
+FAILED_BY_GATES = pytest.StashKey[bool]()
+"""On an item: it failed because of its verdicts, which have their own say about history."""
 
 
 def get_session(config: pytest.Config) -> Session:
@@ -54,15 +59,15 @@ def get_clock(config: pytest.Config) -> DeviceClock:
 
 def load_session(config: pytest.Config) -> Session:
     """Options, gates and kernels, read and held against each other. Raises ConfigError."""
-    from pytest_greta import gatefile
+    from pytest_greta import gatefile, history
     from pytest_greta.progress import Progress
-    from pytest_greta.session import Session, check_kernels
+    from pytest_greta.session import Session
 
     gates = gatefile.load(gates_path(config))
     kernels: list[Kernel] = []
     for some in config.hook.pytest_greta_kernels(config=config):
         kernels += some
-    check_kernels(kernels)
+    _check_kernels(kernels)
     gates.check(kernels)
     return Session(
         options=read_options(config),
@@ -72,7 +77,29 @@ def load_session(config: pytest.Config) -> Session:
         cache_folder=_cache_folder(config),
         parallel=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1,
         progress=Progress(config),
+        past=history.Past(config),
     )
+
+
+def _check_kernels(kernels: Sequence[Kernel]) -> None:
+    """Raise ConfigError for families that cannot be told apart, or whose sources are not there."""
+    from pytest_greta.errors import ConfigError
+
+    problems, names = [], set()
+    for kernel in kernels:
+        where = f"kernel {kernel.name!r}"
+        if kernel.name in names:
+            problems.append(f"{where} is registered twice")
+        names.add(kernel.name)
+        variants = [v.name for v in kernel.variants]
+        problems += [
+            f"{where}: variant {n!r} is there twice" for n in sorted(set(variants)) if variants.count(n) > 1
+        ]
+        for variant in kernel.variants:
+            if not kernel.source_path(variant).is_file():
+                problems.append(f"{where}, variant {variant.name!r}: no source {kernel.source_path(variant)}")
+    if problems:
+        raise ConfigError(*problems)
 
 
 def gates_path(config: pytest.Config) -> Path:
