@@ -151,13 +151,14 @@ def _missing(session: Session, reason: str) -> NoReturn:
 def _judge(item: pytest.Item, result: CodeResult | RunResult) -> None:
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
     from pytest_greta import history, report
-    from pytest_greta.session import failing
+    from pytest_greta.accept import failing
 
+    session = get_session(item.config)
     verdicts = [verdict for subject in result.subjects for verdict in subject.verdicts()]
     item.stash.setdefault(VERDICTS, []).extend(verdicts)
     item.user_properties += report.properties(verdicts)
     if BENCHMARK in item.stash:
         history.add_info(item.stash[BENCHMARK], {"verdicts": [verdict.line() for verdict in verdicts]})
-    failed = failing(verdicts, get_session(item.config).options.require)
+    failed = failing(verdicts, session.options.require, session.gate_file.inconclusive)
     if failed:
         pytest.fail("\n".join([*(verdict.line() for verdict in failed), *result.notes]), pytrace=False)

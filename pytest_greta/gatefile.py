@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_greta.errors import ConfigError
-from pytest_greta.gatereader import DEVICES, SCOPES, TARGET, VERSION, KernelEntry, Reader, covers, specificity
+from pytest_greta.gatereader import DEVICES, INCONCLUSIVE, SCOPES, TARGET, VERSION, KernelEntry, Reader
 from pytest_greta.gates import CATALOGUE, DEFAULT_DEADLINE_SECONDS, EVERY_VARIANT, Gate, GateDef, built_in
+from pytest_greta.scopes import covers, specificity
 from pytest_greta.yamlnode import Position, quote, suggestion
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class GateFile:
     targets: tuple[str, ...]
     """What code is generated for on a machine without a GPU; empty where the file lists none."""
     kernels: Mapping[str, KernelEntry]
+    inconclusive: str = ""
+    """What INCONCLUSIVE means for a test: `fail` or `warn`; empty where `--greta-require` decides."""
 
     def gates_for(
         self,
@@ -151,7 +154,7 @@ def load(path: str | os.PathLike[str]) -> GateFile:
     reader.file(root)
     if reader.problems:
         raise ConfigError(*_lines(shown, reader.problems))
-    return GateFile(shown, reader.targets, reader.kernels)
+    return GateFile(shown, reader.targets, reader.kernels, reader.inconclusive)
 
 
 def _shown(path: str | os.PathLike[str]) -> str:
@@ -232,6 +235,10 @@ def schema() -> dict[str, Any]:
                 "targets": {
                     "description": "What code is generated for without a GPU.",
                     "$ref": "#/$defs/targets",
+                },
+                "inconclusive": {
+                    "description": "What a verdict that could not be reached means for its test.",
+                    "enum": list(INCONCLUSIVE),
                 },
                 "kernels": _names(_object(kernel, required=["baseline"])),
             },

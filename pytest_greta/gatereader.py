@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_greta.gates import CATALOGUE, EVERY_VARIANT, Gate, GateDef, Limit
+from pytest_greta.scopes import covers, overlap
 from pytest_greta.yamlnode import (
     COLLECTIONS,
     TAG,
@@ -30,6 +31,8 @@ TARGET = r"gfx[0-9a-f]+(:[a-z]+[+-])*"
 """A target as clang writes it: `gfx942`, `gfx90a:sramecc+:xnack-`."""
 SCOPES = {"code": ("targets",), "run": ("contexts", "devices")}
 """What an entry can be narrowed to, by the source of its gate."""
+INCONCLUSIVE = ("fail", "warn")
+"""What a verdict that could not be reached means for its test."""
 
 
 @dataclass(frozen=True)
@@ -47,38 +50,6 @@ class KernelEntry:
     """The variants that have entries under `gates`, without `*`."""
 
 
-# -- scopes ----------------------------------------------------------------------------------------------
-
-
-def covers(scope: str, target: str) -> bool:
-    """Whether a target in gates.yaml stands for another: `gfx942` does for `gfx942:sramecc+:xnack-`."""
-    base, *features = scope.split(":")
-    other, *others = target.split(":")
-    return base == other and set(features) <= set(others)
-
-
-def specificity(gate: Gate) -> int:
-    """How many scopes a gate names: of two gates that apply, the one that names more wins."""
-    return sum(map(bool, (gate.targets, gate.contexts, gate.devices)))
-
-
-def overlap(a: Gate, b: Gate) -> bool:
-    """Whether two gates of one name are equally specific and can apply to the same code object or run."""
-    return (
-        specificity(a) == specificity(b)
-        and (not a.contexts or not b.contexts or not set(a.contexts).isdisjoint(b.contexts))
-        and (not a.devices or not b.devices or not set(a.devices).isdisjoint(b.devices))
-        and (not a.targets or not b.targets or any(_compatible(x, y) for x in a.targets for y in b.targets))
-    )
-
-
-def _compatible(a: str, b: str) -> bool:
-    """Whether some target is covered by both: equal processor, no feature on in one and off in the other."""
-    (base, *features), (other, *others) = a.split(":"), b.split(":")
-    signs = {feature[:-1]: feature[-1] for feature in features}
-    return base == other and all(signs.get(f[:-1], f[-1]) == f[-1] for f in others)
-
-
 # -- the file --------------------------------------------------------------------------------------------
 
 
@@ -91,6 +62,7 @@ class Reader:
     def __init__(self, path: str) -> None:
         self.path = path
         self.targets: tuple[str, ...] = ()
+        self.inconclusive = ""
         self.kernels: dict[str, KernelEntry] = {}
         self.problems: list[tuple[Position, str]] = []
 
@@ -106,7 +78,8 @@ class Reader:
 
     def file(self, root: Node) -> None:
         """The whole file, into `targets` and `kernels`."""
-        keys = self.keys(root, "the file", ("version", "targets", "kernels"), required=("version", "kernels"))
+        allowed = ("version", "targets", "inconclusive", "kernels")
+        keys = self.keys(root, "the file", allowed, required=("version", "kernels"))
         if "version" in keys:
             version = self.number(keys["version"], "version")
             if version not in (None, VERSION):
@@ -115,6 +88,10 @@ class Reader:
                 )
         if "targets" in keys:
             self.targets = self.target_list(keys["targets"])
+        if "inconclusive" in keys:
+            self.inconclusive = self.text(keys["inconclusive"], "inconclusive", " or ".join(INCONCLUSIVE))
+            if self.inconclusive and self.inconclusive not in INCONCLUSIVE:
+                self.expected(keys["inconclusive"], "inconclusive", " or ".join(INCONCLUSIVE))
         if "kernels" in keys:
             for name, (key, node) in self.names(keys["kernels"], "kernels").items():
                 self.kernels[name] = self.kernel(name, key, node)

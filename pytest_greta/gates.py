@@ -206,6 +206,10 @@ class Gate:
         """Where the gate is written: `gates.yaml:31`, or `built-in`."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
+    def times_on(self, device: str) -> bool:
+        """Whether a gate on speed is judged on a device kind: on a cpu only where it names the cpu."""
+        return device != "cpu" or "cpu" in self.devices
+
     @property
     def text(self) -> str:
         """The gate as a condition: `speedup >= 1.20`."""
@@ -293,7 +297,7 @@ def _judge(gate: Gate, quantity: Quantity, measurement: Measurement) -> tuple[St
     if definition.speed and limit.above is None:
         if measurement.untimed:
             return Status.NOT_MEASURED, measurement.untimed
-        if measurement.device == "cpu" and "cpu" not in gate.devices:
+        if measurement.device is not None and not gate.times_on(measurement.device):
             return Status.NOT_MEASURED, CPU_TIMES
     if interval is None and definition.noisy:
         if limit.excludes(Interval(value / DRIFT, value * DRIFT)):

@@ -1,4 +1,4 @@
-"""One measurement on a device: verify, warm up, interleave with the baseline, time; then quantities for the gates.
+"""One measurement on a device: verify, warm up, time beside the baseline; then quantities for the gates.
 
 Everything here runs in the test process. The worker only launches what it is told to.
 """
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_greta import checks, stats
+from pytest_greta import checks
 from pytest_greta.errors import DeviceFault
-from pytest_greta.gates import Quantity
+from pytest_greta.gates import Limit, Quantity
+from pytest_greta.sequential import PairedTest
 from pytest_greta.shared import SharedMemory
 from pytest_greta.worker import BAND_BYTES, BufferPlan, Worker
 
@@ -54,8 +55,12 @@ class Plan:
     """What the candidate is compared with; None for the baseline itself, or where it cannot be had."""
     baseline_missing: str
     """Why there is no baseline, when there is none."""
-    rounds: int
-    """Timed launches of the candidate, each paired with one of the baseline."""
+    most_rounds: int
+    """Timed launches of the candidate, each paired with one of the baseline; all of them where `limits` is empty."""
+    fewest_rounds: int
+    """So many are timed within the budget, also where the limits are decided earlier."""
+    limits: tuple[Limit, ...]
+    """What the speedup will be held against: no round is begun once all of these are decided."""
     budget_seconds: float
     """No round is begun after so much time, except the first."""
     single_shot: bool
@@ -75,6 +80,8 @@ class Run:
     slowest_wall_seconds: float = 0.0
     quantities: dict[str, Quantity] = field(default_factory=dict)
     baseline_problem: str = ""
+    pairs: PairedTest = field(default_factory=PairedTest)
+    """The pairs of `seconds` and `baseline_seconds`, and when they were enough."""
     telemetry: Telemetry | None = None
     """Clocks, temperature and power while the times were taken."""
     fault: DeviceFault | None = None
@@ -207,26 +214,29 @@ class _Bench:
             self.progress(f"{self.run.telemetry.throttled}; attempt {attempt + 1} of {1 + _THROTTLE_RETRIES}")
 
     def _time(self) -> None:
-        """Rounds of candidate and baseline in random order, until the rounds or the budget are used up."""
-        plan = self.plan
-        slots = list(self.contenders)
-        began, batch_seconds, done = time.monotonic(), 0.0, 0
-        while done < plan.rounds and (done == 0 or time.monotonic() - began < plan.budget_seconds):
+        """Rounds of candidate and baseline in random order, until they decide, or rounds or budget are used up."""
+        plan, slots = self.plan, list(self.contenders)
+        pairs = self.run.pairs = PairedTest(plan.limits, plan.budget_seconds, plan.most_rounds)
+        batch_seconds, poison = math.inf, checks.POISONS[0]  # the first round is looked at
+        while not pairs.is_finished or (
+            pairs.blocks < plan.fewest_rounds and pairs.spent_seconds < plan.budget_seconds
+        ):
+            # The coin: a fair one for each pair, which is what the statistics of the pairs rest on.
             order = list(self.rng.permutation(slots))
-            last_of_batch = done == 0 or done + 1 == plan.rounds or batch_seconds >= _VERIFY_SECONDS
-            poison = checks.POISONS[(done + 1) % 2]
-            round_seconds: dict[str, float] = {}
-            for slot, seconds in zip(order, self._launch(order, poison), strict=True):
-                round_seconds[slot] = seconds
-                batch_seconds += seconds
-            self.run.seconds.append(round_seconds["candidate"])
-            if "baseline" in round_seconds:
-                self.run.baseline_seconds.append(round_seconds["baseline"])
-            done += 1
-            self.progress(f"round {done} of {plan.rounds}")
-            if last_of_batch or batch_seconds >= _VERIFY_SECONDS:
+            poison = checks.POISONS[(pairs.blocks + 1) % 2]
+            began = time.monotonic()
+            seconds = dict(zip(order, self._launch(order, poison), strict=True))
+            self.run.seconds.append(seconds["candidate"])
+            if "baseline" in seconds:
+                self.run.baseline_seconds.append(seconds["baseline"])
+            batch_seconds += sum(seconds.values())
+            if batch_seconds >= _VERIFY_SECONDS:
                 self._collect("candidate", poison)
                 batch_seconds = 0.0
+            pairs.add_block(_log_ratio(seconds), time.monotonic() - began)
+            self.progress(f"round {pairs.blocks} of {'up to ' if plan.limits else ''}{plan.most_rounds}")
+        if batch_seconds:
+            self._collect("candidate", poison)
 
     def _launch(self, slots: Sequence[str], poison: int) -> Iterator[float]:
         deadlines = [self.contenders[slot].deadline_seconds for slot in slots]
@@ -373,8 +383,18 @@ def _speedup(run: Run) -> Quantity:
     if run.baseline_problem:
         name = plan.baseline.variant.name
         return Quantity(None, reason=f"the baseline {name} is wrong: {run.baseline_problem}")
-    pairs = min(len(run.seconds), len(run.baseline_seconds))
-    if not pairs or min(*run.seconds, *run.baseline_seconds) <= 0:
+    pairs = run.pairs
+    if not pairs.blocks or min(*run.seconds, *run.baseline_seconds) <= 0:
         return Quantity(None, reason="no pair with the baseline was measured")
-    ratio, interval = stats.speedup(run.baseline_seconds[:pairs], run.seconds[:pairs])
-    return Quantity(ratio, interval, f"{pairs} pair{'s' if pairs > 1 else ''}" if interval is None else "")
+    interval = pairs.interval
+    if interval is None:
+        return Quantity(pairs.ratio, reason=f"{pairs.blocks} pair{'s' if pairs.blocks > 1 else ''}")
+    reason = pairs.verdict(plan.limits[0])[1] if plan.limits else str(pairs.shape)
+    return Quantity(min(max(pairs.ratio, interval.low), interval.high), interval, reason)
+
+
+def _log_ratio(seconds: Mapping[str, float]) -> float:
+    """Of one round; 0 without a baseline, and where a time is no time: a gate of its own fails such a run."""
+    if "baseline" not in seconds or min(seconds.values()) <= 0:
+        return 0.0
+    return math.log(seconds["baseline"] / seconds["candidate"])

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_ROUNDS = 5
+"""Where no gate on a speed asks for more."""
+
 DEFAULT_BUDGET_SECONDS = 60.0
 """Time one test spends on rounds, on top of verifying; no round is begun after it."""
 
@@ -64,9 +66,15 @@ OPTIONS = {
         ),
         Option(
             "rounds",
-            f"timed rounds (a launch of the variant and one of the baseline), for all contexts or each, e.g. 5 or "
-            f"4096:2,8192:1 [{DEFAULT_ROUNDS}, fewer where they would take over {DEFAULT_BUDGET_SECONDS:.0f} s]",
+            "exactly so many timed rounds (a launch of the variant and one of the baseline), for all contexts or each, "
+            f"e.g. 5 or 4096:2,8192:1 [as many as the gates on speed need to be decided; {DEFAULT_ROUNDS} without one]",
             "N|CTX:N,...",
+        ),
+        Option(
+            "budget",
+            "seconds one test may spend on timed rounds; what is undecided then is INCONCLUSIVE "
+            f"[{DEFAULT_BUDGET_SECONDS:.0f}]",
+            "SECONDS",
         ),
         Option(
             "deadline", "seconds one launch may take before it is killed, over those of gates.yaml", "SECONDS"
@@ -100,6 +108,8 @@ class Options(NamedTuple):
     rounds: Mapping[int, int]
     """Rounds by context; the key 0 holds those of every other context."""
     rounds_given: bool
+    budget_seconds: float
+    """No round is begun after so much time; infinite where only the rounds were given."""
     single_shot: bool
     serialize: bool
     """The worker waits for the GPU before and after every kernel."""
@@ -161,6 +171,7 @@ def read_options(config: pytest.Config) -> Options:
         require=read("require", _choice(OPTIONS["require"])),
         rounds=rounds or {},
         rounds_given=rounds is not None,
+        budget_seconds=read("budget", _seconds) or (math.inf if rounds else DEFAULT_BUDGET_SECONDS),
         single_shot=is_set("single-shot"),
         serialize=is_set("serialize"),
         deadline_seconds=read("deadline", _seconds),

@@ -14,7 +14,6 @@ from pytest_greta.compiler import Compiler, Job
 from pytest_greta.errors import CompileError, ConfigError, DeviceFault, ToolMissing
 from pytest_greta.gatefile import GateFile
 from pytest_greta.gates import (
-    CATALOGUE,
     Gate,
     Limit,
     Measurement,
@@ -24,13 +23,15 @@ from pytest_greta.gates import (
     evaluate,
     scaling,
 )
-from pytest_greta.options import DEFAULT_BUDGET_SECONDS, OPTIONS, Options
+from pytest_greta.options import OPTIONS, Options
+from pytest_greta.sequential import MOST_BLOCKS
 from pytest_greta.yamlnode import suggestion
 
 if TYPE_CHECKING:
     from pytest_greta.codeobject import CodeObject
+    from pytest_greta.devices import DeviceInfo
     from pytest_greta.host import Host
-    from pytest_greta.kernel import Kernel, Variant
+    from pytest_greta.kernel import Kernel, Problem, Variant
     from pytest_greta.measure import Contender, Run
     from pytest_greta.progress import Progress
 
@@ -246,21 +247,38 @@ class Session:
         options, variant = self.options, candidate.variant
         baseline, missing = self._baseline(kernel, variant, context)
         self.builder.compiler.settle()
+        problem, worker = kernel.problem(context, self.host.kind), self.host.worker()
+        gates = self._run_gates(kernel, variant, problem)
+        most_rounds, limits = self._rounds(context, gates, worker.info, baseline is not None)
         plan = Plan(
             kernel=kernel,
-            problem=kernel.problem(context, self.host.kind),
+            problem=problem,
             candidate=candidate,
             baseline=baseline,
             baseline_missing=missing,
-            rounds=options.rounds_for(context) if options.rounds_given or not self.parallel else 1,
-            budget_seconds=float("inf") if options.rounds_given else DEFAULT_BUDGET_SECONDS,
+            most_rounds=most_rounds,
+            fewest_rounds=0,
+            limits=limits,
+            budget_seconds=options.budget_seconds,
             single_shot=options.single_shot,
             seed=secrets.randbits(32) if options.seed is None else options.seed,
         )
         with self.progress.measuring(f"{variant.name} @ {context}"):
-            run = measure(self.host.worker(), plan, self.progress.show)
+            run = measure(worker, plan, self.progress.show)
         self._add_scaling(run)
         return run
+
+    def _rounds(
+        self, context: int, gates: Sequence[Gate], device: DeviceInfo, baseline: bool
+    ) -> tuple[int, tuple[Limit, ...]]:
+        """How many rounds are timed at most, and the limits that may end them earlier."""
+        if self.options.rounds_given:
+            return self.options.rounds_for(context), ()
+        if self.parallel:
+            return 1, ()
+        judged = not (device.emulated or device.serialized)
+        limits = tuple(g.limit for g in gates if judged and g.name == "speedup" and g.times_on(device.kind))
+        return (MOST_BLOCKS, limits) if limits and baseline else (self.options.rounds_for(context), ())
 
     def _device_code(self, kernel: Kernel, candidate: Contender, context: int) -> Subject:
         """The code object that will run on the GPU, with its gates."""
@@ -275,9 +293,19 @@ class Session:
                 raise CompileError(f"{variant.source}: its code cannot be loaded: {fault}") from fault
         return self._code_subject(kernel, variant, code_object.target, quantities)
 
-    def _run_subject(self, run: Run) -> Subject:
+    def _run_gates(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Gate]:
         from pytest_greta.measure import error_limit
 
+        return self.gate_file.gates_for(
+            kernel.name,
+            variant.name,
+            context=problem.context,
+            device=self.host.kind,
+            entry=variant.entry,
+            max_error=error_limit(kernel, problem),
+        )
+
+    def _run_subject(self, run: Run) -> Subject:
         kernel, variant, problem = run.plan.kernel, run.plan.candidate.variant, run.plan.problem
         measurement = Measurement(
             kernel.name,
@@ -287,14 +315,7 @@ class Session:
             device=run.device.kind,
             untimed=self._untimed(run),
         )
-        gates = self.gate_file.gates_for(
-            kernel.name,
-            variant.name,
-            context=problem.context,
-            device=run.device.kind,
-            entry=variant.entry,
-            max_error=error_limit(kernel, problem),
-        )
+        gates = self._run_gates(kernel, variant, problem)
         contexts = self.contexts_of.get((kernel.name, variant.name), [])
         if len(contexts) > 1 and problem.context == min(contexts):
             gates = [gate for gate in gates if gate.name != "scaling"]  # the others are held against this one
@@ -377,17 +398,3 @@ def check_kernels(kernels: Sequence[Kernel]) -> None:
                 problems.append(f"{where}, variant {variant.name!r}: no source {kernel.source_path(variant)}")
     if problems:
         raise ConfigError(*problems)
-
-
-def failing(verdicts: Sequence[Verdict], require: str | None) -> list[Verdict]:
-    """The verdicts that fail a test: every FAIL, and with `--greta-require=hip` all that was not decided.
-
-    `--greta-require=cpu` asks for what a CPU can decide, so gates on GPU speed stay NOT MEASURED there.
-    """
-
-    def fails(verdict: Verdict) -> bool:
-        if verdict.status in (Status.PASS, Status.FAIL):
-            return verdict.status is Status.FAIL
-        return require == "hip" or (require == "cpu" and not CATALOGUE[verdict.gate.name].speed)
-
-    return [verdict for verdict in verdicts if fails(verdict)]

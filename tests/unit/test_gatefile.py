@@ -229,6 +229,11 @@ def test_anchors_and_aliases_are_read(write: Write) -> None:
         ("version: 1\n", "", ["1:1: the file has no 'version: 1'"]),
         ("version: 1", "version: 2", ["1:10: unknown version 2; this greta reads version 1"]),
         ("version: 1", "version: '1'", ["1:10: version: expected a number, found the text '1'"]),
+        (
+            "version: 1\n",
+            "version: 1\ninconclusive: maybe\n",
+            ["2:15: inconclusive: expected fail or warn, found the text 'maybe'"],
+        ),
         ("targets:", "target:", ["2:1: unknown key 'target' in the file; did you mean 'targets'?"]),
         ("[gfx942, gfx90a, gfx1100]", "[]", ["2:10: targets: the list is empty"]),
         (
