@@ -6,7 +6,7 @@ A raw buffer, as the worker reads it back, is a canary band, the data, and a can
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,7 +100,15 @@ def references(
     return {row: kernel.reference(problem, inputs, row) for row in rows}
 
 
-def max_error(expected: References, outputs: Mapping[str, NDArray[np.generic]]) -> tuple[float, str]:
+Decode = Callable[[str, "NDArray[np.generic]"], "NDArray[np.generic]"]
+"""From the name and elements of an output to the numbers they stand for, see `Kernel.decode`."""
+
+
+def max_error(
+    expected: References,
+    outputs: Mapping[str, NDArray[np.generic]],
+    decode: Decode = lambda _, values: values,
+) -> tuple[float, str]:
     """The largest error of the sampled rows against their float64 reference, and where it is.
 
     The error of a row is max|output - reference| / max|reference|: relative to the row's largest value, so that it
@@ -110,7 +118,8 @@ def max_error(expected: References, outputs: Mapping[str, NDArray[np.generic]]) 
     worst, place = 0.0, ""
     for row, reference in expected.items():
         for name, values in reference.items():
-            error = _row_error(np.asarray(outputs[name][row], np.float64), np.asarray(values, np.float64))
+            found = np.asarray(decode(name, outputs[name][row]), np.float64)
+            error = _row_error(found, np.asarray(values, np.float64))
             if error > worst:
                 worst, place = error, f"'{name}' at row {list(row)}"
     return worst, place

@@ -109,6 +109,13 @@ class Kernel:
         """What every output must hold at `row`, computed in float64 from the inputs."""
         raise NotImplementedError
 
+    def decode(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Elements of output `name` as the numbers they stand for, in the same shape.
+
+        For types that numpy lacks: bf16, carried as uint16, becomes fp32 here.
+        """
+        return values
+
     def launch(self, problem: Problem, variant: Variant) -> Launch | Sequence[Launch]:
         """The launch (or launches, in order) that computes the outputs."""
         raise NotImplementedError

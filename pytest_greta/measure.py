@@ -206,7 +206,7 @@ class _Bench:
             rows = checks.sample_rows(plan.kernel.rows(plan.problem), self.rng)
             arrays = {name: array for name, (_, array) in inputs.items()}
             self.references = checks.references(plan.kernel, plan.problem, arrays, rows)
-        error, place = checks.max_error(self.references, self.first[slot])
+        error, place = checks.max_error(self.references, self.first[slot], plan.kernel.decode)
         if slot == "candidate":
             self._found("max_error", error, f"largest error in {place}" if place else "")
             if not plan.single_shot:  # now, before a later launch may undo what the first one did

@@ -46,7 +46,7 @@ def get_host(config: pytest.Config) -> Host:
     from pytest_greta.progress import Progress
 
     if HOST not in config.stash:
-        config.stash[HOST] = Host(read_options(config), Progress(config))
+        config.stash[HOST] = Host(read_options(config), _cache_folder(config), Progress(config))
     return config.stash[HOST]
 
 

@@ -22,8 +22,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_greta.cache import CodeCache
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
 from pytest_greta.shared import SharedMemory
 from pytest_greta.telemetry import Recorder, Telemetry, open_recorder
@@ -57,10 +59,13 @@ class Worker:
     def __init__(
         self,
         kind: str,
+        cache_folder: Path,
         waited: Callable[[], None] = lambda: None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start a worker and open the device of `kind`. Raises DeviceUnavailable.
+
+        `cache_folder` holds what the device made of code before.
 
         `waited` is called about once a second while an answer is awaited.
         """
@@ -82,7 +87,7 @@ class Worker:
         self._channel = Connection(os.dup(ours.fileno()))
         self._dead = False
         try:
-            self.info: DeviceInfo = self._ask("open", _OPEN_SECONDS, kind=kind)
+            self.info: DeviceInfo = self._ask("open", _OPEN_SECONDS, kind=kind, cache_folder=cache_folder)
         except DeviceFault as fault:
             self.kill()
             details = "".join(f"\n{line}" for line in self.output().splitlines()[-10:])
@@ -244,11 +249,11 @@ class _Server:
         self.modules: dict[str, Any] = {}
         self.programs: dict[str, tuple[dict[str, Any], Sequence[Launch], str]] = {}
 
-    def open(self, kind: str) -> DeviceInfo:
+    def open(self, kind: str, cache_folder: Path) -> DeviceInfo:
         if kind == "cpu":
             from pytest_greta.devices.cpu import open_cpu
 
-            self.device = open_cpu()
+            self.device = open_cpu(CodeCache(cache_folder))
         else:
             from pytest_greta.devices.hip import open_hip
 

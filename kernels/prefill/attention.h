@@ -8,14 +8,6 @@
 #ifndef NUMBER
 #define NUMBER Fp16
 #endif
-#ifndef KEYS_OF_A_TILE
-#if MATRIX_SET == WMMA11  // whose operands take twice the registers
-#define KEYS_OF_A_TILE 32
-#else
-#define KEYS_OF_A_TILE 64
-#endif
-#endif
-
 // Registers are allotted so that 2 waves a SIMD fit (AMD), or RESIDENT blocks a multiprocessor (NVIDIA).
 #if MATRIX_SET == MMA
 #ifndef RESIDENT
@@ -30,7 +22,15 @@ using Number = matrix::NUMBER;
 using tile::Element;
 
 constexpr int D = HEAD_DIM;
-constexpr int KEYS = KEYS_OF_A_TILE;  // keys of a tile
+#if defined(KEYS_OF_A_TILE)
+constexpr int KEYS = KEYS_OF_A_TILE;
+#elif defined(WGMMA)
+constexpr int KEYS = D == 128 ? 128 : 64;  // the longer the products, the less their waits cost
+#elif MATRIX_SET == WMMA11  // operands take twice the registers, and rounding to bf16 some more
+constexpr int KEYS = D == 128 && Number::EXPONENT == matrix::Bf16::EXPONENT ? 16 : 32;
+#else
+constexpr int KEYS = 64;
+#endif
 constexpr int THREADS = 256;
 constexpr int BLOCK = THREADS / matrix::WAVE * matrix::QUERIES;  // queries of a block
 constexpr float MASKED = -1e30f;  // below every score, yet finite: MASKED - MASKED is 0 and never NaN

@@ -130,7 +130,7 @@ class PrefillGqa(Prefill):
 
     name = "prefill_gqa"
     sizes: ClassVar = {"heads": 32, "kv_heads": 8, "head_dim": 128}
-    cpu_sizes: ClassVar = {"heads": 4, "kv_heads": 1}
+    cpu_sizes: ClassVar = {"heads": 2, "kv_heads": 1}
     variants = _ladder()
 
 
@@ -145,6 +145,10 @@ class PrefillBf16(Prefill):
     def outputs(self, problem: Problem) -> dict[str, Array]:
         """out, `[heads, context, head_dim]`, bf16 as uint16."""
         return {"out": Array(_shape(problem), np.uint16)}
+
+    def decode(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """bf16 in fp32."""
+        return from_bf16(values)
 
     @staticmethod
     def normal(shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.generic]:

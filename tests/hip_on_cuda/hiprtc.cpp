@@ -2,7 +2,8 @@
 //
 // As hiprtc does, every source is compiled with HIP's device declarations in front of it (prelude.h, as far as
 // CUDA's own declarations differ), and an include of HIP's headers finds nothing more. The result is machine code
-// (a cubin) for the architecture asked for, `--offload-arch=sm_90`; an AMD architecture is ignored.
+// (a cubin) for the architecture asked for, `--offload-arch=sm_90` (sm_90 stands
+// for sm_90a); an AMD architecture is ignored.
 #include <cstring>
 #include <string>
 #include <vector>
@@ -71,6 +72,7 @@ std::vector<std::string> translate(int count, const char* const* options) {
     for (const char* name : {"--offload-arch=", "--gpu-architecture="}) {
       if (!begins(option, name)) continue;
       std::string arch = option.substr(std::strlen(name));
+      if (arch == "sm_90") arch = "sm_90a";  // the same device with all of its instructions
       option = begins(arch, "sm_") || begins(arch, "compute_") ? "--gpu-architecture=" + arch : "";
       break;
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -16,10 +17,10 @@ from tests.plugin.conftest import GATES, Run, write_gates
 
 
 @pytest.fixture(scope="session")
-def gpu_missing() -> str:
+def gpu_missing(shared_cache: Path) -> str:
     """Why there is no GPU, if so; found out in another process, which keeps this one free of the driver."""
     try:
-        Worker("hip").close()
+        Worker("hip", shared_cache).close()
     except DeviceUnavailable as error:
         return str(error)
     return ""

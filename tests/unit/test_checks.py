@@ -110,3 +110,15 @@ def test_the_default_error_follows_the_coarsest_output() -> None:
     assert checks.default_max_error([np.dtype(np.float32), np.dtype(np.float16)]) == 1e-2
     assert checks.default_max_error([np.dtype(np.float64)]) == 1e-10
     assert checks.default_max_error([np.dtype(np.int32)]) == 0
+
+
+def test_elements_are_decoded_before_they_are_compared() -> None:
+    expected: dict[tuple[int, ...], dict[str, NDArray[np.float64]]] = {(0,): {"y": np.array([1.0, -2.0])}}
+    y = np.array([[0x3F80, 0xC000]], np.uint16)  # bf16
+
+    def decode(name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        assert name == "y"
+        return (values.astype(np.uint32) << 16).view(np.float32)
+
+    assert checks.max_error(expected, {"y": y}, decode)[0] == 0.0
+    assert checks.max_error(expected, {"y": y})[0] > 1.0

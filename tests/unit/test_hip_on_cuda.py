@@ -142,7 +142,7 @@ hiprtc = _import_bindings().hiprtc
 for path in sys.argv[2:]:
     source = Path(path)
     try:
-        options = [f"--offload-arch={sys.argv[1]}", "-O3"]
+        options = [f"--offload-arch={sys.argv[1]}", "-O3", f"-I{source.parent}"]
         code = compile_source(hiprtc, source.read_text(), source.name, options)
         print(source.name, code[:4].hex())
     except (CompileError, DeviceFault) as error:
@@ -168,6 +168,14 @@ def test_every_kernel_compiles_unmodified(rig: Path) -> None:
     assert len(sources) >= 7
     compiled = compile_all(rig, "sm_90", *sources)
     assert compiled == {s.name: b"\x7fELF".hex() for s in sources}
+
+
+def test_sm_90_has_the_instructions_of_its_generation(rig: Path, tmp_path: Path) -> None:
+    source = tmp_path / "k.hip"
+    source.write_text(
+        "#ifndef __CUDA_ARCH_FEAT_SM90_ALL\n#error not sm_90a\n#endif\n__global__ void k() {}\n"
+    )
+    assert compile_all(rig, "sm_90", source)["k.hip"] == b"\x7fELF".hex()
 
 
 def test_a_compile_error_has_file_and_line(rig: Path, tmp_path: Path) -> None:
