@@ -68,7 +68,7 @@ class Calibration:
 
     @property
     def finds(self) -> float | None:
-        """The smallest slowdown, as measured, from which on at least 95 of 100 gates fail; None if none of those tried."""
+        """The smallest slowdown, as measured, from which on 95 of 100 gates fail; None where none of them is enough."""
         found = None
         for one in sorted(self.slower, key=lambda one: -one.measured):
             if one.failed < POWER * one.gates:

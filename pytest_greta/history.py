@@ -116,10 +116,12 @@ class Past:
 
     @cached_property
     def _runs(self) -> dict[Identity, list[HistoricRun]]:
+        from pytest_benchmark.storage.file import FileStorage
+
         runs: dict[Identity, list[HistoricRun]] = {}
         storage = self._config._benchmarksession.storage  # type: ignore[attr-defined]  # noqa: SLF001
-        # Files of every machine: the storage sorts them by interpreter, of which times do not depend.
-        files = ["*/[0-9][0-9][0-9][0-9]_*"] if hasattr(storage, "query") else []
+        # Files in all its folders: they are named after the interpreter, on which times do not depend.
+        files = ["*/[0-9][0-9][0-9][0-9]_*"] if isinstance(storage, FileStorage) else []
         for _, data in storage.load(*files):
             for entry in data.get("benchmarks", ()):
                 commit = str((data.get("commit_info") or {}).get("id") or "unknown")

@@ -25,6 +25,8 @@ class Row:
     reason: str
     check: bool
     """A built-in gate that says yes or no: of interest only when it says no."""
+    accepted: bool
+    """It passes only because a failure is accepted, which the summary tells with its reason."""
 
     @staticmethod
     def of(verdict: Verdict) -> Row:
@@ -40,6 +42,7 @@ class Row:
             status=verdict.status.value,
             reason=verdict.reason,
             check=not gate.line and definition.kind != "number",
+            accepted=verdict.is_accepted_failure,
         )
 
     def plain(self) -> dict[str, Any]:
@@ -56,6 +59,7 @@ class Line:
 
 
 _ORDER = [Status.PASS, Status.EXPECTED_FAILURE, Status.NOT_MEASURED, Status.INCONCLUSIVE, Status.FAIL]
+_EXPLAINED = (Status.NOT_MEASURED.value, Status.INCONCLUSIVE.value, Status.EXPECTED_FAILURE.value)
 _HEADER = ("gate", "variant", "limit", "measured", "verdict")
 
 
@@ -76,7 +80,7 @@ def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
         rows = _without_details(rows)
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        note = row.reason if row.status in ("NOT MEASURED", "INCONCLUSIVE", "EXPECTED FAILURE") else ""
+        note = row.reason if row.accepted or row.status in _EXPLAINED else ""
         groups.setdefault((row.kernel, row.place, row.variant, row.gate, row.status, note), []).append(row)
     kernels = {row.kernel for row in rows}
     notes = list(dict.fromkeys(key[5] for key in groups if key[5]))

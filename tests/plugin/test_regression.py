@@ -106,6 +106,9 @@ def test_a_deliberate_slowdown_is_accepted_with_its_reason(measured: pytest.Pyte
     use(measured, "slow")
     result = greta(*OPTIONS, "--greta-accept=exact sums", "-rA")
     result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["*regression <= 4.000*PASS [[]1[]]", "[[]1[]] accepted: exact sums; against 10 *"]
+    )
     assert infos(measured)[-1]["accepted"] is True
     assert infos(measured)[-1]["new_level"] == "exact sums"
     assert any("PASS (accepted: exact sums; against 10 " in line for line in infos(measured)[-1]["verdicts"])

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime, timezone
+
 import pytest
 
-from pytest_greta.accept import Acceptance, acceptance, failing, historic_run
+from pytest_greta.accept import (
+    NO_HISTORY,
+    Acceptance,
+    Identity,
+    acceptance,
+    failing,
+    historic_run,
+    identity_of,
+    info_of,
+    regression,
+)
+from pytest_greta.codeobject import CodeObject
+from pytest_greta.devices import DeviceInfo
 from pytest_greta.gates import Gate, Interval, Limit, Measurement, Quantity, Status, Verdict, evaluate
+from pytest_greta.kernel import Kernel, Problem, Variant
+from pytest_greta.measure import Contender, Plan, Run
+from pytest_greta.regression import HistoricRun
 
 PASS, FAIL, INCONCLUSIVE, NOT_MEASURED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.NOT_MEASURED
 INFO = {
@@ -112,6 +130,113 @@ def test_what_is_no_run_of_greta_is_passed_over(change: dict[str, object]) -> No
     assert historic_run({**INFO, **change}, "c", "2026-03-02T10:00:00") is None
     assert historic_run({}, "c", "2026-03-02T10:00:00") is None
     assert historic_run(INFO, "c", "None") is None
+
+
+DEVICE = DeviceInfo("hip", "GPU", "gfx942", 304, 64, 0, 0, "driver", "runtime")
+CONTENDER = Contender(Variant("v", "v.hip", "v"), CodeObject("gfx942", b"code", {}), 60.0)
+LIMIT = Limit(max=1.05)
+
+
+class Stored:
+    """A history of ten runs at 1 s with 0.1 % between them, and of slower ones that were not accepted."""
+
+    commit, not_clean, is_saved = "now", "", True
+
+    def __init__(self, slower: int = 0, accepted: int = 10) -> None:
+        self.stored = [
+            HistoricRun(
+                commit=f"commit{day}",
+                when=datetime(2026, 3, 1 + day, tzinfo=timezone.utc),
+                device=DEVICE.identity,
+                seconds=rounds((1.0 if day < accepted else 1.2) + 0.001 * (day % 3)),
+                accepted=day < accepted,
+            )
+            for day in range(accepted + slower)
+        ]
+
+    def runs(self, identity: Identity) -> list[HistoricRun]:
+        assert identity == ("k", "v", 64, "context=64", DEVICE.identity)
+        return self.stored
+
+
+class Nothing(Kernel):
+    name = "k"
+    variants = (CONTENDER.variant,)
+
+
+def rounds(level: float) -> list[float]:
+    return [level * (1 + 0.001 * (i * 7 % 5 - 2)) for i in range(20)]
+
+
+def run_at(level: float) -> Run:
+    plan = Plan(Nothing(), Problem(64), CONTENDER, None, "", 20, 0, (), 60.0, False, 1)
+    return Run(plan, DEVICE, rounds(level))
+
+
+def compared(level: float, again: float, past: Stored) -> tuple[Quantity, list[Run]]:
+    measured = []
+
+    def measure_again() -> Run:
+        measured.append(run_at(again))
+        return measured[-1]
+
+    quantity, second = regression(run_at(level), lambda _: "", LIMIT, past, measure_again)
+    assert measured == ([second] if second else [])
+    return quantity, measured
+
+
+def test_a_steady_run_is_measured_once() -> None:
+    quantity, again = compared(1.0, 9.0, Stored())
+    assert quantity.interval
+    assert 0.96 < quantity.interval.low < 1.0 < quantity.interval.high < 1.05
+    assert not again
+    assert not quantity.excused
+
+
+def test_a_slow_run_fails_only_if_a_second_measurement_agrees() -> None:
+    quantity, again = compared(1.2, 1.2, Stored())
+    assert len(again) == 1
+    assert quantity.interval
+    assert LIMIT.excludes(quantity.interval)
+    assert quantity.reason == "against 10 accepted runs, the last of commit commit9; measured twice"
+    quantity, again = compared(1.2, 1.0, Stored())
+    assert quantity.interval
+    assert not LIMIT.excludes(quantity.interval)
+    assert not LIMIT.allows(quantity.interval.high)
+
+
+def test_a_step_names_the_run_where_it_began() -> None:
+    quantity, _ = compared(1.2, 1.2, Stored(slower=4))
+    assert quantity.reason.startswith("20.0% slower since 2026-03-11, commit commit10; against 10 accepted")
+
+
+def test_an_undecided_run_says_what_would_fail_and_a_young_history_is_excused() -> None:
+    quantity, again = compared(1.03, 9.0, Stored(accepted=3))
+    assert not again
+    assert quantity.excused
+    assert "; with this history 1." in quantity.reason
+
+
+def test_without_a_reference_nothing_is_measured_again() -> None:
+    quantity, again = compared(9.0, 9.0, Stored(accepted=0, slower=2))
+    assert (quantity.value, quantity.excused, again) == (None, True, [])
+    assert quantity.reason.startswith(f"{NO_HISTORY}: none of 2 earlier runs was accepted")
+
+
+def test_a_second_measurement_that_says_nothing_confirms_nothing() -> None:
+    texts = iter(["", "throttled"])
+    quantity, again = regression(run_at(1.2), lambda _: next(texts), LIMIT, Stored(), lambda: run_at(1.2))
+    assert (quantity.value, quantity.reason) == (None, "slower, but not confirmed: throttled")
+    assert again
+
+
+def test_what_was_stored_is_what_is_read_back() -> None:
+    run = run_at(1.0)
+    info = {**info_of(run), "accepted": True, "why_not": "", "new_level": ""}
+    found = historic_run(json.loads(json.dumps(info)), "c", "2026-03-02T10:00:00")
+    assert found
+    assert found[0] == identity_of(run)
+    assert found[1].seconds == run.seconds
 
 
 def test_times_without_their_pairs_are_compared_without_the_baseline() -> None:
