@@ -41,6 +41,11 @@ class Row:
             check=not gate.line and definition.kind != "number",
         )
 
+    @staticmethod
+    def stopped(kernel: str, variant: str, where: str, status: str, reason: str) -> Row:
+        """The row of a test that could not evaluate its gates."""
+        return Row(kernel, variant, where, "", "all gates", "", status, reason, check=False)
+
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
@@ -75,7 +80,7 @@ def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
         rows = _without_details(rows)
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        note = row.reason if row.status in ("NOT MEASURED", "INCONCLUSIVE") else ""
+        note = row.reason if row.status in ("NOT MEASURED", "INCONCLUSIVE") or not row.place else ""
         groups.setdefault((row.kernel, row.place, row.variant, row.gate, row.status, note), []).append(row)
     kernels = {row.kernel for row in rows}
     notes = list(dict.fromkeys(key[5] for key in groups if key[5]))

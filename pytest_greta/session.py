@@ -255,6 +255,7 @@ class Session:
             problem=problem,
             candidate=candidate,
             baseline=baseline,
+            baseline_max_error=self._baseline_max_error(kernel, kernel.problem(context, self.host.kind)),
             baseline_missing=missing,
             most_rounds=most_rounds,
             fewest_rounds=0,
@@ -333,6 +334,11 @@ class Session:
         except (CompileError, ToolMissing) as error:
             return None, f"the baseline {baseline.name} cannot be compiled: {str(error).splitlines()[0]}"
 
+    def _baseline_max_error(self, kernel: Kernel, problem: Problem) -> float:
+        baseline = kernel.variant(self.gate_file.kernels[kernel.name].baseline)
+        limits = [g.limit.max for g in self._run_gates(kernel, baseline, problem) if g.name == "max_error"]
+        return min(limit for limit in limits if limit is not None)
+
     def _contender(self, kernel: Kernel, variant: Variant, context: int) -> Contender:
         from pytest_greta.measure import Contender
 
@@ -379,22 +385,3 @@ class Session:
             exponent = scaling(run.prefill_seconds, context, first_seconds, first_context)
             quantity = Quantity(exponent, reason=f"from {first_context}")
         run.quantities["scaling"] = quantity
-
-
-def check_kernels(kernels: Sequence[Kernel]) -> None:
-    """Raise ConfigError for families that cannot be told apart, or whose sources are not there."""
-    problems, names = [], set()
-    for kernel in kernels:
-        where = f"kernel {kernel.name!r}"
-        if kernel.name in names:
-            problems.append(f"{where} is registered twice")
-        names.add(kernel.name)
-        variants = [v.name for v in kernel.variants]
-        problems += [
-            f"{where}: variant {n!r} is there twice" for n in sorted(set(variants)) if variants.count(n) > 1
-        ]
-        for variant in kernel.variants:
-            if not kernel.source_path(variant).is_file():
-                problems.append(f"{where}, variant {variant.name!r}: no source {kernel.source_path(variant)}")
-    if problems:
-        raise ConfigError(*problems)
