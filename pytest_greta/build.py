@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
+from pytest_greta.catalogue import CATALOGUE
 from pytest_greta.codeobject import CodeObject, KernelResources, occupancy, read_resources
 from pytest_greta.compiler import CPU_TARGET, Compiler, Job
 from pytest_greta.errors import CompileError, DeviceFault, GretaError, KernelMistake, ToolMissing
-from pytest_greta.gates import CATALOGUE, Quantity
+from pytest_greta.gates import Quantity
 from pytest_greta.yamlnode import suggestion
 
 if TYPE_CHECKING:

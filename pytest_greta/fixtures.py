@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +11,7 @@ import pytest
 
 from pytest_greta.state import (
     BENCHMARK,
+    CALIBRATED,
     FAILED,
     STOPPED,
     UNCHECKED,
@@ -22,7 +24,7 @@ from pytest_greta.state import (
 if TYPE_CHECKING:
     from pytest_greta.codeobject import CodeObject, KernelResources
     from pytest_greta.kernel import Kernel, Variant
-    from pytest_greta.session import CodeResult, RunResult
+    from pytest_greta.results import CodeResult, RunResult
 
 
 T = TypeVar("T")
@@ -133,6 +135,17 @@ def greta_run(
     from pytest_greta import history
 
     session = get_session(request.config)
+    if session.options.calibrate:
+        from pytest_greta import calibrate
+
+        found = _obtain(
+            request.node,
+            lambda: calibrate.calibrate_variant(session, greta_kernel, greta_variant, greta_context),
+        )
+        calibrate.store(request.config.rootpath / calibrate.FILE, found)
+        request.config.stash.setdefault(CALIBRATED, []).append(str(found))
+        history.forgive(benchmark)
+        pytest.skip(f"calibrated, not tested: {found}")
     measure_it = lambda: session.run_result(greta_kernel, greta_variant, greta_context)  # noqa: E731
     yield GatedRun(request.node, measure_it, benchmark)
     if BENCHMARK not in request.node.stash:
@@ -150,12 +163,12 @@ def _parameter(request: pytest.FixtureRequest) -> Any:
 
 def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
     """What `make` returns; what stops it ends the test with one clear message."""
-    from pytest_greta.errors import CompileError, DeviceUnavailable, KernelMistake, ToolMissing
+    from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable, KernelMistake, ToolMissing
 
     missing = ""
     try:
         return make()
-    except (CompileError, KernelMistake) as error:
+    except (CompileError, DeviceFault, KernelMistake) as error:
         message = str(error)
     except pytest.skip.Exception as skipped:  # by the kernel's own code
         message = missing = skipped.msg or "skipped"
@@ -174,15 +187,18 @@ def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> N
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
     from pytest_greta import history, report
     from pytest_greta.accept import failing
+    from pytest_greta.results import RunResult
 
     session = get_session(item.config)
     verdicts = [verdict for subject in result.subjects for verdict in subject.verdicts()]
     item.stash.setdefault(VERDICTS, []).extend(verdicts)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
     item.user_properties += report.properties(verdicts)
-    if BENCHMARK in item.stash:
-        history.add_info(item.stash[BENCHMARK], {"verdicts": [verdict.line() for verdict in verdicts]})
+    if BENCHMARK in item.stash and isinstance(result, RunResult) and result.run:
+        info = asdict(session.acceptance(result.run, verdicts))
+        info["verdicts"] = [verdict.line() for verdict in verdicts]
+        history.add_info(item.stash[BENCHMARK], info)
     failed = failing(verdicts, session.options.require, session.gate_file.inconclusive)
-    item.stash[FAILED] = [*item.stash.get(FAILED, []), *(verdict.line() for verdict in failed)]
     if failed:
+        item.stash.setdefault(FAILED, []).extend(verdict.line() for verdict in failed)
         pytest.fail("\n".join([*(verdict.line() for verdict in failed), *result.notes]), pytrace=False)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_greta.catalogue import CATALOGUE, GateDef
 from pytest_greta.errors import ConfigError
 from pytest_greta.gatereader import DEVICES, INCONCLUSIVE, SCOPES, TARGET, VERSION, KernelEntry, Reader
-from pytest_greta.gates import CATALOGUE, DEFAULT_DEADLINE_SECONDS, EVERY_VARIANT, Gate, GateDef, built_in
+from pytest_greta.gates import DEFAULT_DEADLINE_SECONDS, EVERY_VARIANT, Gate, built_in
 from pytest_greta.scopes import covers, specificity
 from pytest_greta.yamlnode import Position, quote, suggestion
 
@@ -96,6 +97,27 @@ class GateFile:
                     problems.append((position, f"{text}; {suggestion(name, variants)}"))
         if problems:
             raise ConfigError(*_lines(self.path, problems))
+        unmet = [
+            gate
+            for entry in self.kernels.values()
+            for gate in entry.gates
+            if gate.expected and not self._is_met(entry, gate, registered[entry.name])
+        ]
+        if unmet:
+            advice = "matches no variant, target or context: delete it"
+            raise ConfigError(
+                *(f"{self.path}:{gate.line}: the `expect` of {gate.name} {advice}" for gate in unmet)
+            )
+
+    def _is_met(self, entry: KernelEntry, gate: Gate, variants: Sequence[str]) -> bool:
+        """Whether some code object or run of those the file lists is held against this gate."""
+        names = [name for name in variants if gate.variant in (name, EVERY_VARIANT)]
+        if CATALOGUE[gate.name].source == "code":
+            cases = [self._written(entry.name, name, target=t) for name in names for t in self.targets]
+            return not self.targets or any(gate in case for case in cases)
+        runs = [(device, context) for device, contexts in entry.contexts.items() for context in contexts]
+        cases = [self._written(entry.name, n, context=c, device=d) for n in names for d, c in runs]
+        return not runs or any(gate in case for case in cases)
 
     def _written(
         self,
@@ -259,7 +281,14 @@ def _gate_schema(definition: GateDef) -> dict[str, Any]:
         limit = {"type": "integer" if definition.integer else "number", bound: 0}
     limits = dict.fromkeys(definition.limits, limit)
     scopes = {scope: {"$ref": f"#/$defs/{scope}"} for scope in SCOPES[definition.source]}
-    entry = {**_object({**limits, **scopes}), "anyOf": [{"required": [name]} for name in limits]}
+    one_limit = [{"required": [name]} for name in limits]
+    reason = {"type": "string", "minLength": 1, "description": "Why the limit does not hold yet."}
+    expected = {
+        "description": "A known failure of the limit, and its bound.",
+        **_object({**limits, "reason": reason}, required=["reason"]),
+        "oneOf": one_limit,
+    }
+    entry = {**_object({**limits, **scopes, "expect": expected}), "anyOf": one_limit}
     either = {"anyOf": [limit, entry]}
     several = {"type": "array", "items": either, "minItems": 1}
     unit = f" [{definition.unit}]" if definition.unit else ""

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_greta.gates import CATALOGUE, EVERY_VARIANT, Gate, GateDef, Limit
+from pytest_greta.catalogue import CATALOGUE, GateDef
+from pytest_greta.gates import EVERY_VARIANT, Expected, Gate, Limit
 from pytest_greta.scopes import covers, overlap
 from pytest_greta.yamlnode import (
     COLLECTIONS,
@@ -148,19 +149,21 @@ class Reader:
         """The entries of one gate: a limit, a mapping, or a list of them."""
         gates: list[Gate] = []
         for item in self.items(node, definition.name):
-            limit, scopes, before = Limit(), {}, len(self.problems)
+            limit, scopes, exception, before = Limit(), {}, None, len(self.problems)
             if item.id == "mapping":
-                allowed = definition.limits + SCOPES[definition.source]
+                allowed = (*definition.limits, *SCOPES[definition.source], "expect")
                 keys = self.keys(item, f"gate {quote(definition.name)}", allowed)
                 limits = {key: self.limit(keys[key], definition) for key in definition.limits if key in keys}
                 limit = Limit(**limits)  # type: ignore[arg-type]  # the catalogue pairs kinds and limits
                 if not limits:
-                    expected = " or ".join(definition.limits)
-                    self.problem(item, f"gate {quote(definition.name)} has no limit; give it {expected}")
+                    some = " or ".join(definition.limits)
+                    self.problem(item, f"gate {quote(definition.name)} has no limit; give it {some}")
                 if limit.min is not None and limit.max is not None and limit.min > limit.max:
                     self.problem(
                         keys["min"], f"{definition.name}: min {limit.min:g} is above max {limit.max:g}"
                     )
+                if "expect" in keys:
+                    exception = self.expected_failure(keys["expect"], definition, limit)
                 scopes = {key: node for key, node in keys.items() if key not in definition.limits}
             else:
                 bound = {"lower": "max", "higher": "min", "": "equals"}[definition.better]
@@ -176,6 +179,7 @@ class Reader:
                 devices,
                 self.path,
                 position(item).line,
+                exception,
             )
             if len(self.problems) > before:
                 continue
@@ -185,6 +189,28 @@ class Reader:
                 self.problem(item, f"this entry of {definition.name} {clash}")
             gates.append(gate)
         return gates
+
+    def expected_failure(self, node: Node, definition: GateDef, limit: Limit) -> Expected | None:
+        """A known exception: a bound outside the limit, and a reason."""
+        what = f"expect of {definition.name}"
+        keys = self.keys(node, what, (*definition.limits, "reason"), required=("reason",))
+        reason = (
+            self.text(keys["reason"], "reason", "why the limit does not hold yet") if "reason" in keys else ""
+        )
+        bounds = {key: self.limit(keys[key], definition) for key in definition.limits if key in keys}
+        if len(bounds) != 1:
+            self.problem(node, f"{what} needs one bound: {' or '.join(definition.limits)}")
+            return None
+        (key, value), bound = *bounds.items(), Limit(**bounds)  # type: ignore[arg-type]
+        own = getattr(limit, key)
+        inside = value is not None and (
+            own is None or own == value or (definition.kind == "number" and limit.allows(float(value)))
+        )
+        if inside:
+            self.problem(
+                keys[key], f"{what} is not outside the limit; give the value that is known to miss it"
+            )
+        return Expected(bound, reason)
 
     def limit(self, node: Node, definition: GateDef) -> float | bool | str | None:
         """One limit, of the kind that the gate has."""

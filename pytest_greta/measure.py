@@ -18,6 +18,7 @@ import numpy as np
 from pytest_greta import checks, contract
 from pytest_greta.errors import DeviceFault
 from pytest_greta.gates import Limit, Quantity
+from pytest_greta.quantities import add_quantities, log_ratio
 from pytest_greta.sequential import PairedTest
 from pytest_greta.shared import SharedMemory
 from pytest_greta.worker import BAND_BYTES, BufferPlan, Worker
@@ -116,10 +117,19 @@ def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
         except DeviceFault as fault:
             run.fault, run.worker_output = fault, worker.output()
             worker.kill()  # after a fault nothing the device says can be trusted; the next test gets a new worker
-    _add_quantities(run)
+    add_quantities(run)
     if run.fault:
         for name in _OF_A_WHOLE_RUN:
             run.quantities.setdefault(name, Quantity(None, reason="not reached: the run ended early"))
+    return run
+
+
+def time_only(worker: Worker, plan: Plan, progress: Progress) -> Run:
+    """Time candidate and baseline, and check nothing: for code that was verified before. Raises DeviceFault."""
+    run = Run(plan, worker.info)
+    with ExitStack() as stack:
+        _Bench(worker, plan, run, progress, stack).time_only()
+    add_quantities(run)
     return run
 
 
@@ -152,6 +162,12 @@ class _Bench:
                 self._verify("baseline", inputs)
             self._time_unthrottled()
         self._finish(inputs)
+
+    def time_only(self) -> None:
+        inputs = self._place(self.plan.kernel.inputs(self.plan.problem, self.rng))
+        self._load(inputs)
+        list(self._launch(list(self.contenders), checks.POISONS[0]))  # warm up
+        self._time_unthrottled()
 
     def _place(
         self, drawn: Mapping[str, NDArray[np.generic]]
@@ -256,7 +272,7 @@ class _Bench:
             if batch_seconds >= _VERIFY_SECONDS:
                 self._collect("candidate", poison)
                 batch_seconds = 0.0
-            pairs.add_block(_log_ratio(seconds), time.monotonic() - began)
+            pairs.add_block(log_ratio(seconds), time.monotonic() - began)
             self.progress(f"round {pairs.blocks} of {'up to ' if plan.limits else ''}{plan.most_rounds}")
         if batch_seconds:
             self._collect("candidate", poison)
@@ -383,49 +399,3 @@ def error_limit(kernel: Kernel, problem: Problem) -> float:
     if kernel.max_error is not None:
         return kernel.max_error
     return checks.default_max_error([np.dtype(a.dtype) for a in kernel.outputs(problem).values()])
-
-
-def _add_quantities(run: Run) -> None:
-    """What follows from the times: how long, how fast, against the baseline."""
-    plan, found = run.plan, run.quantities
-    fault = run.fault
-    found["no_fault"] = Quantity(fault is None, reason=str(fault) if fault else "")
-    if fault and fault.kind == "deadline" and "baseline" not in str(fault):
-        found["deadline_seconds"] = Quantity(run.slowest_wall_seconds, reason="the process was killed")
-    elif run.slowest_wall_seconds:
-        found["deadline_seconds"] = Quantity(run.slowest_wall_seconds)
-    if not run.seconds:
-        return
-    found["prefill_seconds"] = Quantity(run.prefill_seconds, reason=f"median of {len(run.seconds)}")
-    if run.prefill_seconds > 0:
-        found["tokens_per_second"] = Quantity(
-            contract.tokens(plan.kernel, plan.problem) / run.prefill_seconds
-        )
-    found["speedup"] = _speedup(run)
-
-
-def _speedup(run: Run) -> Quantity:
-    plan = run.plan
-    if plan.baseline is None or plan.single_shot:
-        return Quantity(
-            None,
-            reason="a single shot has no baseline beside it" if plan.single_shot else plan.baseline_missing,
-        )
-    if run.baseline_problem:
-        name = plan.baseline.variant.name
-        return Quantity(None, reason=f"the baseline {name} is wrong: {run.baseline_problem}")
-    pairs = run.pairs
-    if not pairs.blocks or min(*run.seconds, *run.baseline_seconds) <= 0:
-        return Quantity(None, reason="no pair with the baseline was measured")
-    interval = pairs.interval
-    if interval is None:
-        return Quantity(pairs.ratio, reason=f"{pairs.blocks} pair{'s' if pairs.blocks > 1 else ''}")
-    reason = pairs.verdict(plan.limits[0])[1] if plan.limits else str(pairs.shape)
-    return Quantity(min(max(pairs.ratio, interval.low), interval.high), interval, reason)
-
-
-def _log_ratio(seconds: Mapping[str, float]) -> float:
-    """Of one round; 0 without a baseline, and where a time is no time: a gate of its own fails such a run."""
-    if "baseline" not in seconds or min(seconds.values()) <= 0:
-        return 0.0
-    return math.log(seconds["baseline"] / seconds["candidate"])

@@ -29,6 +29,8 @@ class Option(NamedTuple):  # every pytest session makes these: a dataclass would
     help: str
     metavar: str | None = None
     choices: tuple[str, ...] | None = None
+    has_ini: bool = True
+    """False for what must be said anew each time."""
 
     @property
     def flag(self) -> str:
@@ -79,6 +81,19 @@ OPTIONS = {
         Option(
             "deadline", "seconds one launch may take before it is killed, over those of gates.yaml", "SECONDS"
         ),
+        Option(
+            "accept",
+            "make runs that fail their gate `regression` a new reference, for this reason (with --benchmark-autosave)",
+            "REASON",
+            has_ini=False,
+        ),
+        Option(
+            "calibrate",
+            "instead of testing, find out how far a gate on speedup can be trusted on this device: N gates on equal "
+            "code, and half as many on each of five slowdowns",
+            "N",
+            has_ini=False,
+        ),
         Option("seed", "seed of the inputs, to repeat a run [another one for every run]", "N"),
     )
 }
@@ -115,6 +130,10 @@ class Options(NamedTuple):
     """The worker waits for the GPU before and after every kernel."""
     deadline_seconds: float | None
     seed: int | None
+    accept: str
+    """Why runs that fail the gate `regression` become the new reference; empty where they do not."""
+    calibrate: int
+    """How many gates on equal code to measure instead of testing; 0 for none."""
 
     def rounds_for(self, context: int) -> int:
         """Timed rounds at a context."""
@@ -129,7 +148,8 @@ def add_options(parser: pytest.Parser) -> None:
             {"choices": option.choices} if option.choices else {"metavar": option.metavar}
         )
         group.addoption(option.flag, default=None, help=option.help, dest=option.ini, **kwargs)
-        parser.addini(option.ini, f"default of {option.flag}: {option.help}")
+        if option.has_ini:
+            parser.addini(option.ini, f"default of {option.flag}: {option.help}")
     for flag in FLAGS.values():
         group.addoption(flag.flag, action="store_true", default=None, help=flag.help, dest=flag.ini)
         parser.addini(flag.ini, f"default of {flag.flag}: {flag.help}", type="bool")
@@ -147,7 +167,7 @@ def read_options(config: pytest.Config) -> Options:
     def read(name: str, parse: Callable[[str], T]) -> T | None:
         option = OPTIONS[name]
         text, place = config.getoption(option.ini), option.flag
-        if text is None:
+        if text is None and option.has_ini:
             text, place = config.getini(option.ini) or None, option.ini
         if text is None:
             return None
@@ -176,9 +196,17 @@ def read_options(config: pytest.Config) -> Options:
         serialize=is_set("serialize"),
         deadline_seconds=read("deadline", _seconds),
         seed=read("seed", _seed),
+        accept=read("accept", _reason) or "",
+        calibrate=read("calibrate", _gates) or 0,
     )
     if options.require and options.device not in ("auto", options.require):
         problems.append(f"--greta-require={options.require} contradicts --greta-device={options.device}")
+    if options.accept and not (
+        config.getoption("benchmark_autosave", None) or config.getoption("benchmark_save", None)
+    ):
+        problems.append("--greta-accept records a run: add --benchmark-autosave, or --benchmark-save=NAME")
+    if options.calibrate and config.getoption("dist", "no") != "no":
+        problems.append("--greta-calibrate takes times, which pytest-xdist disturbs: leave out -n")
     if problems:
         raise ConfigError(*problems)
     return options
@@ -226,6 +254,16 @@ def _integer(text: str, what: str, least: int) -> int:
     if value < least:
         raise ValueError(f"{value} is not {what}; expected a whole number from {least}")
     return value
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise ValueError("the reason is empty; say why the slowdown is accepted")
+    return text.strip()
+
+
+def _gates(text: str) -> int:
+    return _integer(text, "a number of gates", 1)
 
 
 def _seed(text: str) -> int:

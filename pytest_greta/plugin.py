@@ -20,6 +20,7 @@ from pytest_greta.fixtures import (
 )
 from pytest_greta.options import add_options, any_given, read_options
 from pytest_greta.state import (
+    BENCHMARK,
     FAILED,
     HOST,
     ON_TERMINAL,
@@ -164,6 +165,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _refuse(config, items, problems)
         return
     unused = [item for item in ours if _UNUSED in _parameters(item).values()]
+    if get_session(config).options.calibrate:
+        unused += [item for item in items if "greta_run" not in _fixtures(item)]
     if unused:
         items[:] = [item for item in items if item not in unused]
         config.hook.pytest_deselected(items=unused)
@@ -293,6 +296,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             rows.append(Row.stopped(kernel_of(item).name, variant, target or context, *item.stash[STOPPED]))
         report.greta_rows = [row.plain() for row in rows]
         report.greta_device = get_host(item.config).device_name()
+    if report.failed and BENCHMARK in item.stash and not item.stash.get(FAILED, []):
+        from pytest_greta import history
+
+        history.add_info(
+            item.stash[BENCHMARK], {"accepted": False, "why_not": "its test failed", "new_level": ""}
+        )
     return report
 
 

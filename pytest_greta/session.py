@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_greta.accept import (
+    ROUNDS,
+    Acceptance,
+    Past,
+    acceptance,
+    info_of,
+    no_reference,
+    regression,
+    with_acceptance,
+)
 from pytest_greta.build import Builder, attribute_quantities, entries, resource_quantities
+from pytest_greta.catalogue import CATALOGUE
 from pytest_greta.compiler import Compiler, Job
 from pytest_greta.errors import CompileError, ConfigError, DeviceFault, ToolMissing
 from pytest_greta.gatefile import GateFile
 from pytest_greta.gates import (
+    CPU_TIMES,
     Gate,
     Limit,
     Measurement,
     Quantity,
     Status,
     Verdict,
-    evaluate,
     scaling,
 )
 from pytest_greta.options import OPTIONS, Options
+from pytest_greta.results import CodeResult, RunResult, Subject
 from pytest_greta.sequential import MOST_BLOCKS
 from pytest_greta.yamlnode import suggestion
 
 if TYPE_CHECKING:
-    from pytest_greta.codeobject import CodeObject
     from pytest_greta.devices import DeviceInfo
     from pytest_greta.host import Host
     from pytest_greta.kernel import Kernel, Problem, Variant
@@ -36,43 +46,6 @@ if TYPE_CHECKING:
     from pytest_greta.progress import Progress
 
 _DEFAULT_LAUNCH_CONTEXT = 4096
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A measurement with the gates that apply to it."""
-
-    measurement: Measurement
-    gates: Sequence[Gate]
-
-    def verdicts(self) -> list[Verdict]:
-        """The verdict of every gate."""
-        return [evaluate(gate, self.measurement) for gate in self.gates]
-
-
-@dataclass(frozen=True)
-class CodeResult:
-    """A variant compiled for one target."""
-
-    subjects: Sequence[Subject]
-    code_object: CodeObject
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A variant at one context on the device: its code there, and its run."""
-
-    subjects: Sequence[Subject]
-    run: Run | None
-    """None where the code already failed a gate, and was not launched."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of a failure needs besides the verdicts."""
-        if self.run is None:
-            return ("it was not launched",)
-        return (f"on {self.run.device.identity}; inputs drawn with --greta-seed={self.run.plan.seed}",)
 
 
 class Session:
@@ -87,6 +60,7 @@ class Session:
         cache_folder: Path,
         parallel: bool,
         progress: Progress,
+        past: Past,
     ) -> None:
         self.options = options
         self.gate_file = gate_file
@@ -96,6 +70,7 @@ class Session:
         self.parallel = parallel
         """pytest-xdist runs other tests at the same time, so times mean nothing."""
         self.progress = progress
+        self.past = past
         self.contexts_of: dict[tuple[str, str], list[int]] = {}
         """Contexts this session will run, by kernel and variant."""
         self._first_seconds: dict[tuple[str, str], tuple[int, float]] = {}
@@ -191,22 +166,21 @@ class Session:
 
     def history(self, run: Run) -> Mapping[str, object]:
         """What history keeps of a run besides its times."""
-        plan, context = run.plan, run.plan.problem.context
-        variant = plan.candidate.variant
+        plan = run.plan
         return {
-            "kernel": plan.kernel.name,
-            "variant": variant.name,
-            "context": context,
-            "problem": str(plan.problem),
-            "device": run.device.identity,
+            **info_of(run),
             "driver": run.device.driver,
             "seed": plan.seed,
-            "baseline": plan.baseline.variant.name if plan.baseline else None,
-            "baseline_seconds": list(run.baseline_seconds),
             "telemetry": dataclasses.asdict(run.telemetry) if run.telemetry else None,
             "quantities": {name: quantity.value for name, quantity in run.quantities.items()},
-            "resources": self.builder.resource_history(plan.kernel, variant, self.targets, context),
+            "resources": self.builder.resource_history(
+                plan.kernel, plan.candidate.variant, self.targets, plan.problem.context
+            ),
         }
+
+    def acceptance(self, run: Run, verdicts: Sequence[Verdict]) -> Acceptance:
+        """Whether a run becomes a reference for later ones."""
+        return acceptance(verdicts, no_reference(run, self._untimed(run), self.past))
 
     def _code_subject(
         self, kernel: Kernel, variant: Variant, target: str, quantities: Mapping[str, Quantity]
@@ -234,12 +208,45 @@ class Session:
 
         On a GPU the code object that will run is gated first; one that fails is not launched.
         """
-        candidate = self._contender(kernel, variant, context)
+        candidate = self.contender(kernel, variant, context)
         subjects = [] if self.host.kind == "cpu" else [self._device_code(kernel, candidate, context)]
         if any(verdict.status is Status.FAIL for subject in subjects for verdict in subject.verdicts()):
             return RunResult(subjects, None)
         run = self._measure(kernel, candidate, context)
-        return RunResult([*subjects, self._run_subject(run)], run)
+        again = self._compare(run, lambda: self._measure(kernel, candidate, context))
+        subjects.append(self._run_subject(run))
+        if again:
+            subjects += self._second_subject(again)
+            run.seconds += again.seconds
+            run.baseline_seconds += again.baseline_seconds
+        return RunResult(subjects, run)
+
+    def draw_seed(self) -> int:
+        """The seed of the next inputs: that of `--greta-seed`, else a new one."""
+        return secrets.randbits(32) if self.options.seed is None else self.options.seed
+
+    def _compare(self, run: Run, measure_again: Callable[[], Run]) -> Run | None:
+        """Add the quantity `regression`, where it is gated; gives the second measurement, where it took one."""
+        plan = run.plan
+        gates = self._run_gates(plan.kernel, plan.candidate.variant, plan.problem)
+        for gate in gates:
+            if gate.name == "regression" and gate.times_on(run.device.kind):
+                quantity, again = regression(run, self._untimed, gate.limit, self.past, measure_again)
+                cannot = no_reference(run, self._untimed(run), self.past)
+                if self.options.accept and cannot:
+                    reason = f"{quantity.reason}; not accepted: {cannot}"
+                    quantity = dataclasses.replace(quantity, reason=reason)
+                run.quantities["regression"] = quantity
+                return again
+        run.quantities["regression"] = Quantity(None, reason=CPU_TIMES)
+        return None
+
+    def _second_subject(self, again: Run) -> list[Subject]:
+        """What failed when a run was measured once more, its speed aside: that was judged with the first one's."""
+        subject = self._run_subject(again)
+        failed = [v.gate for v in subject.verdicts() if v.status is Status.FAIL]
+        gates = [gate for gate in failed if not CATALOGUE[gate.name].speed]
+        return [dataclasses.replace(subject, gates=gates)] if gates else []
 
     def _measure(self, kernel: Kernel, candidate: Contender, context: int) -> Run:
         from pytest_greta.measure import Plan, measure
@@ -258,11 +265,11 @@ class Session:
             baseline_max_error=self._baseline_max_error(kernel, kernel.problem(context, self.host.kind)),
             baseline_missing=missing,
             most_rounds=most_rounds,
-            fewest_rounds=0,
+            fewest_rounds=min(most_rounds, ROUNDS) if self._is_compared(gates, worker.info) else 0,
             limits=limits,
             budget_seconds=options.budget_seconds,
             single_shot=options.single_shot,
-            seed=secrets.randbits(32) if options.seed is None else options.seed,
+            seed=self.draw_seed(),
         )
         with self.progress.measuring(f"{variant.name} @ {context}"):
             run = measure(worker, plan, self.progress.show)
@@ -279,7 +286,14 @@ class Session:
             return 1, ()
         judged = not (device.emulated or device.serialized)
         limits = tuple(g.limit for g in gates if judged and g.name == "speedup" and g.times_on(device.kind))
-        return (MOST_BLOCKS, limits) if limits and baseline else (self.options.rounds_for(context), ())
+        if limits and baseline:
+            return MOST_BLOCKS, limits
+        return ROUNDS if self._is_compared(gates, device) else self.options.rounds_for(context), ()
+
+    def _is_compared(self, gates: Sequence[Gate], device: DeviceInfo) -> bool:
+        """Whether a run is held against history."""
+        judged = not (device.emulated or device.serialized)
+        return judged and any(g.name == "regression" and g.times_on(device.kind) for g in gates)
 
     def _device_code(self, kernel: Kernel, candidate: Contender, context: int) -> Subject:
         """The code object that will run on the GPU, with its gates."""
@@ -320,6 +334,8 @@ class Session:
         contexts = self.contexts_of.get((kernel.name, variant.name), [])
         if len(contexts) > 1 and problem.context == min(contexts):
             gates = [gate for gate in gates if gate.name != "scaling"]  # the others are held against this one
+        if self.options.accept and not no_reference(run, self._untimed(run), self.past):
+            gates = [with_acceptance(gate, self.options.accept) for gate in gates]
         return Subject(measurement, [self._with_deadline(gate) for gate in gates])
 
     def _baseline(self, kernel: Kernel, variant: Variant, context: int) -> tuple[Contender | None, str]:
@@ -330,7 +346,7 @@ class Session:
         if baseline.max_context is not None and context > baseline.max_context:
             return None, f"the baseline {baseline.name} processes at most {baseline.max_context}"
         try:
-            return self._contender(kernel, baseline, context), ""
+            return self.contender(kernel, baseline, context), ""
         except (CompileError, ToolMissing) as error:
             return None, f"the baseline {baseline.name} cannot be compiled: {str(error).splitlines()[0]}"
 
@@ -339,7 +355,8 @@ class Session:
         limits = [g.limit.max for g in self._run_gates(kernel, baseline, problem) if g.name == "max_error"]
         return min(limit for limit in limits if limit is not None)
 
-    def _contender(self, kernel: Kernel, variant: Variant, context: int) -> Contender:
+    def contender(self, kernel: Kernel, variant: Variant, context: int) -> Contender:
+        """A variant ready to run on the device. Raises CompileError, ToolMissing or DeviceUnavailable."""
         from pytest_greta.measure import Contender
 
         code_object = self.builder.for_device(kernel, variant, context)

@@ -34,13 +34,15 @@ VERDICTS = pytest.StashKey[list["Verdict"]]()
 UNCHECKED = pytest.StashKey[list[str]]()
 """On an item: the fixtures it asked for and has not checked yet."""
 FAILED = pytest.StashKey[list[str]]()
-"""On an item: the failed gates, a line each."""
+"""On an item: the failed gates, a line each. They have their own say about history."""
 SIGTERM = pytest.StashKey[bool]()
 """Whether SIGTERM interrupts the session."""
 STOPPED = pytest.StashKey[tuple[str, str]]()
 """On an item: the status and the reason of a measurement that could not be made."""
 BENCHMARK = pytest.StashKey[Any]()
 """On an item: the pytest-benchmark fixture that holds its times."""
+CALIBRATED = pytest.StashKey[list[str]]()
+"""What this session found with `--greta-calibrate`, a line each."""
 
 
 def get_session(config: pytest.Config) -> Session:
@@ -77,7 +79,7 @@ def get_clock(config: pytest.Config) -> DeviceClock:
 
 def load_session(config: pytest.Config) -> Session:
     """Options, gates and kernels, read and held against each other. Raises ConfigError."""
-    from pytest_greta import gatefile
+    from pytest_greta import gatefile, history
     from pytest_greta.session import Session
 
     gates = gatefile.load(gates_path(config))
@@ -91,6 +93,7 @@ def load_session(config: pytest.Config) -> Session:
         cache_folder=_cache_folder(config),
         parallel=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1,
         progress=get_progress(config),
+        past=history.Past(config),
     )
 
 

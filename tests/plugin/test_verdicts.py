@@ -99,6 +99,26 @@ def test_what_inconclusive_means_is_up_to_the_gates_file(
     result.stdout.fnmatch_lines(["*limited*speedup >= 1.00*INCONCLUSIVE*"])
 
 
+def test_a_known_exception_stands_in_the_summary_with_its_reason(
+    project: pytest.Pytester, greta: Run
+) -> None:
+    known = GATES.replace(
+        "max_error: 1.0e-4", "max_error: {max: 1.0e-9, expect: {max: 4.0e-7, reason: fp32 sums}}"
+    )
+    write_gates(project, known)
+    result = greta("--greta-variant=good", "-k", "test_run", "--greta-seed=1", "--greta-require=cpu")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["*max_error <= 1.00e-09*EXPECTED FAILURE [[]1[]]", "[[]1[]] fp32 sums", "* PASS, 1 EXPECTED FAILURE"]
+    )
+    write_gates(project, known.replace("4.0e-7", "1.0e-2"))
+    result = greta("--greta-variant=good", "-k", "test_run", "--greta-seed=1")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*better than its known exception (fp32 sums): tighten or delete its `expect`*"]
+    )
+
+
 def test_pairs_are_measured_until_the_limit_is_decided(project: pytest.Pytester, greta: Run) -> None:
     write_gates(project, GATES + "        speedup: {min: 0.9, devices: cpu}\n")
     options = ("-k", "test_run", "--benchmark-json=run.json", "--greta-ctx=4096")

@@ -92,7 +92,14 @@ def assemble(source: Path, target: str, folder: Path) -> tuple[str, str]:
     done = subprocess.run(
         [
             *(*toolchain.clang, "-x", "hip", "-O3", "-std=c++17", *toolchain.flags, "--cuda-device-only"),
-            *(f"--offload-arch={target}", "-Rpass-analysis=kernel-resource-usage", "-S", source, "-o", output),
+            *(
+                f"--offload-arch={target}",
+                "-Rpass-analysis=kernel-resource-usage",
+                "-S",
+                source,
+                "-o",
+                output,
+            ),
         ],
         capture_output=True,
         text=True,
