@@ -33,7 +33,16 @@ def assemble(text: str, target: str, folder: Path) -> bytes:
     source, output = folder / "a.s", folder / "a.o"
     source.write_text(text)
     machine = ["--target=amdgcn-amd-amdhsa", f"-mcpu={target}"]
-    command = [*find_toolchain(target).clang, "-x", "assembler", *machine, "-c", source, "-o", output]
+    command = [
+        *find_toolchain(target).clang,
+        "-x",
+        "assembler",
+        *machine,
+        "-c",
+        str(source),
+        "-o",
+        str(output),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     section: Any = ELFFile(io.BytesIO(output.read_bytes())).get_section_by_name(".text")
     return bytes(section.data())
@@ -43,7 +52,7 @@ def of_compiler(source: Path, target: str, folder: Path) -> str:
     """The assembly of a kernel source."""
     toolchain, output = find_toolchain(target), folder / "code.s"
     command = [*toolchain.clang, "-x", "hip", "-O3", "-std=c++17", *toolchain.flags, "--cuda-device-only"]
-    subprocess.run([*command, f"--offload-arch={target}", "-S", source, "-o", output], check=True)
+    subprocess.run([*command, f"--offload-arch={target}", "-S", str(source), "-o", str(output)], check=True)
     return output.read_text()
 
 
@@ -63,7 +72,7 @@ def expect_same(code: bytes, target: str, expected: list[str]) -> None:
 
 @pytest.mark.parametrize(("source", "target"), CASES, ids=lambda x: x.stem if isinstance(x, Path) else str(x))
 def test_instructions_are_those_of_the_compilers_assembly(source: Path, target: str, tmp_path: Path) -> None:
-    (name,) = re.findall(r'extern "C" __global__ .*?void (\w+)\(', source.read_text(), re.DOTALL)
+    name = re.findall(r'extern "C" __global__ .*?void (\w+)\(', source.read_text(), re.DOTALL)[0]
     body = of_compiler(source, target, tmp_path).partition(f"\n{name}:")[2].partition("\t.section")[0]
     expect_same(assemble(body, target, tmp_path), target, mnemonics(body))
 
