@@ -135,6 +135,7 @@ def resource_quantities(
             "lds_bytes": taken.lds_bytes + launch.dynamic_lds_bytes,
             "code_bytes": taken.code_bytes,
             "occupancy": occupancy(taken, code_object.target, threads, launch.dynamic_lds_bytes),
+            "mfma": taken.matrix_instructions,
         }
         for gate, value in values.items():
             found.setdefault(gate, []).append(value)
@@ -159,7 +160,9 @@ def _worst(gate: str, values: Sequence[float | None]) -> Quantity:
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return Quantity(None, reason="not known for this target")
-    return Quantity(min(known) if CATALOGUE[gate].better == "higher" else max(known))
+    # Not every kernel of a variant multiplies matrices: the one that does is meant.
+    worst = min if CATALOGUE[gate].better == "higher" and gate != "mfma" else max
+    return Quantity(worst(known))
 
 
 def _defines(variant: Variant) -> tuple[tuple[str, str], ...]:
