@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_greta import contract
 from pytest_greta.catalogue import CATALOGUE
 from pytest_greta.codeobject import CodeObject, KernelResources, occupancy, read_resources
 from pytest_greta.compiler import CPU_TARGET, Compiler, Job
-from pytest_greta.errors import CompileError, DeviceFault, GretaError, ToolMissing
+from pytest_greta.errors import CompileError, DeviceFault, GretaError, KernelMistake, ToolMissing
 from pytest_greta.gates import Quantity
 from pytest_greta.yamlnode import suggestion
 
@@ -98,9 +99,8 @@ class Builder:
 
 
 def launches(kernel: Kernel, variant: Variant, context: int, device: str) -> Sequence[Launch]:
-    """The launches of a variant at a context, always as a sequence."""
-    made = kernel.launch(kernel.problem(context, device), variant)
-    return made if isinstance(made, Sequence) else [made]
+    """The launches of a variant at a context. Raises KernelMistake."""
+    return contract.launches(kernel, kernel.problem(context, device), variant)
 
 
 def entries(kernel: Kernel, variant: Variant, context: int, device: str) -> list[str]:
@@ -120,6 +120,11 @@ def resource_quantities(
     for launch in launches(kernel, variant, min(context, variant.max_context or context), "hip"):
         taken = resources_of(variant, code_object, launch.entry or variant.entry)
         threads = launch.block[0] * launch.block[1] * launch.block[2]
+        if threads > taken.max_block_threads:
+            raise KernelMistake(
+                f"kernel {kernel.name!r}, variant {variant.name!r}: launched with {threads} threads a block, "
+                f"but compiled for {taken.max_block_threads} (__launch_bounds__)"
+            )
         values: Mapping[str, float | None] = {
             "scratch_bytes": taken.scratch_bytes,
             "vgprs": taken.vgprs,
@@ -130,6 +135,7 @@ def resource_quantities(
             "lds_bytes": taken.lds_bytes + launch.dynamic_lds_bytes,
             "code_bytes": taken.code_bytes,
             "occupancy": occupancy(taken, code_object.target, threads, launch.dynamic_lds_bytes),
+            "mfma": taken.matrix_instructions,
         }
         for gate, value in values.items():
             found.setdefault(gate, []).append(value)
@@ -154,7 +160,9 @@ def _worst(gate: str, values: Sequence[float | None]) -> Quantity:
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return Quantity(None, reason="not known for this target")
-    return Quantity(min(known) if CATALOGUE[gate].better == "higher" else max(known))
+    # Not every kernel of a variant multiplies matrices: the one that does is meant.
+    worst = min if CATALOGUE[gate].better == "higher" and gate != "mfma" else max
+    return Quantity(worst(known))
 
 
 def _defines(variant: Variant) -> tuple[tuple[str, str], ...]:

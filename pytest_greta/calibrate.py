@@ -124,6 +124,7 @@ def calibrate(
             problem=problem,
             candidate=dataclasses.replace(contender, variant=slower),
             baseline=contender,
+            baseline_max_error=math.inf,
             baseline_missing="",
             most_rounds=pairs or MOST_BLOCKS,
             fewest_rounds=0,

@@ -54,6 +54,7 @@ CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition i
     _code("lds_bytes", "bytes", "lower", "LDS of one block: static, and the dynamic LDS of its launch."),
     _code("occupancy", "waves per SIMD", "higher", "Wavefronts that fit on one SIMD at the same time."),
     _code("code_bytes", "bytes", "lower", "Machine code of the kernel."),
+    _code("mfma", "instructions", "higher", "Matrix instructions in the main loop: MFMA, WMMA and their sparse forms."),
     GateDef("prefill_seconds", "s", "run", "number", "lower",
             "Device time of one prefill, by device events. Above zero is built in.",
             positive=True, speed=True, fixed=True),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_greta.errors import GretaError
+from pytest_greta.instructions import matrix_instructions
 
 _METADATA_NOTE = 32  # NT_AMDGPU_METADATA
 _BUNDLE_MAGIC = b"__CLANG_OFFLOAD_BUNDLE__"
@@ -39,6 +40,8 @@ class KernelResources:
     max_block_threads: int
     """Largest block the kernel may be launched with."""
     wave_size: int
+    matrix_instructions: int | None = None
+    """Matrix instructions in the kernel's main loop; None where its encodings are not known."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,10 @@ def read_resources(code: bytes) -> dict[str, KernelResources]:
         elf = ELFFile(io.BytesIO(code))
         metadata = _metadata(elf, msgpack)
         symbols: Any = elf.get_section_by_name(".dynsym")
-        sizes = {s.name: s["st_size"] for s in symbols.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"}
+        functions = {s.name: s for s in symbols.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"}
+        target = str(metadata.get("amdhsa.target", "")).rpartition("--")[2]
         return {
-            kernel[".name"]: _resources(kernel, sizes.get(kernel[".name"], 0))
+            kernel[".name"]: _resources(kernel, _machine_code(elf, functions.get(kernel[".name"])), target)
             for kernel in metadata.get("amdhsa.kernels", ())
         }
     except (ELFError, ValueError, KeyError, AttributeError, TypeError, struct.error) as error:
@@ -180,7 +184,16 @@ def _notes(data: bytes) -> Any:
         position = start + _round_up(size, 4)
 
 
-def _resources(kernel: Mapping[str, Any], code_bytes: int) -> KernelResources:
+def _machine_code(elf: Any, symbol: Any) -> bytes:
+    """The bytes of a function."""
+    if symbol is None:
+        return b""
+    section = elf.get_section(symbol["st_shndx"])
+    begin = symbol["st_value"] - section["sh_addr"]
+    return bytes(section.data()[begin : begin + symbol["st_size"]])
+
+
+def _resources(kernel: Mapping[str, Any], code: bytes, target: str) -> KernelResources:
     return KernelResources(
         name=kernel[".name"],
         scratch_bytes=kernel[".private_segment_fixed_size"],
@@ -190,9 +203,10 @@ def _resources(kernel: Mapping[str, Any], code_bytes: int) -> KernelResources:
         vgpr_spills=kernel.get(".vgpr_spill_count", 0),
         sgpr_spills=kernel.get(".sgpr_spill_count", 0),
         lds_bytes=kernel[".group_segment_fixed_size"],
-        code_bytes=code_bytes,
+        code_bytes=len(code),
         max_block_threads=kernel[".max_flat_workgroup_size"],
         wave_size=kernel[".wavefront_size"],
+        matrix_instructions=matrix_instructions(code, target),
     )
 
 

@@ -187,6 +187,8 @@ def _shown(path: str | os.PathLike[str]) -> str:
 
 
 def _text(path: str | os.PathLike[str], shown: str) -> str:
+    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+        raise ConfigError(f"{shown}: this is no regular file")
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)

@@ -239,7 +239,10 @@ def _rounds(text: str) -> dict[int, int]:
     rounds = {}
     for part in text.split(","):
         context, _, number = part.partition(":")
-        rounds[_integer(context, "a context", 1)] = _integer(number, "a number of rounds", 1)
+        length = _integer(context, "a context", 1)
+        if length in rounds:
+            raise ValueError(f"context {length} is there twice")
+        rounds[length] = _integer(number, "a number of rounds", 1)
     return rounds
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pytest_greta import contract
 from pytest_greta.gates import Quantity
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def add_quantities(run: Run) -> None:
         return
     found["prefill_seconds"] = Quantity(run.prefill_seconds, reason=f"median of {len(run.seconds)}")
     if run.prefill_seconds > 0:
-        tokens = plan.kernel.tokens(plan.problem)
+        tokens = contract.tokens(plan.kernel, plan.problem)
         found["tokens_per_second"] = Quantity(tokens / run.prefill_seconds)
     found["speedup"] = _speedup(run)
 

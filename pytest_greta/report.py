@@ -45,6 +45,11 @@ class Row:
             accepted=verdict.is_accepted_failure,
         )
 
+    @staticmethod
+    def stopped(kernel: str, variant: str, where: str, status: str, reason: str) -> Row:
+        """The row of a test that could not evaluate its gates."""
+        return Row(kernel, variant, where, "", "all gates", "", status, reason, check=False, accepted=False)
+
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
@@ -80,7 +85,8 @@ def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
         rows = _without_details(rows)
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        note = row.reason if row.accepted or row.status in _EXPLAINED else ""
+        explained = row.accepted or row.status in _EXPLAINED or not row.place
+        note = row.reason if explained else ""
         groups.setdefault((row.kernel, row.place, row.variant, row.gate, row.status, note), []).append(row)
     kernels = {row.kernel for row in rows}
     notes = list(dict.fromkeys(key[5] for key in groups if key[5]))

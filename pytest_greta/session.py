@@ -262,6 +262,7 @@ class Session:
             problem=problem,
             candidate=candidate,
             baseline=baseline,
+            baseline_max_error=self._baseline_max_error(kernel, kernel.problem(context, self.host.kind)),
             baseline_missing=missing,
             most_rounds=most_rounds,
             fewest_rounds=min(most_rounds, ROUNDS) if self._is_compared(gates, worker.info) else 0,
@@ -348,6 +349,11 @@ class Session:
             return self.contender(kernel, baseline, context), ""
         except (CompileError, ToolMissing) as error:
             return None, f"the baseline {baseline.name} cannot be compiled: {str(error).splitlines()[0]}"
+
+    def _baseline_max_error(self, kernel: Kernel, problem: Problem) -> float:
+        baseline = kernel.variant(self.gate_file.kernels[kernel.name].baseline)
+        limits = [g.limit.max for g in self._run_gates(kernel, baseline, problem) if g.name == "max_error"]
+        return min(limit for limit in limits if limit is not None)
 
     def contender(self, kernel: Kernel, variant: Variant, context: int) -> Contender:
         """A variant ready to run on the device. Raises CompileError, ToolMissing or DeviceUnavailable."""

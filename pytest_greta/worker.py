@@ -40,6 +40,10 @@ CANARY = 0xA5
 _OPEN_SECONDS = 120.0
 _REQUEST_SECONDS = 120.0
 _LOG_TAIL_BYTES = 4000
+_START = """import sys
+sys.path = [folder for folder in sys.path if folder]  # no module of the working folder in place of a real one
+from pytest_greta.worker import main
+main()"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pytest_greta.worker", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-c", _START, "pytest_greta.worker", str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
@@ -377,15 +381,11 @@ def _plain(error: Exception) -> Exception:
 
 
 def main() -> None:
-    """Serve the parent until it closes the channel: `python -m pytest_greta.worker <socket> <parent pid>`."""
-    handle, parent = int(sys.argv[1]), int(sys.argv[2])
+    """Serve the parent, whose socket and pid are the last two arguments, until it closes the channel."""
+    handle, parent = int(sys.argv[-2]), int(sys.argv[-1])
     parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
     ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
     if os.getppid() != parent:
         return  # the parent died before the line above
     passing = socket.socket(fileno=handle)
     _serve(Connection(os.dup(handle)), passing)
-
-
-if __name__ == "__main__":
-    main()

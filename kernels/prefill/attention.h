@@ -110,4 +110,19 @@ struct Queries {
     UNROLL for (int o = 0; o < matrix::OWN; ++o) l[o] = 1.0f / matrix::sum_over_lanes(l[o]);
     tile::store_output<Number, D>(out, left, output, l);
   }
+
+  // Without the division: `left` rows of outputs at most, and of each query its maximum and its sum.
+  __device__ __forceinline__ void store_part(float* outputs, float* sums, int left) {
+    UNROLL for (int o = 0; o < matrix::OWN; ++o) l[o] = matrix::sum_over_lanes(l[o]);
+    UNROLL for (int i = 0; i < matrix::VALUES; i += matrix::RUN) {
+      const int query = matrix::query_of(lane, i);
+      if (query >= left) continue;
+      UNROLL for (int d = 0; d < D / matrix::ROWS; ++d)
+        UNROLL for (int j = 0; j < matrix::RUN; ++j)
+          outputs[query * D + d * matrix::ROWS + matrix::row_of(lane, i) + j] = output[d][i + j];
+      if (matrix::row_of(lane, i) != 0) continue;  // one lane for each query
+      sums[query * 2] = m[matrix::own_of(i)];
+      sums[query * 2 + 1] = l[matrix::own_of(i)];
+    }
+  }
 };

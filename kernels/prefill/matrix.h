@@ -15,6 +15,9 @@
 //   WMMA11   RDNA 3, 32 lanes: v_wmma_f32_16x16x16, operands in both halves of a wave    the same, and GPUOpen's WMMA guide
 //   WMMA12   RDNA 4, 32 lanes: v_wmma_f32_16x16x16                                      the RDNA 4 ISA manual
 //   MMA      NVIDIA, 32 lanes: two mma.sync.m16n8k16, ldmatrix, cp.async                the PTX ISA manual
+// A sum over depth does not ask for its order: operands hold it as tiles and values hand it over, both in the same order,
+// which need not be that of the instruction set's manual.
+//
 // Where none is there, one of AMD's is computed lane for lane in plain arithmetic: the CPU runs the indexing of a GPU,
 // that of MFMA in waves of 64 and of WMMA11 in waves of 32, or the one -DMATRIX_SET names.
 #pragma once
@@ -147,10 +150,10 @@ constexpr __device__ int element(int depth) { return depth % 4; }
 constexpr int INSTRUCTION_DEPTH = 16, INSTRUCTION_WORDS = 8;
 constexpr __device__ int holder(int row, int) { return row; }
 constexpr __device__ int element(int depth) { return depth; }
-#else  // WMMA12: lane l holds row l % 16, depth l / 16 * 8 .. + 7
+#else  // WMMA12: lane l holds row l % 16, depth l / 16 * 4 .. + 3 and 8 more
 constexpr int INSTRUCTION_DEPTH = 16, INSTRUCTION_WORDS = 4;
-constexpr __device__ int holder(int row, int depth) { return depth / 8 * 16 + row; }
-constexpr __device__ int element(int depth) { return depth % 8; }
+constexpr __device__ int holder(int row, int depth) { return depth / 4 % 2 * 16 + row; }
+constexpr __device__ int element(int depth) { return depth / 8 * 4 + depth % 4; }
 #endif
 
 // One instruction, from operand word `first` on: every lane reads the elements it needs from the lanes that hold them.

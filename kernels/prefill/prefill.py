@@ -29,6 +29,8 @@ class AttentionVariant(Variant):
     """Threads of a block where they are not its queries."""
     grouped: bool = False
     """True where fewer heads of K and V than of Q are supported: the last argument is how many share one."""
+    split: bool = False
+    """True where several blocks share the keys of a block of queries, and a second launch merges what they found."""
 
 
 def _matrix(name: str, source: str, entry: str, **defines: str | int) -> AttentionVariant:
@@ -41,6 +43,12 @@ def _ladder(**defines: str | int) -> tuple[AttentionVariant, ...]:
         _matrix("v5", "v5_matrix.hip", "v5_matrix", **defines),
         _matrix("v6", "v6_turns.hip", "v6_turns", **defines),
     )
+
+
+SPLIT_BELOW = 256
+"""Blocks that fill a device: with fewer, the keys are split."""
+_LONGEST_TILE = 128
+"""Keys of a tile, where a tile has most: a part is one tile at least."""
 
 
 class Prefill(Kernel):
@@ -95,16 +103,36 @@ class Prefill(Kernel):
         weights = np.exp(scores - scores.max())
         return {"out": weights @ v / weights.sum()}
 
-    def launch(self, problem: Problem, variant: Variant) -> Launch:
-        """One block for every `block` queries of a head: grid `(ceil(context / block), heads, 1)`."""
+    def launch(self, problem: Problem, variant: Variant) -> Launch | list[Launch]:
+        """One block for every `block` queries of a head: grid `(ceil(context / block), heads, 1)`.
+
+        Where the keys are split, that many blocks for each of `parts`, and a second launch.
+        """
         assert isinstance(variant, AttentionVariant)
         blocks = -(-problem.context // variant.block)
         args: tuple[str | np.generic, ...] = ("q", "k", "v", "out", np.int32(problem.context))
+        block = (variant.threads or variant.block, 1, 1)
         if variant.grouped:
             args += (np.int32(_heads_per_kv_head(problem)),)
-        return Launch(
-            grid=(blocks, problem["heads"], 1), block=(variant.threads or variant.block, 1, 1), args=args
-        )
+        if not variant.split:
+            return Launch((blocks, problem["heads"], 1), block, args)
+        parts, rows = _parts(problem, variant), problem["heads"] * problem.context
+        split = Launch((blocks, problem["heads"], parts), block, (*args[:4], "outputs", "sums", *args[4:]))
+        merged = ("outputs", "sums", "out", np.int32(rows), np.int32(parts))
+        merge = Launch((-(-rows * problem["head_dim"] // 1024), 1, 1), (256, 1, 1), merged, entry="v7_merge")
+        return [split, merge] if parts > 1 else [split]
+
+    def workspaces(self, problem: Problem, variant: Variant) -> dict[str, Array]:
+        """What the parts of a split leave: outputs `[parts, heads, context, head_dim]`, and maximum and sum of each."""
+        assert isinstance(variant, AttentionVariant)
+        if not variant.split:
+            return {}
+        parts = _parts(problem, variant)
+        rows = (parts, *_shape(problem)[:2]) if parts > 1 else (1,)
+        return {
+            "outputs": Array((*rows, problem["head_dim"]), np.float32),
+            "sums": Array((*rows, 2), np.float32),
+        }
 
     def flops(self, problem: Problem) -> float:
         """A multiply and an add per column for Q K^T and for P V, over context * (context + 1) / 2 pairs."""
@@ -132,6 +160,18 @@ class PrefillGqa(Prefill):
     sizes: ClassVar = {"heads": 32, "kv_heads": 8, "head_dim": 128}
     cpu_sizes: ClassVar = {"heads": 2, "kv_heads": 1}
     variants = _ladder()
+
+
+class PrefillShard(Prefill):
+    """The same with few heads: what one of 8 GPUs has of 32 heads that share 8 of K and V."""
+
+    name = "prefill_shard"
+    sizes: ClassVar = {"heads": 4, "kv_heads": 1, "head_dim": 128}
+    cpu_sizes: ClassVar = {"heads": 2, "kv_heads": 1}
+    variants = (
+        *_ladder()[1:],
+        AttentionVariant("v7", "v7_split.hip", "v7_split", block=128, threads=256, grouped=True, split=True),
+    )
 
 
 class PrefillBf16(Prefill):
@@ -184,6 +224,12 @@ def _input_shapes(problem: Problem) -> dict[str, tuple[int, int, int]]:
 
 def _heads_per_kv_head(problem: Problem) -> int:
     return problem["heads"] // problem.sizes.get("kv_heads", problem["heads"])
+
+
+def _parts(problem: Problem, variant: AttentionVariant) -> int:
+    """Blocks that share the keys of one block of queries: as many as fill the device."""
+    blocks = -(-problem.context // variant.block) * problem["heads"]
+    return max(1, min(-(-SPLIT_BELOW // blocks), -(-problem.context // _LONGEST_TILE), 8))
 
 
 def _normal(

@@ -38,6 +38,8 @@ def open_cpu(cache: CodeCache) -> CpuDevice:
         # The wheel's own .icd file holds a placeholder path, so the loader is given one that names the library.
         Path(folder, "cpu.icd").write_text(f"{library}\n")
         os.environ["OCL_ICD_VENDORS"] = folder
+        # pyopencl keeps caches of its own in the user's home, which need not be writable.
+        os.environ["XDG_CACHE_HOME"] = str(cache.folder)
         try:
             import pyopencl
         except ImportError as error:
@@ -130,7 +132,10 @@ class CpuDevice:
 
     def function(self, module: Any, entry: str) -> Any:
         """Look up a kernel by name."""
-        with _Checked(self._cl, f"no kernel named {entry!r} in the module"):
+        names = module.get_info(self._cl.program_info.KERNEL_NAMES).split(";")
+        with _Checked(
+            self._cl, f'no kernel named {entry!r} (extern "C" __global__); there is {", ".join(names)}'
+        ):
             return self._cl.Kernel(module, entry)
 
     def function_name(self, function: Any) -> str:

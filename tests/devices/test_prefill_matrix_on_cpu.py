@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kernels.prefill.prefill import Prefill, PrefillBf16, PrefillD64, from_bf16, to_bf16
+from kernels.prefill.prefill import Prefill, PrefillBf16, PrefillD64, PrefillShard, from_bf16, to_bf16
 from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
 from pytest_greta.devices import BoundLaunch
 from pytest_greta.devices.cpu import CpuDevice
@@ -46,6 +46,8 @@ BUILDS = [Build(Prefill(), variant, 64) for variant in LADDER] + [
     Build(PrefillD64(), "v6", 64),
     Build(PrefillD64(), "v5", 32, (("MATRIX_SET", "3"),)),
     Build(PrefillBf16(), "v6", 32),
+    Build(PrefillShard(), "v7", 64),
+    Build(PrefillShard(), "v7", 32),
 ]
 
 Attention = Callable[[Build, Numbers, Numbers, Numbers], Numbers]
@@ -67,17 +69,22 @@ def attention(cpu_device: CpuDevice) -> Attention:
                 modules[build] = cpu_device.load(code)
         heads, context, head_dim = q.shape
         problem = Problem(context, {"heads": heads, "kv_heads": k.shape[0], "head_dim": head_dim})
-        launch = family.launch(problem, variant)
-        assert not isinstance(launch, list | tuple)
+        made = family.launch(problem, variant)
+        launches = made if isinstance(made, list) else [made]
         out = np.full(q.shape, -1, np.int16).view(q.dtype)
         buffers = {
             name: cpu_device.allocate(x.nbytes) for name, x in (("q", q), ("k", k), ("v", v), ("out", out))
         }
+        for name, array in family.workspaces(problem, variant).items():
+            buffers[name] = cpu_device.allocate(math.prod(array.shape) * 4)
         for name, x in (("q", q), ("k", k), ("v", v), ("out", out)):
             cpu_device.write(buffers[name], 0, x.data)
-        arguments = tuple((buffers[a], 0) if isinstance(a, str) else a for a in launch.args)
-        function = cpu_device.function(modules[build], variant.entry)
-        cpu_device.launch([BoundLaunch(function, launch.grid, launch.block, arguments)])
+        bound = []
+        for launch in launches:
+            arguments = tuple((buffers[a], 0) if isinstance(a, str) else a for a in launch.args)
+            function = cpu_device.function(modules[build], launch.entry or variant.entry)
+            bound.append(BoundLaunch(function, launch.grid, launch.block, arguments))
+        cpu_device.launch(bound)
         cpu_device.read(buffers["out"], 0, out.data)
         for buffer in buffers.values():
             cpu_device.free(buffer)

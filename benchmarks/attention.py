@@ -1,0 +1,291 @@
+"""Attention prefill, all variants and PyTorch's, in one run: times, TFLOP/s, speedups, memory, share of the roofline.
+
+    python -m benchmarks.attention measure results.json [--contexts 4096,8192,16384,32768] [--device hip]
+    python -m benchmarks.attention table results.json docs/measurements.md
+    python -m benchmarks.attention picture results.json docs/attention.svg
+
+`measure` runs through greta's own hip device (or the cpu device), and PyTorch's `scaled_dot_product_attention` (extra
+`bench`) in a process of its own; without PyTorch it says so and goes on. `table` writes between the lines
+`<!-- attention -->` and `<!-- /attention -->` of the document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import math
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.attention_report import Results, Series, picture, replace_table, table
+from kernels.prefill import prefill
+from pytest_greta import checks, contract
+from pytest_greta.cache import CodeCache
+from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
+from pytest_greta.devices import BoundLaunch, Device
+from pytest_greta.errors import GretaError
+from pytest_greta.kernel import Kernel, Launch, Problem, Variant
+
+FAMILIES: Sequence[Kernel] = (
+    prefill.Prefill(),
+    prefill.PrefillD64(),
+    prefill.PrefillGqa(),
+    prefill.PrefillBf16(),
+    prefill.PrefillShard(),
+)
+BUDGET_SECONDS, MOST_LAUNCHES, CHECKED_ROWS = 0.5, 50, 12
+TORCH_BACKENDS = {"torch flash": "FLASH_ATTENTION", "torch cuDNN": "CUDNN_ATTENTION"}
+
+
+def median_seconds(launch: Callable[[], float]) -> tuple[float, int]:
+    """Median of the launches after the first, within the budget but three at least, and how many they were.
+
+    A launch of more than two seconds is repeated only once.
+    """
+    launch()
+    times: list[float] = []
+    began = time.monotonic()
+    while len(times) < 3 or (time.monotonic() - began < BUDGET_SECONDS and len(times) < MOST_LAUNCHES):
+        times.append(launch())
+        if times[-1] > 2:
+            break
+    return statistics.median(times), len(times)
+
+
+def build(device: Device, kernel: Kernel, variant: Variant) -> bytes:
+    """The code of a variant for the device."""
+    source, defines = kernel.source_path(variant), {k: str(v) for k, v in variant.defines.items()}
+    if device.info.kind == "cpu":
+        return run_compiler(find_toolchain(CPU_TARGET), Job(source, CPU_TARGET, tuple(defines.items())))[0]
+    options = ["-O3", "-std=c++17", f"-I{source.parent}", *(f"-D{k}={v}" for k, v in defines.items())]
+    return device.compile(source.read_text(), source.name, options)
+
+
+class Bench:
+    """A device with the code of every variant of a family."""
+
+    def __init__(self, device: Device, kernel: Kernel, longest_seconds: float) -> None:
+        self.device, self.kernel, self.longest_seconds = device, kernel, longest_seconds
+        self.modules = {v.name: device.load(build(device, kernel, v)) for v in kernel.variants}
+        self.series = [Series(v.name) for v in kernel.variants]
+
+    def measure(self, context: int) -> None:
+        """Every variant at one context, on the same inputs; each output is checked against the reference."""
+        device, kernel = self.device, self.kernel
+        problem, rng = kernel.problem(context, device.info.kind), np.random.default_rng(context)
+        before = device.memory_used_bytes()
+        inputs = kernel.inputs(problem, rng)
+        shared = {name: device.allocate(array.nbytes) for name, array in inputs.items()}
+        for name, array in inputs.items():
+            device.write(shared[name], 0, array.data.cast("B") if array.ndim else array.data)
+        outputs = {n: np.empty(a.shape, a.dtype) for n, a in kernel.outputs(problem).items()}
+        shared |= {name: device.allocate(array.nbytes) for name, array in outputs.items()}
+        rows = checks.sample_rows(kernel.rows(problem), rng, CHECKED_ROWS)
+        arrays = contract.outputs(kernel, problem)
+        expected = {row: contract.reference(kernel, problem, inputs, row, arrays) for row in rows}
+        for variant, series in zip(kernel.variants, self.series, strict=True):
+            if series.expected_seconds(context) > self.longest_seconds:
+                print(
+                    f"{variant.name} @ {context}: would take over {self.longest_seconds:.0f} s, left out",
+                    flush=True,
+                )
+                continue
+            own = self._workspaces(problem, variant)
+            bound = [
+                self._bind(variant, launch, {**shared, **own}) for launch in self._launches(problem, variant)
+            ]
+            for name, array in outputs.items():
+                device.fill(shared[name], checks.POISONS[0], 0, array.nbytes)
+            seconds, launches = median_seconds(lambda bound=bound: device.launch(bound))  # type: ignore[misc]
+            after = device.memory_used_bytes()
+            for name, array in outputs.items():
+                device.read(shared[name], 0, array.data.cast("B"))
+            error, _ = checks.max_error(expected, outputs, kernel.decode)
+            if not error <= (kernel.max_error or math.inf):
+                raise GretaError(f"{variant.name} @ {context} is wrong: its error is {error:.2e}")
+            used = None if before is None or after is None else after - before
+            series.add(context, seconds, kernel.flops(problem), used)
+            print(
+                f"{variant.name} @ {context}: {seconds * 1e3:.3f} ms ({launches} launches), error {error:.1e}",
+                flush=True,
+            )
+            for buffer in own.values():
+                device.free(buffer)
+        for buffer in shared.values():
+            device.free(buffer)
+
+    def _launches(self, problem: Problem, variant: Variant) -> Sequence[Launch]:
+        made = self.kernel.launch(problem, variant)
+        return made if isinstance(made, Sequence) else [made]
+
+    def _workspaces(self, problem: Problem, variant: Variant) -> dict[str, Any]:
+        arrays = self.kernel.workspaces(problem, variant)
+        sizes = {n: math.prod(a.shape) * np.dtype(a.dtype).itemsize for n, a in arrays.items()}
+        return {name: self.device.allocate(size_bytes) for name, size_bytes in sizes.items()}
+
+    def _bind(self, variant: Variant, launch: Launch, buffers: dict[str, Any]) -> BoundLaunch:
+        function = self.device.function(self.modules[variant.name], launch.entry or variant.entry)
+        args = tuple((buffers[a], 0) if isinstance(a, str) else a for a in launch.args)
+        return BoundLaunch(function, launch.grid, launch.block, args, launch.dynamic_lds_bytes)
+
+
+def with_torch(contexts: Sequence[int], sizes: dict[str, int], bf16: bool) -> dict[str, Any]:
+    """PyTorch's backends, in this process: `{name: {context: [seconds, bytes]}}` and what is missing."""
+    try:
+        import torch
+        import torch.nn.attention
+    except ImportError as error:
+        return {"series": {}, "missing": f"PyTorch is not installed ({error})", "version": ""}
+    if not torch.cuda.is_available():
+        return {"series": {}, "missing": "PyTorch finds no GPU", "version": torch.__version__}
+    found: dict[str, dict[int, list[float]]] = {name: {} for name in TORCH_BACKENDS}
+    missing = [torch_backend(torch, name, contexts, sizes, bf16, found[name]) for name in TORCH_BACKENDS]
+    return {"series": found, "missing": "; ".join(filter(None, missing)), "version": torch.__version__}
+
+
+def torch_backend(
+    torch: Any,
+    name: str,
+    contexts: Sequence[int],
+    sizes: dict[str, int],
+    bf16: bool,
+    found: dict[int, list[float]],
+) -> str:
+    """Fill in seconds and bytes of one backend; what went wrong, if anything did."""
+    heads, kv_heads, head_dim = sizes["heads"], sizes.get("kv_heads", sizes["heads"]), sizes["head_dim"]
+    dtype = torch.bfloat16 if bf16 else torch.float16
+    start, stop = torch.cuda.Event(True), torch.cuda.Event(True)
+    try:
+        backend = getattr(torch.nn.attention.SDPBackend, TORCH_BACKENDS[name])
+        for context in contexts:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            counts = (heads, kv_heads, kv_heads)
+            q, k, v = (torch.randn(1, n, context, head_dim, device="cuda", dtype=dtype) for n in counts)
+            options = {"is_causal": True} | ({"enable_gqa": True} if heads != kv_heads else {})
+
+            def launch(q: Any = q, k: Any = k, v: Any = v, options: Any = options) -> float:
+                start.record()
+                torch.nn.functional.scaled_dot_product_attention(q, k, v, **options)
+                stop.record()
+                torch.cuda.synchronize()
+                return float(start.elapsed_time(stop)) * 1e-3
+
+            with torch.nn.attention.sdpa_kernel(backend):
+                seconds, _ = median_seconds(launch)
+            found[context] = [seconds, torch.cuda.max_memory_allocated()]
+    except (RuntimeError, AttributeError) as error:
+        return f"{name}: {str(error).splitlines()[0]}"
+    return ""
+
+
+def torch_series(kernel: Kernel, contexts: Sequence[int], kind: str) -> tuple[list[Series], str]:
+    """PyTorch's, in a process that shares no GPU context with greta's; and its version or what is missing."""
+    sizes = dict(kernel.problem(contexts[0], kind).sizes)
+    request = json.dumps([list(contexts), sizes, isinstance(kernel, prefill.PrefillBf16)])
+    command = [sys.executable, "-m", "benchmarks.attention", "torch", request]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if not lines:
+        return [], f"PyTorch failed: {(done.stderr.strip() or 'no output').splitlines()[-1]}"
+    answer = json.loads(lines[-1])
+    series = []
+    for name, points in answer["series"].items():
+        made = Series(name)
+        for context, (seconds, memory_bytes) in points.items():
+            made.add(
+                int(context), seconds, kernel.flops(kernel.problem(int(context), kind)), int(memory_bytes)
+            )
+        series.append(made)
+    version = f"PyTorch {answer['version']}" if answer["version"] else ""
+    return series, "; ".join(part for part in (version, answer["missing"]) if part)
+
+
+def open_device(kind: str) -> Device:
+    """The hip device, or the cpu device."""
+    if kind == "cpu":
+        from pytest_greta.devices.cpu import open_cpu
+
+        return open_cpu(CodeCache(Path(tempfile.gettempdir()) / "greta-attention"))
+    from pytest_greta.devices.hip import open_hip
+
+    return open_hip()
+
+
+def measure(kernel: Kernel, contexts: Sequence[int], kind: str, longest_seconds: float) -> Results:
+    """Measure everything once. Raises GretaError where a variant is wrong or the device is not there."""
+    device = open_device(kind)
+    try:
+        bench = Bench(device, kernel, longest_seconds)
+        for context in contexts:
+            bench.measure(context)
+        problem = kernel.problem(contexts[0], kind)
+        info = device.info
+    finally:
+        device.close()
+    others, torch_note = torch_series(kernel, contexts, kind)
+    print(torch_note, flush=True)
+    intensity = {
+        c: kernel.flops(p) / kernel.bytes_moved(p) for c in contexts for p in [kernel.problem(c, kind)]
+    }
+    return Results(
+        device=f"{info.name} ({info.target}), driver {info.driver}, {info.runtime}",
+        date=datetime.date.today().isoformat(),
+        problem=f"{kernel.name}: " + ", ".join(f"{k} {v}" for k, v in problem.sizes.items()),
+        note=torch_note,
+        intensity=intensity,
+        series=[s for s in [*bench.series, *others] if s.seconds],
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Do what the command line says."""
+    if arguments[:1] == ["torch"]:
+        contexts, sizes, bf16 = json.loads(arguments[1])
+        print(json.dumps(with_torch(contexts, sizes, bf16)))
+        return
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("measure")
+    run.add_argument("results", type=Path)
+    run.add_argument("--contexts", default="4096,8192,16384,32768")
+    run.add_argument("--device", default="hip", choices=["hip", "cpu"])
+    run.add_argument("--family", default="prefill", choices=[k.name for k in FAMILIES])
+    run.add_argument(
+        "--longest", type=float, default=30.0, help="leave out launches expected to take more seconds"
+    )
+    for name in ("table", "picture"):
+        show = commands.add_parser(name)
+        show.add_argument("results", type=Path)
+        show.add_argument("document", type=Path)
+    options = parser.parse_args(arguments)
+    if options.command == "measure":
+        (kernel,) = (k for k in FAMILIES if k.name == options.family)
+        contexts = [int(c) for c in options.contexts.split(",")]
+        try:
+            results = measure(kernel, contexts, options.device, options.longest)
+        except GretaError as error:
+            sys.exit(str(error))
+        options.results.write_text(results.to_json())
+        print(table(results))
+    else:
+        results = Results.from_json(options.results.read_text())
+        if options.command == "table":
+            options.document.write_text(replace_table(options.document.read_text(), table(results)))
+        else:
+            options.document.write_text(picture(results))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
