@@ -169,7 +169,20 @@ def rounds(level: float) -> list[float]:
 
 
 def run_at(level: float) -> Run:
-    plan = Plan(Nothing(), Problem(64), CONTENDER, None, "", 20, 0, (), 60.0, False, 1)
+    plan = Plan(
+        kernel=Nothing(),
+        problem=Problem(64),
+        candidate=CONTENDER,
+        baseline=None,
+        baseline_missing="",
+        baseline_max_error=None,
+        most_rounds=20,
+        fewest_rounds=0,
+        limits=(),
+        budget_seconds=60.0,
+        single_shot=False,
+        seed=1,
+    )
     return Run(plan, DEVICE, rounds(level))
 
 
