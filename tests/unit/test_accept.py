@@ -175,7 +175,7 @@ def run_at(level: float) -> Run:
         candidate=CONTENDER,
         baseline=None,
         baseline_missing="",
-        baseline_max_error=None,
+        baseline_max_error=1.0,
         most_rounds=20,
         fewest_rounds=0,
         limits=(),
