@@ -26,7 +26,9 @@ def entries(path: Path) -> dict[Key, dict[str, Any]]:
     """greta's entries of one file, by kernel, variant and context."""
     stored = json.loads(path.read_text())["benchmarks"]
     found = [entry for entry in stored if "kernel" in entry["extra_info"]]
-    return {(e["extra_info"]["kernel"], e["extra_info"]["variant"], e["extra_info"]["context"]): e for e in found}
+    return {
+        (e["extra_info"]["kernel"], e["extra_info"]["variant"], e["extra_info"]["context"]): e for e in found
+    }
 
 
 def table(run: dict[Key, dict[str, Any]]) -> Iterator[str]:

@@ -8,10 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_greta import contract
+from pytest_greta.catalogue import CATALOGUE
 from pytest_greta.codeobject import CodeObject, KernelResources, occupancy, read_resources
 from pytest_greta.compiler import CPU_TARGET, Compiler, Job
-from pytest_greta.errors import CompileError, DeviceFault, GretaError, ToolMissing
-from pytest_greta.gates import CATALOGUE, Quantity
+from pytest_greta.errors import CompileError, DeviceFault, GretaError, KernelMistake, ToolMissing
+from pytest_greta.gates import Quantity
 from pytest_greta.yamlnode import suggestion
 
 if TYPE_CHECKING:
@@ -97,9 +99,8 @@ class Builder:
 
 
 def launches(kernel: Kernel, variant: Variant, context: int, device: str) -> Sequence[Launch]:
-    """The launches of a variant at a context, always as a sequence."""
-    made = kernel.launch(kernel.problem(context, device), variant)
-    return made if isinstance(made, Sequence) else [made]
+    """The launches of a variant at a context. Raises KernelMistake."""
+    return contract.launches(kernel, kernel.problem(context, device), variant)
 
 
 def entries(kernel: Kernel, variant: Variant, context: int, device: str) -> list[str]:
@@ -119,6 +120,11 @@ def resource_quantities(
     for launch in launches(kernel, variant, min(context, variant.max_context or context), "hip"):
         taken = resources_of(variant, code_object, launch.entry or variant.entry)
         threads = launch.block[0] * launch.block[1] * launch.block[2]
+        if threads > taken.max_block_threads:
+            raise KernelMistake(
+                f"kernel {kernel.name!r}, variant {variant.name!r}: launched with {threads} threads a block, "
+                f"but compiled for {taken.max_block_threads} (__launch_bounds__)"
+            )
         values: Mapping[str, float | None] = {
             "scratch_bytes": taken.scratch_bytes,
             "vgprs": taken.vgprs,

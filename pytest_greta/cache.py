@@ -36,7 +36,11 @@ class CodeCache:
         listing = self._read(self._dependencies_path(request))
         if listing is None:
             return None
-        code_path = self._code_path(request, [Path(p) for p in json.loads(listing)])
+        try:
+            dependencies = [Path(p) for p in json.loads(listing)]
+        except (ValueError, TypeError):
+            return None
+        code_path = self._code_path(request, dependencies)
         return None if code_path is None else self._read(code_path)
 
     def store(self, request: str, dependencies: Iterable[Path], code: bytes) -> None:

@@ -16,7 +16,6 @@ from pytest_greta.worker import BAND_BYTES, CANARY
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_greta.kernel import Kernel, Problem
 
 POISONS = (0xFF, 0x7F)
 """Bytes outputs are filled with before a launch, in turn. 0xFF makes every floating-point element a NaN; an
@@ -91,13 +90,6 @@ def sample_rows(shape: Row, rng: np.random.Generator, count: int = 48) -> list[R
         *(int(rng.integers(a, b)) for a, b in itertools.pairwise(strata)),
     }
     return [(*(int(rng.integers(n)) for n in shape[:-1]), position) for position in sorted(positions)]
-
-
-def references(
-    kernel: Kernel, problem: Problem, inputs: Mapping[str, NDArray[np.generic]], rows: Sequence[Row]
-) -> References:
-    """The kernel's float64 reference at each of `rows`."""
-    return {row: kernel.reference(problem, inputs, row) for row in rows}
 
 
 Decode = Callable[[str, "NDArray[np.generic]"], "NDArray[np.generic]"]

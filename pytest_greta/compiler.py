@@ -124,8 +124,15 @@ def find_toolchain(target: str) -> Toolchain:
         clang=(zig, "clang"),
         linker=(zig, "ld.lld"),
         flags=("-nogpulib", "-nogpuinc", f"-I{_INCLUDE}"),
-        identity=f"ziglang {importlib.metadata.version('ziglang')}",
+        identity=f"ziglang {_version('ziglang')}",
     )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        raise ToolMissing(f"{package} is there without its metadata: install the extra 'cpu' again") from None
 
 
 def _find_rocm() -> Toolchain | None:
@@ -134,7 +141,12 @@ def _find_rocm() -> Toolchain | None:
     clang = next((p for p in (root / "lib/llvm/bin/clang++", root / "llvm/bin/clang++") if p.exists()), None)
     if clang is None or not (root / "include/hip/hip_runtime.h").exists():
         return None
-    version = subprocess.run([clang, "--version"], capture_output=True, text=True, check=False, timeout=60)
+    try:
+        version = subprocess.run([clang, "--version"], capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolMissing(
+            f"ROCm's compiler {clang} does not run ({error}); repair it or set ROCM_PATH"
+        ) from error
     return Toolchain(
         clang=(str(clang),),
         linker=(),
@@ -225,5 +237,5 @@ def _run(job: Job, *command: str | Path) -> None:
 
 def _dependencies(path: Path) -> list[Path]:
     """The files of a make-style dependency file (`code: a.hip b.h`), where a backslash escapes a space."""
-    _, _, listing = path.read_text().replace("\\\n", " ").partition(":")
+    _, _, listing = path.read_text(errors="surrogateescape").replace("\\\n", " ").partition(":")
     return [Path(re.sub(r"\\(.)", r"\1", name)).resolve() for name in re.findall(r"(?:\\.|\S)+", listing)]

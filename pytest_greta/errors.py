@@ -19,6 +19,10 @@ class ConfigError(GretaError):
         self.problems = problems
 
 
+class KernelMistake(GretaError):
+    """What a method of a kernel family returned cannot be used; the message names kernel, method and value."""
+
+
 class CompileError(GretaError):
     """A source that does not compile. The message is the compiler's own, with file and line."""
 

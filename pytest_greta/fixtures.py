@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from pytest_greta.state import BENCHMARK, VERDICTS, get_clock, get_session, kernel_of
+from pytest_greta.state import (
+    BENCHMARK,
+    CALIBRATED,
+    FAILED,
+    STOPPED,
+    UNCHECKED,
+    VERDICTS,
+    get_clock,
+    get_session,
+    kernel_of,
+)
 
 if TYPE_CHECKING:
     from pytest_greta.codeobject import CodeObject, KernelResources
     from pytest_greta.kernel import Kernel, Variant
-    from pytest_greta.session import CodeResult, RunResult, Session
+    from pytest_greta.results import CodeResult, RunResult
 
 
 T = TypeVar("T")
@@ -24,6 +35,7 @@ class GatedCode:
 
     def __init__(self, item: pytest.Item, compile_it: Callable[[], CodeResult]) -> None:
         self._item, self._compile = item, compile_it
+        item.stash.setdefault(UNCHECKED, []).append("greta_code")
 
     @cached_property
     def _result(self) -> CodeResult:
@@ -41,7 +53,7 @@ class GatedCode:
 
     def check(self) -> None:
         """Evaluate every gate that applies. The test fails if one of them does."""
-        _judge(self._item, self._result)
+        _judge(self._item, self._result, "greta_code")
 
 
 class GatedRun:
@@ -49,6 +61,7 @@ class GatedRun:
 
     def __init__(self, item: pytest.Item, measure_it: Callable[[], RunResult], benchmark: Any) -> None:
         self._item, self._measure, self._benchmark = item, measure_it, benchmark
+        item.stash.setdefault(UNCHECKED, []).append("greta_run")
 
     @cached_property
     def _result(self) -> RunResult:
@@ -71,7 +84,7 @@ class GatedRun:
 
     def check(self) -> None:
         """Evaluate every gate that applies. The test fails if one of them does."""
-        _judge(self._item, self._result)
+        _judge(self._item, self._result, "greta_run")
 
 
 @pytest.fixture
@@ -83,19 +96,19 @@ def greta_kernel(request: pytest.FixtureRequest) -> Kernel:
 @pytest.fixture
 def greta_variant(request: pytest.FixtureRequest, greta_kernel: Kernel) -> Variant:
     """The variant under test. Parametrised: `--greta-variant`, else all variants of the kernel."""
-    return greta_kernel.variant(request.param)
+    return greta_kernel.variant(_parameter(request))
 
 
 @pytest.fixture
 def greta_target(request: pytest.FixtureRequest) -> str:
     """The target under test, like `gfx942`. Parametrised: `--greta-target`, else the targets of gates.yaml."""
-    return str(request.param)
+    return str(_parameter(request))
 
 
 @pytest.fixture
 def greta_context(request: pytest.FixtureRequest) -> int:
     """The context under test. Parametrised: `--greta-ctx`, else the contexts of gates.yaml for the device."""
-    return int(request.param)
+    return int(_parameter(request))
 
 
 @pytest.fixture
@@ -122,42 +135,70 @@ def greta_run(
     from pytest_greta import history
 
     session = get_session(request.config)
+    if session.options.calibrate:
+        from pytest_greta import calibrate
+
+        found = _obtain(
+            request.node,
+            lambda: calibrate.calibrate_variant(session, greta_kernel, greta_variant, greta_context),
+        )
+        calibrate.store(request.config.rootpath / calibrate.FILE, found)
+        request.config.stash.setdefault(CALIBRATED, []).append(str(found))
+        history.forgive(benchmark)
+        pytest.skip(f"calibrated, not tested: {found}")
     measure_it = lambda: session.run_result(greta_kernel, greta_variant, greta_context)  # noqa: E731
     yield GatedRun(request.node, measure_it, benchmark)
     if BENCHMARK not in request.node.stash:
         history.forgive(benchmark)
 
 
+def _parameter(request: pytest.FixtureRequest) -> Any:
+    """The value a test is parametrised with, which pytest can do only for names in a test's own signature."""
+    if not hasattr(request, "param"):
+        pytest.fail(
+            f"name {request.fixturename} (or greta_code, greta_run) in the test's signature", pytrace=False
+        )
+    return request.param
+
+
 def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
     """What `make` returns; what stops it ends the test with one clear message."""
-    from pytest_greta.errors import CompileError, DeviceUnavailable, ToolMissing
+    from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable, KernelMistake, ToolMissing
 
+    missing = ""
     try:
         return make()
-    except CompileError as error:
+    except (CompileError, DeviceFault, KernelMistake) as error:
         message = str(error)
+    except pytest.skip.Exception as skipped:  # by the kernel's own code
+        message = missing = skipped.msg or "skipped"
     except (DeviceUnavailable, ToolMissing) as error:
-        _missing(get_session(item.config), str(error))
-    pytest.fail(message, pytrace=False)
+        message = missing = str(error)
+    item.stash[STOPPED] = ("NOT MEASURED" if missing else "FAIL", message.splitlines()[0])
+    session = get_session(item.config)
+    if not missing:
+        pytest.fail(message, pytrace=False)
+    if session.options.require or session.host.blocked:  # required, or lost on the way
+        pytest.fail(f"NOT MEASURED: {missing}", pytrace=False)
+    pytest.skip(f"NOT MEASURED: {missing}")
 
 
-def _missing(session: Session, reason: str) -> NoReturn:
-    """Skip what cannot be measured here; fail it where it is required, or was lost on the way."""
-    if session.options.require or session.host.blocked:
-        pytest.fail(f"NOT MEASURED: {reason}", pytrace=False)
-    pytest.skip(f"NOT MEASURED: {reason}")
-
-
-def _judge(item: pytest.Item, result: CodeResult | RunResult) -> None:
+def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> None:
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
     from pytest_greta import history, report
-    from pytest_greta.session import failing
+    from pytest_greta.accept import failing
+    from pytest_greta.results import RunResult
 
+    session = get_session(item.config)
     verdicts = [verdict for subject in result.subjects for verdict in subject.verdicts()]
     item.stash.setdefault(VERDICTS, []).extend(verdicts)
+    item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
     item.user_properties += report.properties(verdicts)
-    if BENCHMARK in item.stash:
-        history.add_info(item.stash[BENCHMARK], {"verdicts": [verdict.line() for verdict in verdicts]})
-    failed = failing(verdicts, get_session(item.config).options.require)
+    if BENCHMARK in item.stash and isinstance(result, RunResult) and result.run:
+        info = asdict(session.acceptance(result.run, verdicts))
+        info["verdicts"] = [verdict.line() for verdict in verdicts]
+        history.add_info(item.stash[BENCHMARK], info)
+    failed = failing(verdicts, session.options.require, session.gate_file.inconclusive)
     if failed:
+        item.stash.setdefault(FAILED, []).extend(verdict.line() for verdict in failed)
         pytest.fail("\n".join([*(verdict.line() for verdict in failed), *result.notes]), pytrace=False)

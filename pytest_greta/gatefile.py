@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_greta.catalogue import CATALOGUE, GateDef
 from pytest_greta.errors import ConfigError
-from pytest_greta.gatereader import DEVICES, SCOPES, TARGET, VERSION, KernelEntry, Reader, covers, specificity
-from pytest_greta.gates import CATALOGUE, DEFAULT_DEADLINE_SECONDS, EVERY_VARIANT, Gate, GateDef, built_in
+from pytest_greta.gatereader import DEVICES, INCONCLUSIVE, SCOPES, TARGET, VERSION, KernelEntry, Reader
+from pytest_greta.gates import DEFAULT_DEADLINE_SECONDS, EVERY_VARIANT, Gate, built_in
+from pytest_greta.scopes import covers, specificity
 from pytest_greta.yamlnode import Position, quote, suggestion
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class GateFile:
     targets: tuple[str, ...]
     """What code is generated for on a machine without a GPU; empty where the file lists none."""
     kernels: Mapping[str, KernelEntry]
+    inconclusive: str = ""
+    """What INCONCLUSIVE means for a test: `fail` or `warn`; empty where `--greta-require` decides."""
 
     def gates_for(
         self,
@@ -93,6 +97,27 @@ class GateFile:
                     problems.append((position, f"{text}; {suggestion(name, variants)}"))
         if problems:
             raise ConfigError(*_lines(self.path, problems))
+        unmet = [
+            gate
+            for entry in self.kernels.values()
+            for gate in entry.gates
+            if gate.expected and not self._is_met(entry, gate, registered[entry.name])
+        ]
+        if unmet:
+            advice = "matches no variant, target or context: delete it"
+            raise ConfigError(
+                *(f"{self.path}:{gate.line}: the `expect` of {gate.name} {advice}" for gate in unmet)
+            )
+
+    def _is_met(self, entry: KernelEntry, gate: Gate, variants: Sequence[str]) -> bool:
+        """Whether some code object or run of those the file lists is held against this gate."""
+        names = [name for name in variants if gate.variant in (name, EVERY_VARIANT)]
+        if CATALOGUE[gate.name].source == "code":
+            cases = [self._written(entry.name, name, target=t) for name in names for t in self.targets]
+            return not self.targets or any(gate in case for case in cases)
+        runs = [(device, context) for device, contexts in entry.contexts.items() for context in contexts]
+        cases = [self._written(entry.name, n, context=c, device=d) for n in names for d, c in runs]
+        return not runs or any(gate in case for case in cases)
 
     def _written(
         self,
@@ -151,7 +176,7 @@ def load(path: str | os.PathLike[str]) -> GateFile:
     reader.file(root)
     if reader.problems:
         raise ConfigError(*_lines(shown, reader.problems))
-    return GateFile(shown, reader.targets, reader.kernels)
+    return GateFile(shown, reader.targets, reader.kernels, reader.inconclusive)
 
 
 def _shown(path: str | os.PathLike[str]) -> str:
@@ -162,6 +187,8 @@ def _shown(path: str | os.PathLike[str]) -> str:
 
 
 def _text(path: str | os.PathLike[str], shown: str) -> str:
+    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+        raise ConfigError(f"{shown}: this is no regular file")
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -233,6 +260,10 @@ def schema() -> dict[str, Any]:
                     "description": "What code is generated for without a GPU.",
                     "$ref": "#/$defs/targets",
                 },
+                "inconclusive": {
+                    "description": "What a verdict that could not be reached means for its test.",
+                    "enum": list(INCONCLUSIVE),
+                },
                 "kernels": _names(_object(kernel, required=["baseline"])),
             },
             required=["version", "kernels"],
@@ -250,7 +281,14 @@ def _gate_schema(definition: GateDef) -> dict[str, Any]:
         limit = {"type": "integer" if definition.integer else "number", bound: 0}
     limits = dict.fromkeys(definition.limits, limit)
     scopes = {scope: {"$ref": f"#/$defs/{scope}"} for scope in SCOPES[definition.source]}
-    entry = {**_object({**limits, **scopes}), "anyOf": [{"required": [name]} for name in limits]}
+    one_limit = [{"required": [name]} for name in limits]
+    reason = {"type": "string", "minLength": 1, "description": "Why the limit does not hold yet."}
+    expected = {
+        "description": "A known failure of the limit, and its bound.",
+        **_object({**limits, "reason": reason}, required=["reason"]),
+        "oneOf": one_limit,
+    }
+    entry = {**_object({**limits, **scopes, "expect": expected}), "anyOf": one_limit}
     either = {"anyOf": [limit, entry]}
     several = {"type": "array", "items": either, "minItems": 1}
     unit = f" [{definition.unit}]" if definition.unit else ""

@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_greta.gates import CATALOGUE, EVERY_VARIANT, Gate, GateDef, Limit
+from pytest_greta.catalogue import CATALOGUE, GateDef
+from pytest_greta.gates import EVERY_VARIANT, Expected, Gate, Limit
+from pytest_greta.scopes import covers, overlap
 from pytest_greta.yamlnode import (
     COLLECTIONS,
     TAG,
@@ -30,6 +32,8 @@ TARGET = r"gfx[0-9a-f]+(:[a-z]+[+-])*"
 """A target as clang writes it: `gfx942`, `gfx90a:sramecc+:xnack-`."""
 SCOPES = {"code": ("targets",), "run": ("contexts", "devices")}
 """What an entry can be narrowed to, by the source of its gate."""
+INCONCLUSIVE = ("fail", "warn")
+"""What a verdict that could not be reached means for its test."""
 
 
 @dataclass(frozen=True)
@@ -47,38 +51,6 @@ class KernelEntry:
     """The variants that have entries under `gates`, without `*`."""
 
 
-# -- scopes ----------------------------------------------------------------------------------------------
-
-
-def covers(scope: str, target: str) -> bool:
-    """Whether a target in gates.yaml stands for another: `gfx942` does for `gfx942:sramecc+:xnack-`."""
-    base, *features = scope.split(":")
-    other, *others = target.split(":")
-    return base == other and set(features) <= set(others)
-
-
-def specificity(gate: Gate) -> int:
-    """How many scopes a gate names: of two gates that apply, the one that names more wins."""
-    return sum(map(bool, (gate.targets, gate.contexts, gate.devices)))
-
-
-def overlap(a: Gate, b: Gate) -> bool:
-    """Whether two gates of one name are equally specific and can apply to the same code object or run."""
-    return (
-        specificity(a) == specificity(b)
-        and (not a.contexts or not b.contexts or not set(a.contexts).isdisjoint(b.contexts))
-        and (not a.devices or not b.devices or not set(a.devices).isdisjoint(b.devices))
-        and (not a.targets or not b.targets or any(_compatible(x, y) for x in a.targets for y in b.targets))
-    )
-
-
-def _compatible(a: str, b: str) -> bool:
-    """Whether some target is covered by both: equal processor, no feature on in one and off in the other."""
-    (base, *features), (other, *others) = a.split(":"), b.split(":")
-    signs = {feature[:-1]: feature[-1] for feature in features}
-    return base == other and all(signs.get(f[:-1], f[-1]) == f[-1] for f in others)
-
-
 # -- the file --------------------------------------------------------------------------------------------
 
 
@@ -91,6 +63,7 @@ class Reader:
     def __init__(self, path: str) -> None:
         self.path = path
         self.targets: tuple[str, ...] = ()
+        self.inconclusive = ""
         self.kernels: dict[str, KernelEntry] = {}
         self.problems: list[tuple[Position, str]] = []
 
@@ -106,7 +79,8 @@ class Reader:
 
     def file(self, root: Node) -> None:
         """The whole file, into `targets` and `kernels`."""
-        keys = self.keys(root, "the file", ("version", "targets", "kernels"), required=("version", "kernels"))
+        allowed = ("version", "targets", "inconclusive", "kernels")
+        keys = self.keys(root, "the file", allowed, required=("version", "kernels"))
         if "version" in keys:
             version = self.number(keys["version"], "version")
             if version not in (None, VERSION):
@@ -115,6 +89,10 @@ class Reader:
                 )
         if "targets" in keys:
             self.targets = self.target_list(keys["targets"])
+        if "inconclusive" in keys:
+            self.inconclusive = self.text(keys["inconclusive"], "inconclusive", " or ".join(INCONCLUSIVE))
+            if self.inconclusive and self.inconclusive not in INCONCLUSIVE:
+                self.expected(keys["inconclusive"], "inconclusive", " or ".join(INCONCLUSIVE))
         if "kernels" in keys:
             for name, (key, node) in self.names(keys["kernels"], "kernels").items():
                 self.kernels[name] = self.kernel(name, key, node)
@@ -171,19 +149,21 @@ class Reader:
         """The entries of one gate: a limit, a mapping, or a list of them."""
         gates: list[Gate] = []
         for item in self.items(node, definition.name):
-            limit, scopes, before = Limit(), {}, len(self.problems)
+            limit, scopes, exception, before = Limit(), {}, None, len(self.problems)
             if item.id == "mapping":
-                allowed = definition.limits + SCOPES[definition.source]
+                allowed = (*definition.limits, *SCOPES[definition.source], "expect")
                 keys = self.keys(item, f"gate {quote(definition.name)}", allowed)
                 limits = {key: self.limit(keys[key], definition) for key in definition.limits if key in keys}
                 limit = Limit(**limits)  # type: ignore[arg-type]  # the catalogue pairs kinds and limits
                 if not limits:
-                    expected = " or ".join(definition.limits)
-                    self.problem(item, f"gate {quote(definition.name)} has no limit; give it {expected}")
+                    some = " or ".join(definition.limits)
+                    self.problem(item, f"gate {quote(definition.name)} has no limit; give it {some}")
                 if limit.min is not None and limit.max is not None and limit.min > limit.max:
                     self.problem(
                         keys["min"], f"{definition.name}: min {limit.min:g} is above max {limit.max:g}"
                     )
+                if "expect" in keys:
+                    exception = self.expected_failure(keys["expect"], definition, limit)
                 scopes = {key: node for key, node in keys.items() if key not in definition.limits}
             else:
                 bound = {"lower": "max", "higher": "min", "": "equals"}[definition.better]
@@ -199,6 +179,7 @@ class Reader:
                 devices,
                 self.path,
                 position(item).line,
+                exception,
             )
             if len(self.problems) > before:
                 continue
@@ -208,6 +189,28 @@ class Reader:
                 self.problem(item, f"this entry of {definition.name} {clash}")
             gates.append(gate)
         return gates
+
+    def expected_failure(self, node: Node, definition: GateDef, limit: Limit) -> Expected | None:
+        """A known exception: a bound outside the limit, and a reason."""
+        what = f"expect of {definition.name}"
+        keys = self.keys(node, what, (*definition.limits, "reason"), required=("reason",))
+        reason = (
+            self.text(keys["reason"], "reason", "why the limit does not hold yet") if "reason" in keys else ""
+        )
+        bounds = {key: self.limit(keys[key], definition) for key in definition.limits if key in keys}
+        if len(bounds) != 1:
+            self.problem(node, f"{what} needs one bound: {' or '.join(definition.limits)}")
+            return None
+        (key, value), bound = *bounds.items(), Limit(**bounds)  # type: ignore[arg-type]
+        own = getattr(limit, key)
+        inside = value is not None and (
+            own is None or own == value or (definition.kind == "number" and limit.allows(float(value)))
+        )
+        if inside:
+            self.problem(
+                keys[key], f"{what} is not outside the limit; give the value that is known to miss it"
+            )
+        return Expected(bound, reason)
 
     def limit(self, node: Node, definition: GateDef) -> float | bool | str | None:
         """One limit, of the kind that the gate has."""

@@ -1,7 +1,6 @@
-"""The catalogue of gates, and how a gate turns a measured quantity into a verdict. Pure: no clock, no I/O.
+"""How a gate of the catalogue turns a measured quantity into a verdict. Pure: no clock, no I/O.
 
-The catalogue is data: the loader of gates.yaml, its JSON Schema and the reference in docs/gates.md all follow
-from `CATALOGUE`, and `evaluate` is the only place where a verdict is made.
+`evaluate` is the only place where a verdict is made.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+
+from pytest_greta.catalogue import CATALOGUE, GateDef
 
 EVERY_VARIANT = "*"
 """The name under `gates:` that stands for all variants of a kernel."""
@@ -26,14 +26,21 @@ DRIFT = 4.0
 on one machine is 403.26 s against 114.265 s, a factor of 3.5. Such a value alone never passes a gate; it
 fails one only where even this factor would not bring it inside the limit."""
 
+SLACK = 1.25
+"""How much better than its bound a known exception may be, as a factor, where the quantity differs from run to run.
+Quantities that are counted allow for none."""
+
 CPU_TIMES = "a cpu's times say nothing about a GPU's"
 
 
 class Status(enum.Enum):
-    """What a gate found. Only PASS is a pass: what was not measured never counts as passed."""
+    """What a gate found. Only PASS is a pass: what was not measured never counts as passed, and a known exception is
+    shown as what it is.
+    """
 
     PASS = "PASS"
     FAIL = "FAIL"
+    EXPECTED_FAILURE = "EXPECTED FAILURE"
     INCONCLUSIVE = "INCONCLUSIVE"
     NOT_MEASURED = "NOT MEASURED"
 
@@ -54,6 +61,8 @@ class Quantity:
     interval: Interval | None = None
     reason: str = ""
     """Why it was not measured, or a note on how it was."""
+    excused: bool = False
+    """Not to be decided yet, which is nobody's fault: a new benchmark has no history to be held against."""
 
 
 @dataclass(frozen=True)
@@ -75,87 +84,6 @@ class Measurement:
     def where(self) -> str:
         """Where it was measured: the context of a run, the target of a code object."""
         return str(self.context) if self.context is not None else str(self.target)
-
-
-@dataclass(frozen=True)
-class GateDef:
-    """One gate of the catalogue: what its quantity means and how its limit is written."""
-
-    name: str
-    unit: str
-    source: Literal["code", "run"]
-    """Read from the code object (no device needed), or measured in a run."""
-    kind: Literal["number", "bool", "text"]
-    better: Literal["lower", "higher", ""]
-    """The direction of a number, and so the meaning of a bare number in gates.yaml."""
-    description: str
-    limits: tuple[str, ...] = ("min", "max")
-    """The limits gates.yaml may set; empty for a gate that is built in and cannot be changed."""
-    integer: bool = False
-    positive: bool = False
-    """A value of 0 or less is no measurement and fails, whatever the limit; a limit of 0 makes no sense."""
-    speed: bool = False
-    """Depends on how fast the device is: not measured on a cpu unless the gate asks for it by name."""
-    noisy: bool = False
-    """Needs an interval: one value alone does not pass."""
-    fixed: bool = False
-    """The built-in gate of this name stays, whatever gates.yaml says; a limit there is added to it."""
-    relative: bool = False
-    """Compares with the baseline: has no meaning for the baseline itself."""
-    spec: str = ""
-    """Format specification of a value; empty takes a general one."""
-
-
-def _code(name: str, unit: str, better: Literal["lower", "higher"], description: str) -> GateDef:
-    return GateDef(name, unit, "code", "number", better, description, integer=True)
-
-
-# fmt: off
-CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition in (
-    _code("scratch_bytes", "bytes", "lower", "Scratch memory of one thread: registers that did not fit."),
-    _code("vgprs", "registers", "lower", "Vector registers of one thread, as the code object states them."),
-    _code("agprs", "registers", "lower", "Accumulation vector registers of one thread (CDNA only)."),
-    _code("sgprs", "registers", "lower", "Scalar registers of one wavefront."),
-    _code("vgpr_spills", "registers", "lower", "Vector registers spilled, to scratch or to other registers."),
-    _code("sgpr_spills", "registers", "lower", "Scalar registers spilled, to scratch or vector registers."),
-    _code("lds_bytes", "bytes", "lower", "LDS of one block: static, and the dynamic LDS of its launch."),
-    _code("occupancy", "waves per SIMD", "higher", "Wavefronts that fit on one SIMD at the same time."),
-    _code("code_bytes", "bytes", "lower", "Machine code of the kernel."),
-    _code("mfma", "instructions", "higher", "Matrix instructions in the main loop: MFMA, WMMA and their sparse forms."),
-    GateDef("prefill_seconds", "s", "run", "number", "lower",
-            "Device time of one prefill, by device events. Above zero is built in.",
-            positive=True, speed=True, fixed=True),
-    GateDef("tokens_per_second", "tokens/s", "run", "number", "higher",
-            "Tokens processed in one second of device time.", positive=True, speed=True),
-    GateDef("speedup", "x", "run", "number", "higher",
-            "Time of the baseline divided by the time of the variant, from interleaved pairs of one run.",
-            positive=True, speed=True, noisy=True, relative=True, spec=".2f"),
-    GateDef("scaling", "exponent", "run", "number", "lower",
-            "Exponent of the time against the context, from the smallest context of the same run: "
-            "linear work gives 1, quadratic work 2.", speed=True, spec=".2f"),
-    GateDef("max_error", "error", "run", "number", "lower",
-            "Largest error of the sampled rows against the float64 reference.", limits=("max",), spec=".2e"),
-    GateDef("deterministic", "", "run", "bool", "",
-            "Equal inputs give bitwise equal outputs. `false` waives the gate.", limits=("equals",)),
-    GateDef("deadline_seconds", "s", "run", "number", "lower",
-            "Wall time of one request to the device; at the limit its process is killed.",
-            limits=("max",), positive=True),
-    GateDef("implementation", "", "run", "text", "",
-            "Name of the function that ran, as the runtime gives it. The one asked for is built in.",
-            limits=("equals",), fixed=True),
-    GateDef("vram_bytes", "bytes", "run", "number", "lower",
-            "Device memory in use while the kernel's buffers are there, by all processes.",
-            limits=("max",), integer=True),
-    GateDef("no_fault", "", "run", "bool", "",
-            "Every launch ended, without a device error, a crash or a kill. Built in.", limits=(), fixed=True),
-    GateDef("complete", "", "run", "bool", "",
-            "Every element of every output was written. Built in.", limits=(), fixed=True),
-    GateDef("canaries", "", "run", "bool", "",
-            "Nothing was written outside the outputs. Built in.", limits=(), fixed=True),
-    GateDef("inputs_unchanged", "", "run", "bool", "",
-            "The inputs were not modified. Built in.", limits=(), fixed=True),
-)}
-# fmt: on
 
 
 @dataclass(frozen=True)
@@ -185,6 +113,14 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """A known exception from a limit: how far the value may lie outside of it, and why."""
+
+    bound: Limit
+    reason: str
+
+
+@dataclass(frozen=True)
 class Gate:
     """One limit on one quantity: an entry of gates.yaml, or a built-in gate (`file` "built-in", `line` 0).
 
@@ -201,11 +137,19 @@ class Gate:
     devices: tuple[str, ...] = ()
     file: str = BUILT_IN
     line: int = 0
+    expected: Expected | None = None
+    """The value is known to be outside the limit; it must be so, within a bound."""
+    accepted: str = ""
+    """Why a failure of this gate is accepted in this session (`--greta-accept`)."""
 
     @property
     def place(self) -> str:
         """Where the gate is written: `gates.yaml:31`, or `built-in`."""
         return f"{self.file}:{self.line}" if self.line else self.file
+
+    def times_on(self, device: str) -> bool:
+        """Whether a gate on speed is judged on a device kind: on a cpu only where it names the cpu."""
+        return device != "cpu" or "cpu" in self.devices
 
     @property
     def text(self) -> str:
@@ -232,6 +176,17 @@ class Verdict:
         found = measured_text(CATALOGUE[self.gate.name], self.measured, self.gate.limit)
         status = f"{self.status.value} ({self.reason})" if self.reason else self.status.value
         return self.gate.place, f"{self.variant} @ {self.where}", self.gate.text, found, status
+
+    @property
+    def is_accepted_failure(self) -> bool:
+        """It passes only because `--greta-accept` says so."""
+        value = self.measured.value
+        return bool(
+            self.gate.accepted
+            and self.status is Status.PASS
+            and isinstance(value, (int, float))
+            and not self.gate.limit.allows(value)
+        )
 
     def line(self) -> str:
         """One line, complete in itself:
@@ -270,7 +225,46 @@ def evaluate(gate: Gate, measurement: Measurement) -> Verdict:
     """The verdict of a gate that applies to this measurement. Never raises on what was measured."""
     quantity = measurement.quantities.get(gate.name, Quantity(None, reason="no value was reported"))
     status, reason = _judge(gate, quantity, measurement)
+    if gate.expected and status in (Status.PASS, Status.FAIL):
+        status, reason = _with_exception(gate, gate.expected, quantity, status, reason)
+    if gate.accepted and status in (Status.FAIL, Status.INCONCLUSIVE) and _is_slower(gate, quantity):
+        status, reason = Status.PASS, "; ".join(filter(None, [f"accepted: {gate.accepted}", reason]))
     return Verdict(gate, status, quantity, measurement.kernel, measurement.variant, measurement.where, reason)
+
+
+def _with_exception(
+    gate: Gate, expected: Expected, quantity: Quantity, status: Status, reason: str
+) -> tuple[Status, str]:
+    """PASS or FAIL of a gate with a known exception: is the value as bad as expected, worse, or better?"""
+    definition, bound, value = CATALOGUE[gate.name], expected.bound, quantity.value
+    if status is Status.PASS:
+        return Status.FAIL, f"expected to fail ({expected.reason}), but it holds: delete its `expect`"
+    if isinstance(value, (bool, str)) or value is None:
+        known = value is not None and value == bound.equals
+        return (Status.EXPECTED_FAILURE, expected.reason) if known else (status, reason)
+    if not _finite(value) or (definition.positive and value <= 0):
+        return status, reason
+    interval = quantity.interval or Interval(value, value)
+    allowed = bound.allows(interval.low), bound.allows(interval.high)
+    if not any(allowed):
+        worse = f"worse than the known exception, {limit_text(definition, bound)} ({expected.reason})"
+        return Status.FAIL, "; ".join(filter(None, [worse, reason]))
+    if not all(allowed):
+        return Status.INCONCLUSIVE, f"the interval reaches across the known exception ({expected.reason})"
+    slack = 1.0 if definition.integer else SLACK
+    if (bound.max is not None and interval.high * slack < bound.max) or (
+        bound.min is not None and interval.low > bound.min * slack
+    ):
+        return (
+            Status.FAIL,
+            f"better than its known exception ({expected.reason}): tighten or delete its `expect`",
+        )
+    return Status.EXPECTED_FAILURE, expected.reason
+
+
+def _is_slower(gate: Gate, quantity: Quantity) -> bool:
+    value = quantity.value
+    return isinstance(value, (int, float)) and _finite(value) and not gate.limit.allows(value)
 
 
 def _judge(gate: Gate, quantity: Quantity, measurement: Measurement) -> tuple[Status, str]:
@@ -294,7 +288,7 @@ def _judge(gate: Gate, quantity: Quantity, measurement: Measurement) -> tuple[St
     if definition.speed and limit.above is None:
         if measurement.untimed:
             return Status.NOT_MEASURED, measurement.untimed
-        if measurement.device == "cpu" and "cpu" not in gate.devices:
+        if measurement.device is not None and not gate.times_on(measurement.device):
             return Status.NOT_MEASURED, CPU_TIMES
     if interval is None and definition.noisy:
         if limit.excludes(Interval(value / DRIFT, value * DRIFT)):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from pytest_greta.accept import Identity, historic_run
+from pytest_greta.regression import HistoricRun
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -74,6 +78,62 @@ def update_machine_info(machine_info: dict[str, Any], device: str) -> None:
     if isinstance(cpu, dict):
         for name in ("hz_actual", "hz_actual_friendly"):
             cpu.pop(name, None)
+
+
+class Past:
+    """What pytest-benchmark has stored of greta's runs, read when first asked, and what it will store."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether this session's runs are stored where later ones look for them."""
+        return saves(self._config)
+
+    @property
+    def commit(self) -> str:
+        """The commit of the working tree, as pytest-benchmark knows it; `unversioned` outside of a repository."""
+        return str(self._commit_info.get("id") or "unknown")
+
+    @property
+    def not_clean(self) -> str:
+        """Why the commit does not say what runs here; empty where it does, and outside of a repository."""
+        if self._commit_info.get("error"):
+            return f"its commit is not known: {self._commit_info['error']}"
+        return "the working tree has uncommitted changes" if self._commit_info.get("dirty") else ""
+
+    @cached_property
+    def _commit_info(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._config.hook.pytest_benchmark_generate_commit_info(
+            config=self._config
+        )
+        return found
+
+    def runs(self, identity: Identity) -> list[HistoricRun]:
+        """The stored runs of one identity, oldest first."""
+        return self._runs.get(identity, [])
+
+    @cached_property
+    def _runs(self) -> dict[Identity, list[HistoricRun]]:
+        runs: dict[Identity, list[HistoricRun]] = {}
+        storage = self._config._benchmarksession.storage  # type: ignore[attr-defined]  # noqa: SLF001
+        # Files of every machine: the storage sorts them by interpreter, of which times do not depend.
+        files = ["*/[0-9][0-9][0-9][0-9]_*"] if hasattr(storage, "query") else []
+        for _, data in storage.load(*files):
+            for entry in data.get("benchmarks", ()):
+                commit = str((data.get("commit_info") or {}).get("id") or "unknown")
+                found = historic_run(entry.get("extra_info") or {}, commit, str(data.get("datetime")))
+                if found:
+                    runs.setdefault(found[0], []).append(found[1])
+        for several in runs.values():
+            several.sort(key=lambda run: run.when)
+        return runs
+
+
+def saves(config: pytest.Config) -> bool:
+    """Whether pytest-benchmark stores this session."""
+    return bool(config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None))
 
 
 def _plain(value: Any) -> Any:

@@ -26,8 +26,9 @@ waits for the queue before and after each (HIP documentation, "HIP environment v
 class Host:
     """Opens the device when it is first needed, and again in a new worker when the last one died."""
 
-    def __init__(self, options: Options, progress: Progress) -> None:
+    def __init__(self, options: Options, cache_folder: Path, progress: Progress) -> None:
         self._options, self._progress = options, progress
+        self._cache_folder = cache_folder
         self._worker: Worker | None = None
         self._info: DeviceInfo | None = None
         self._lost = ""
@@ -104,7 +105,7 @@ class Host:
 
         self._progress.show(f"opening the {kind} device")
         environment = SERIALIZED if self._options.serialize else {}
-        worker = Worker(kind, self._progress.waited, environment)
+        worker = Worker(kind, self._cache_folder, self._progress.waited, environment)
         worker.info = dataclasses.replace(worker.info, serialized=self._options.serialize)
         self._info = worker.info
         return worker

@@ -1,4 +1,4 @@
-"""One measurement on a device: verify, warm up, interleave with the baseline, time; then quantities for the gates.
+"""One measurement on a device: verify, warm up, time beside the baseline; then quantities for the gates.
 
 Everything here runs in the test process. The worker only launches what it is told to.
 """
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_greta import checks, stats
+from pytest_greta import checks, contract
 from pytest_greta.errors import DeviceFault
-from pytest_greta.gates import Quantity
+from pytest_greta.gates import Limit, Quantity
+from pytest_greta.quantities import add_quantities, log_ratio
+from pytest_greta.sequential import PairedTest
 from pytest_greta.shared import SharedMemory
 from pytest_greta.worker import BAND_BYTES, BufferPlan, Worker
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_greta.codeobject import CodeObject
     from pytest_greta.devices import DeviceInfo
-    from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
+    from pytest_greta.kernel import Array, Kernel, Problem, Variant
     from pytest_greta.telemetry import Telemetry
 
 _VERIFY_SECONDS = 0.5
@@ -52,10 +54,16 @@ class Plan:
     candidate: Contender
     baseline: Contender | None
     """What the candidate is compared with; None for the baseline itself, or where it cannot be had."""
+    baseline_max_error: float
+    """Above this error the baseline is no yardstick: the limit of its own gate."""
     baseline_missing: str
     """Why there is no baseline, when there is none."""
-    rounds: int
-    """Timed launches of the candidate, each paired with one of the baseline."""
+    most_rounds: int
+    """Timed launches of the candidate, each paired with one of the baseline; all of them where `limits` is empty."""
+    fewest_rounds: int
+    """So many are timed within the budget, also where the limits are decided earlier."""
+    limits: tuple[Limit, ...]
+    """What the speedup will be held against: no round is begun once all of these are decided."""
     budget_seconds: float
     """No round is begun after so much time, except the first."""
     single_shot: bool
@@ -75,6 +83,8 @@ class Run:
     slowest_wall_seconds: float = 0.0
     quantities: dict[str, Quantity] = field(default_factory=dict)
     baseline_problem: str = ""
+    pairs: PairedTest = field(default_factory=PairedTest)
+    """The pairs of `seconds` and `baseline_seconds`, and when they were enough."""
     telemetry: Telemetry | None = None
     """Clocks, temperature and power while the times were taken."""
     fault: DeviceFault | None = None
@@ -90,6 +100,11 @@ class Run:
 _THROTTLE_RETRIES = 2
 """How often a throttled measurement is repeated: a GPU that is still hot then will not cool down while it works."""
 
+_OF_A_WHOLE_RUN = (
+    *("complete", "canaries", "inputs_unchanged", "deterministic", "max_error"),
+    *("prefill_seconds", "tokens_per_second", "speedup"),
+)
+
 Progress = Callable[[str], None]
 
 
@@ -102,7 +117,19 @@ def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
         except DeviceFault as fault:
             run.fault, run.worker_output = fault, worker.output()
             worker.kill()  # after a fault nothing the device says can be trusted; the next test gets a new worker
-    _add_quantities(run)
+    add_quantities(run)
+    if run.fault:
+        for name in _OF_A_WHOLE_RUN:
+            run.quantities.setdefault(name, Quantity(None, reason="not reached: the run ended early"))
+    return run
+
+
+def time_only(worker: Worker, plan: Plan, progress: Progress) -> Run:
+    """Time candidate and baseline, and check nothing: for code that was verified before. Raises DeviceFault."""
+    run = Run(plan, worker.info)
+    with ExitStack() as stack:
+        _Bench(worker, plan, run, progress, stack).time_only()
+    add_quantities(run)
     return run
 
 
@@ -116,18 +143,18 @@ class _Bench:
         self.contenders = {"candidate": plan.candidate}
         if plan.baseline:
             self.contenders["baseline"] = plan.baseline
-        self.outputs = {n: _Layout.of(a) for n, a in plan.kernel.outputs(plan.problem).items()}
+        self.arrays = contract.outputs(plan.kernel, plan.problem)
+        self.outputs = {name: _Layout.of(array) for name, array in self.arrays.items()}
         self.first: dict[str, dict[str, NDArray[np.generic]]] = {}
         self.poisoned: dict[str, list[tuple[int, dict[str, NDArray[np.generic]]]]] = {}
         self.references: checks.References | None = None
         self.differing = ""
-        self.damage: list[str] = []
         self.changed: list[str] = []
 
     def measure(self) -> None:
         plan = self.plan
         self.progress("drawing inputs")
-        inputs = self._place(plan.kernel.inputs(plan.problem, self.rng))
+        inputs = self._place(contract.inputs(plan.kernel, plan.problem, self.rng))
         self._load(inputs)
         self._verify("candidate", inputs)
         if not plan.single_shot:
@@ -135,6 +162,12 @@ class _Bench:
                 self._verify("baseline", inputs)
             self._time_unthrottled()
         self._finish(inputs)
+
+    def time_only(self) -> None:
+        inputs = self._place(self.plan.kernel.inputs(self.plan.problem, self.rng))
+        self._load(inputs)
+        list(self._launch(list(self.contenders), checks.POISONS[0]))  # warm up
+        self._time_unthrottled()
 
     def _place(
         self, drawn: Mapping[str, NDArray[np.generic]]
@@ -145,6 +178,7 @@ class _Bench:
             memory = self.stack.enter_context(SharedMemory(values.nbytes))
             array: NDArray[np.generic] = np.frombuffer(memory.view, values.dtype).reshape(values.shape)
             array[...] = values
+            array.flags.writeable = False  # it is what the device's inputs and the reference are held against
             placed[name] = memory, array
         return placed
 
@@ -153,15 +187,19 @@ class _Bench:
         for name, (_, array) in inputs.items():
             buffers[name] = BufferPlan(array.nbytes)
         for slot, contender in self.contenders.items():
-            launches = plan.kernel.launch(plan.problem, contender.variant)
-            sequence: Sequence[Launch] = launches if isinstance(launches, Sequence) else [launches]
+            launches = contract.launches(plan.kernel, plan.problem, contender.variant)
+            workspaces = contract.workspaces(plan.kernel, plan.problem, contender.variant)
+            contract.check_names(
+                plan.kernel, inputs=list(inputs), outputs=list(self.outputs), workspaces=list(workspaces)
+            )
+            contract.check_arguments(plan.kernel, launches, [*inputs, *self.outputs, *workspaces])
             self.progress(f"loading {contender.variant.name}")
-            name = self.worker.load(slot, contender.code_object.code, contender.variant.entry, sequence)
+            name = self.worker.load(slot, contender.code_object.code, contender.variant.entry, launches)
             if slot == "candidate":
                 self._found("implementation", name)
             for output, layout in self.outputs.items():
                 buffers[f"{slot}/{output}"] = BufferPlan(layout.size_bytes, slot, poisoned=True)
-            for workspace, shape in plan.kernel.workspaces(plan.problem, contender.variant).items():
+            for workspace, shape in workspaces.items():
                 buffers[f"{slot}/{workspace}"] = BufferPlan(_Layout.of(shape).size_bytes, slot)
         self.buffers = buffers
         self.worker.allocate(buffers)
@@ -182,17 +220,24 @@ class _Bench:
         if self.references is None:
             rows = checks.sample_rows(plan.kernel.rows(plan.problem), self.rng)
             arrays = {name: array for name, (_, array) in inputs.items()}
-            self.references = checks.references(plan.kernel, plan.problem, arrays, rows)
+            self.references = {
+                row: contract.reference(plan.kernel, plan.problem, arrays, row, self.arrays) for row in rows
+            }
         error, place = checks.max_error(self.references, self.first[slot], plan.kernel.decode)
         if slot == "candidate":
             self._found("max_error", error, f"largest error in {place}" if place else "")
             if not plan.single_shot:  # now, before a later launch may undo what the first one did
-                self._compare_inputs(inputs)
-        else:
-            limit = self._error_limit()
-            holes = self._unwritten(slot)
-            if holes or not error <= limit:
-                self.run.baseline_problem = holes or f"its error is {error:.2e} in {place}, over {limit:.2e}"
+                self._note_changes(inputs)
+            return
+        limit = plan.baseline_max_error
+        wrong = [self._unwritten(slot), *self._damage(slot), *self._changes(inputs)]
+        if not error <= limit:
+            wrong.append(f"its error is {error:.2e} in {place}, over {limit:.2e}")
+        self.run.baseline_problem = "; ".join(text for text in wrong if text)
+        if self.run.baseline_problem:  # no yardstick: the candidate goes on alone, on inputs as they were
+            del self.contenders[slot]
+            for name, (memory, _) in inputs.items():
+                self.worker.write(name, memory)
 
     def _time_unthrottled(self) -> None:
         """Time, and again where the device was throttled; the last try stands, marked as throttled if it was."""
@@ -207,26 +252,30 @@ class _Bench:
             self.progress(f"{self.run.telemetry.throttled}; attempt {attempt + 1} of {1 + _THROTTLE_RETRIES}")
 
     def _time(self) -> None:
-        """Rounds of candidate and baseline in random order, until the rounds or the budget are used up."""
-        plan = self.plan
-        slots = list(self.contenders)
-        began, batch_seconds, done = time.monotonic(), 0.0, 0
-        while done < plan.rounds and (done == 0 or time.monotonic() - began < plan.budget_seconds):
+        """Rounds of candidate and baseline in random order, until they decide, or rounds or budget are used up."""
+        plan, slots = self.plan, list(self.contenders)
+        limits = plan.limits if "baseline" in self.contenders else ()
+        pairs = self.run.pairs = PairedTest(limits, plan.budget_seconds, plan.most_rounds)
+        batch_seconds, poison = math.inf, checks.POISONS[0]  # the first round is looked at
+        while not pairs.is_finished or (
+            pairs.blocks < plan.fewest_rounds and pairs.spent_seconds < plan.budget_seconds
+        ):
+            # The coin: a fair one for each pair, which is what the statistics of the pairs rest on.
             order = list(self.rng.permutation(slots))
-            last_of_batch = done == 0 or done + 1 == plan.rounds or batch_seconds >= _VERIFY_SECONDS
-            poison = checks.POISONS[(done + 1) % 2]
-            round_seconds: dict[str, float] = {}
-            for slot, seconds in zip(order, self._launch(order, poison), strict=True):
-                round_seconds[slot] = seconds
-                batch_seconds += seconds
-            self.run.seconds.append(round_seconds["candidate"])
-            if "baseline" in round_seconds:
-                self.run.baseline_seconds.append(round_seconds["baseline"])
-            done += 1
-            self.progress(f"round {done} of {plan.rounds}")
-            if last_of_batch or batch_seconds >= _VERIFY_SECONDS:
+            poison = checks.POISONS[(pairs.blocks + 1) % 2]
+            began = time.monotonic()
+            seconds = dict(zip(order, self._launch(order, poison), strict=True))
+            self.run.seconds.append(seconds["candidate"])
+            if "baseline" in seconds:
+                self.run.baseline_seconds.append(seconds["baseline"])
+            batch_seconds += sum(seconds.values())
+            if batch_seconds >= _VERIFY_SECONDS:
                 self._collect("candidate", poison)
                 batch_seconds = 0.0
+            pairs.add_block(log_ratio(seconds), time.monotonic() - began)
+            self.progress(f"round {pairs.blocks} of {'up to ' if plan.limits else ''}{plan.most_rounds}")
+        if batch_seconds:
+            self._collect("candidate", poison)
 
     def _launch(self, slots: Sequence[str], poison: int) -> Iterator[float]:
         deadlines = [self.contenders[slot].deadline_seconds for slot in slots]
@@ -271,7 +320,12 @@ class _Bench:
     def _finish(self, inputs: Mapping[str, tuple[SharedMemory, NDArray[np.generic]]]) -> None:
         """What all launches together left behind: holes in the outputs, damaged bands, changed inputs."""
         holes = self._unwritten("candidate")
-        self._found("complete", not holes, holes)
+        if self.plan.single_shot and not holes and any(o.dtype.kind in "biu" for o in self.outputs.values()):
+            self._unknown(
+                "complete", "an integer may hold any bits: one launch does not show that it was written"
+            )
+        else:
+            self._found("complete", not holes, holes)
         launches = 1 + len(self.run.seconds)
         if self.plan.single_shot:
             self._unknown("deterministic", "a single shot has nothing to compare with")
@@ -279,27 +333,32 @@ class _Bench:
             self._unknown("deterministic", "what was not written cannot be compared")
         else:
             self._found("deterministic", not self.differing, self.differing or f"{launches} launches")
-        for name in self.buffers:
-            if name not in inputs and not name.startswith("baseline/"):
-                with self._raw(name) as raw:
-                    self._note_damage(name.removeprefix("candidate/"), raw)
-        self._compare_inputs(inputs)
-        self._found("canaries", not self.damage, "; ".join(self.damage))
+        damage = self._damage("candidate")
+        self._note_changes(inputs)
+        self._found("canaries", not damage, "; ".join(damage))
         self._found("inputs_unchanged", not self.changed, "; ".join(self.changed))
 
-    def _compare_inputs(self, inputs: Mapping[str, tuple[SharedMemory, NDArray[np.generic]]]) -> None:
-        """Hold the device's inputs against the originals."""
+    def _note_changes(self, inputs: Mapping[str, tuple[SharedMemory, NDArray[np.generic]]]) -> None:
+        self.changed = list(dict.fromkeys([*self.changed, *self._changes(inputs)]))
+
+    def _changes(self, inputs: Mapping[str, tuple[SharedMemory, NDArray[np.generic]]]) -> list[str]:
+        """How the device's inputs differ from the originals."""
+        found = []
         for name, (_, array) in inputs.items():
             with self._raw(name) as raw:
-                self._note_damage(name, raw)
                 differ = int((checks.body(raw) != array.reshape(-1).view(np.uint8)).sum())
-                if differ:
-                    self.changed.append(f"{differ} bytes of '{name}' were modified")
+            if differ:
+                found.append(f"{differ} bytes of '{name}' were modified")
+        return found
 
-    def _note_damage(self, name: str, raw: NDArray[np.uint8]) -> None:
-        damage = checks.damaged_bands(name, raw)
-        if damage and damage not in self.damage:
-            self.damage.append(damage)
+    def _damage(self, slot: str) -> list[str]:
+        """What was written outside the buffers of a slot, and outside the inputs, which all share."""
+        found = []
+        for name, plan in self.buffers.items():
+            if plan.slot in (None, slot):
+                with self._raw(name) as raw:
+                    found.append(checks.damaged_bands(name.removeprefix(f"{slot}/"), raw))
+        return [text for text in found if text]
 
     def _unwritten(self, slot: str) -> str:
         kept = self.poisoned[slot]
@@ -307,9 +366,6 @@ class _Bench:
             checks.unwritten(name, [(poison, run[name]) for poison, run in kept]) for name in self.outputs
         ]
         return "; ".join(text for text in found if text)
-
-    def _error_limit(self) -> float:
-        return error_limit(self.plan.kernel, self.plan.problem)
 
     def _found(self, name: str, value: bool | float | str, reason: str = "") -> None:
         self.run.quantities[name] = Quantity(value, reason=reason)
@@ -343,38 +399,3 @@ def error_limit(kernel: Kernel, problem: Problem) -> float:
     if kernel.max_error is not None:
         return kernel.max_error
     return checks.default_max_error([np.dtype(a.dtype) for a in kernel.outputs(problem).values()])
-
-
-def _add_quantities(run: Run) -> None:
-    """What follows from the times: how long, how fast, against the baseline."""
-    plan, found = run.plan, run.quantities
-    fault = run.fault
-    found["no_fault"] = Quantity(fault is None, reason=str(fault) if fault else "")
-    if fault and fault.kind == "deadline" and "baseline" not in str(fault):
-        found["deadline_seconds"] = Quantity(run.slowest_wall_seconds, reason="the process was killed")
-    elif run.slowest_wall_seconds:
-        found["deadline_seconds"] = Quantity(run.slowest_wall_seconds)
-    if not run.seconds:
-        return
-    found["prefill_seconds"] = Quantity(run.prefill_seconds, reason=f"median of {len(run.seconds)}")
-    if run.prefill_seconds > 0:
-        tokens = plan.kernel.tokens(plan.problem)
-        found["tokens_per_second"] = Quantity(tokens / run.prefill_seconds)
-    found["speedup"] = _speedup(run)
-
-
-def _speedup(run: Run) -> Quantity:
-    plan = run.plan
-    if plan.baseline is None or plan.single_shot:
-        return Quantity(
-            None,
-            reason="a single shot has no baseline beside it" if plan.single_shot else plan.baseline_missing,
-        )
-    if run.baseline_problem:
-        name = plan.baseline.variant.name
-        return Quantity(None, reason=f"the baseline {name} is wrong: {run.baseline_problem}")
-    pairs = min(len(run.seconds), len(run.baseline_seconds))
-    if not pairs or min(*run.seconds, *run.baseline_seconds) <= 0:
-        return Quantity(None, reason="no pair with the baseline was measured")
-    ratio, interval = stats.speedup(run.baseline_seconds[:pairs], run.seconds[:pairs])
-    return Quantity(ratio, interval, f"{pairs} pair{'s' if pairs > 1 else ''}" if interval is None else "")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_ROUNDS = 5
+"""Where no gate on a speed asks for more."""
+
 DEFAULT_BUDGET_SECONDS = 60.0
 """Time one test spends on rounds, on top of verifying; no round is begun after it."""
 
@@ -27,6 +29,8 @@ class Option(NamedTuple):  # every pytest session makes these: a dataclass would
     help: str
     metavar: str | None = None
     choices: tuple[str, ...] | None = None
+    has_ini: bool = True
+    """False for what must be said anew each time."""
 
     @property
     def flag(self) -> str:
@@ -64,12 +68,31 @@ OPTIONS = {
         ),
         Option(
             "rounds",
-            f"timed rounds (a launch of the variant and one of the baseline), for all contexts or each, e.g. 5 or "
-            f"4096:2,8192:1 [{DEFAULT_ROUNDS}, fewer where they would take over {DEFAULT_BUDGET_SECONDS:.0f} s]",
+            "exactly so many timed rounds (a launch of the variant and one of the baseline), for all contexts or each, "
+            f"e.g. 5 or 4096:2,8192:1 [as many as the gates on speed need to be decided; {DEFAULT_ROUNDS} without one]",
             "N|CTX:N,...",
         ),
         Option(
+            "budget",
+            "seconds one test may spend on timed rounds; what is undecided then is INCONCLUSIVE "
+            f"[{DEFAULT_BUDGET_SECONDS:.0f}]",
+            "SECONDS",
+        ),
+        Option(
             "deadline", "seconds one launch may take before it is killed, over those of gates.yaml", "SECONDS"
+        ),
+        Option(
+            "accept",
+            "make runs that fail their gate `regression` a new reference, for this reason (with --benchmark-autosave)",
+            "REASON",
+            has_ini=False,
+        ),
+        Option(
+            "calibrate",
+            "instead of testing, find out how far a gate on speedup can be trusted on this device: N gates on equal "
+            "code, and half as many on each of five slowdowns",
+            "N",
+            has_ini=False,
         ),
         Option("seed", "seed of the inputs, to repeat a run [another one for every run]", "N"),
     )
@@ -100,11 +123,17 @@ class Options(NamedTuple):
     rounds: Mapping[int, int]
     """Rounds by context; the key 0 holds those of every other context."""
     rounds_given: bool
+    budget_seconds: float
+    """No round is begun after so much time; infinite where only the rounds were given."""
     single_shot: bool
     serialize: bool
     """The worker waits for the GPU before and after every kernel."""
     deadline_seconds: float | None
     seed: int | None
+    accept: str
+    """Why runs that fail the gate `regression` become the new reference; empty where they do not."""
+    calibrate: int
+    """How many gates on equal code to measure instead of testing; 0 for none."""
 
     def rounds_for(self, context: int) -> int:
         """Timed rounds at a context."""
@@ -119,7 +148,8 @@ def add_options(parser: pytest.Parser) -> None:
             {"choices": option.choices} if option.choices else {"metavar": option.metavar}
         )
         group.addoption(option.flag, default=None, help=option.help, dest=option.ini, **kwargs)
-        parser.addini(option.ini, f"default of {option.flag}: {option.help}")
+        if option.has_ini:
+            parser.addini(option.ini, f"default of {option.flag}: {option.help}")
     for flag in FLAGS.values():
         group.addoption(flag.flag, action="store_true", default=None, help=flag.help, dest=flag.ini)
         parser.addini(flag.ini, f"default of {flag.flag}: {flag.help}", type="bool")
@@ -137,7 +167,7 @@ def read_options(config: pytest.Config) -> Options:
     def read(name: str, parse: Callable[[str], T]) -> T | None:
         option = OPTIONS[name]
         text, place = config.getoption(option.ini), option.flag
-        if text is None:
+        if text is None and option.has_ini:
             text, place = config.getini(option.ini) or None, option.ini
         if text is None:
             return None
@@ -161,13 +191,22 @@ def read_options(config: pytest.Config) -> Options:
         require=read("require", _choice(OPTIONS["require"])),
         rounds=rounds or {},
         rounds_given=rounds is not None,
+        budget_seconds=read("budget", _seconds) or (math.inf if rounds else DEFAULT_BUDGET_SECONDS),
         single_shot=is_set("single-shot"),
         serialize=is_set("serialize"),
         deadline_seconds=read("deadline", _seconds),
         seed=read("seed", _seed),
+        accept=read("accept", _reason) or "",
+        calibrate=read("calibrate", _gates) or 0,
     )
     if options.require and options.device not in ("auto", options.require):
         problems.append(f"--greta-require={options.require} contradicts --greta-device={options.device}")
+    if options.accept and not (
+        config.getoption("benchmark_autosave", None) or config.getoption("benchmark_save", None)
+    ):
+        problems.append("--greta-accept records a run: add --benchmark-autosave, or --benchmark-save=NAME")
+    if options.calibrate and config.getoption("dist", "no") != "no":
+        problems.append("--greta-calibrate takes times, which pytest-xdist disturbs: leave out -n")
     if problems:
         raise ConfigError(*problems)
     return options
@@ -200,7 +239,10 @@ def _rounds(text: str) -> dict[int, int]:
     rounds = {}
     for part in text.split(","):
         context, _, number = part.partition(":")
-        rounds[_integer(context, "a context", 1)] = _integer(number, "a number of rounds", 1)
+        length = _integer(context, "a context", 1)
+        if length in rounds:
+            raise ValueError(f"context {length} is there twice")
+        rounds[length] = _integer(number, "a number of rounds", 1)
     return rounds
 
 
@@ -212,6 +254,16 @@ def _integer(text: str, what: str, least: int) -> int:
     if value < least:
         raise ValueError(f"{value} is not {what}; expected a whole number from {least}")
     return value
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise ValueError("the reason is empty; say why the slowdown is accepted")
+    return text.strip()
+
+
+def _gates(text: str) -> int:
+    return _integer(text, "a number of gates", 1)
 
 
 def _seed(text: str) -> int:

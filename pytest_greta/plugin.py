@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +20,15 @@ from pytest_greta.fixtures import (
 )
 from pytest_greta.options import add_options, any_given, read_options
 from pytest_greta.state import (
+    BENCHMARK,
+    FAILED,
     HOST,
+    ON_TERMINAL,
     PROBLEMS,
     SESSION,
+    SIGTERM,
+    STOPPED,
+    UNCHECKED,
     VERDICTS,
     gates_path,
     get_clock,
@@ -61,8 +70,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "greta(kernel): the kernel family that this test's greta fixtures are about."
     )
     config.stash[PROBLEMS] = []
-    if any_given(config):
-        _or_usage_error(lambda: read_options(config))
+    config.stash[ON_TERMINAL] = sys.stdout.isatty()
+    _or_usage_error(lambda: read_options(config))
     if not hasattr(config, "workerinput"):
         from pytest_greta.terminal import Summary
 
@@ -79,11 +88,21 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the worker and the compiler, on every way out."""
+    _restore_sigterm(session.config)
     host, greta = session.config.stash.get(HOST, None), session.config.stash.get(SESSION, None)
     if host:
         host.close()
     if greta:
         greta.close()
+    problems = session.config.stash[PROBLEMS]
+    if (
+        problems
+        and getattr(session.config.option, "dist", "no") != "no"
+        and not hasattr(session.config, "workerinput")
+    ):
+        pytest.exit(
+            "\n".join(f"ERROR: {problem}" for problem in problems), returncode=pytest.ExitCode.USAGE_ERROR
+        )
 
 
 def _or_usage_error(action: Callable[[], object]) -> None:
@@ -141,11 +160,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not problems:
         used = {kernel.name: kernel for kernel in map(kernel_of, ours)}
         problems += get_session(config).name_problems(list(used.values()))
-    if not config.pluginmanager.has_plugin("benchmark"):
-        problems.append("greta keeps its history with pytest-benchmark, which -p no:benchmark switches off")
+    problems += history_problems(config)
     if problems:
-        raise pytest.UsageError(*problems)
+        _refuse(config, items, problems)
+        return
     unused = [item for item in ours if _UNUSED in _parameters(item).values()]
+    if get_session(config).options.calibrate:
+        unused += [item for item in items if "greta_run" not in _fixtures(item)]
     if unused:
         items[:] = [item for item in items if item not in unused]
         config.hook.pytest_deselected(items=unused)
@@ -157,6 +178,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             history.prepare(item, get_clock(config), group)
 
 
+def history_problems(config: pytest.Config) -> list[str]:
+    """What keeps runs from being measured or stored."""
+    if not config.pluginmanager.has_plugin("benchmark"):
+        return ["greta keeps its history with pytest-benchmark, which -p no:benchmark switches off"]
+    skipping = [name for name in ("skip", "only") if config.getoption(f"benchmark_{name}")]
+    if skipping and read_options(config).require:
+        return [f"--benchmark-{skipping[0]} skips tests, which --greta-require does not allow"]
+    return []
+
+
+def _refuse(config: pytest.Config, items: list[pytest.Item], problems: list[str]) -> None:
+    """Exit code 4 with a line for each problem; in a worker of xdist, leave that to the controller."""
+    output: dict[str, object] | None = getattr(config, "workeroutput", None)
+    if output is None:
+        raise pytest.UsageError(*problems)
+    output["greta_problems"] = list(problems)
+    items.clear()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what a worker of xdist has refused."""
+    problems = node.config.stash[PROBLEMS]
+    told = getattr(node, "workeroutput", {}).get("greta_problems", [])
+    problems += [problem for problem in told if problem not in problems]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start compiling, in the background, all that the collected tests need."""
@@ -164,8 +212,28 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if greta is None or session.config.stash[PROBLEMS] or session.config.option.collectonly:
         return
     jobs = [job for item in session.items if set(_AXES) & set(_fixtures(item)) for job in _jobs(greta, item)]
+    _interrupt_on_sigterm(session.config)
     if not greta.parallel:  # under xdist every process collects all tests and runs a few
         greta.builder.compiler.submit(jobs)
+
+
+def _interrupt_on_sigterm(config: pytest.Config) -> None:
+    """A cancelled CI job ends like Ctrl-C: with the summary, the history, and no worker left."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt("SIGTERM")
+
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    ):
+        signal.signal(signal.SIGTERM, interrupt)
+        config.stash[SIGTERM] = True
+
+
+def _restore_sigterm(config: pytest.Config) -> None:
+    if config.stash.get(SIGTERM, False):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _jobs(session: Session, item: pytest.Item) -> list[Job]:
@@ -204,10 +272,13 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """A test that uses greta and evaluates no gate has gated nothing, and fails."""
+    """A test that asks for measurements and leaves one unchecked, or swallows a failed gate, fails all the same."""
     result = yield
-    if {"greta_code", "greta_run"} & set(_fixtures(item)) and VERDICTS not in item.stash:
-        pytest.fail("no gate was evaluated: call .check() on greta_code or greta_run", pytrace=False)
+    unchecked = item.stash.get(UNCHECKED, [])
+    if unchecked:
+        pytest.fail(f"no gate of {' and '.join(unchecked)} was evaluated: call .check()", pytrace=False)
+    if item.stash.get(FAILED, []):
+        pytest.fail("\n".join(["a failed gate was swallowed:", *item.stash[FAILED]]), pytrace=False)
     return result
 
 
@@ -215,11 +286,22 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Verdicts travel with the report of the call, as plain data that xdist passes on to its controller."""
     report = yield
-    if call.when == "call" and item.stash.get(VERDICTS, []):
+    if call.when == "call" and (VERDICTS in item.stash or STOPPED in item.stash):
         from pytest_greta.report import Row
 
-        report.greta_rows = [Row.of(verdict).plain() for verdict in item.stash[VERDICTS]]
+        rows = [Row.of(verdict) for verdict in item.stash.get(VERDICTS, [])]
+        if STOPPED in item.stash:
+            parameters = _parameters(item)
+            variant, target, context = (str(parameters.get(axis, "")) for axis in _AXES)
+            rows.append(Row.stopped(kernel_of(item).name, variant, target or context, *item.stash[STOPPED]))
+        report.greta_rows = [row.plain() for row in rows]
         report.greta_device = get_host(item.config).device_name()
+    if report.failed and BENCHMARK in item.stash and not item.stash.get(FAILED, []):
+        from pytest_greta import history
+
+        history.add_info(
+            item.stash[BENCHMARK], {"accepted": False, "why_not": "its test failed", "new_level": ""}
+        )
     return report
 
 
@@ -228,5 +310,5 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """The device is part of the machine that pytest-benchmark's history compares."""
     from pytest_greta import history
 
-    if SESSION in config.stash or (history.compares(config) and gates_path(config).exists()):
+    if SESSION in config.stash or (history.compares(config) and gates_path(config).is_file()):
         history.update_machine_info(machine_info, get_host(config).identity())

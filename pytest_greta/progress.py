@@ -18,8 +18,9 @@ _LINE_SECONDS = 30.0
 class Progress:
     """Shows progress behind the test's name on a terminal, as plain lines elsewhere; nothing in xdist's workers."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, on_terminal: bool) -> None:
         self._config = config
+        self._on_terminal = on_terminal
         self._terminal = config.pluginmanager.get_plugin("terminalreporter")
         self._label, self._text = "", ""
         self._began = self._printed = time.monotonic()
@@ -45,7 +46,7 @@ class Progress:
         now = time.monotonic()
         line = ": ".join(part for part in (self._label, self._text) if part)
         line = f"{line} ({now - self._began:.0f} s)" if self._label else line
-        if sys.__stdout__ is not None and sys.__stdout__.isatty():
+        if self._on_terminal:
             self._write_behind(line)
         elif self._label and now - self._printed >= _LINE_SECONDS:
             self._printed = now
@@ -53,7 +54,7 @@ class Progress:
 
     def _write_behind(self, text: str) -> None:
         """Text behind the cursor, which stays where it is, so that pytest's own output goes on over it."""
-        if self._terminal is None or sys.__stdout__ is None or not sys.__stdout__.isatty():
+        if self._terminal is None or not self._on_terminal:
             return
         writer = self._config.get_terminal_writer()
         room = max(0, writer.fullwidth - writer.width_of_current_line - 2)

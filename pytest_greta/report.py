@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pytest_greta.gates import CATALOGUE, Status, Verdict, limit_text, measured_text
+from pytest_greta.catalogue import CATALOGUE
+from pytest_greta.gates import Status, Verdict, limit_text, measured_text
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Row:
             check=not gate.line and definition.kind != "number",
         )
 
+    @staticmethod
+    def stopped(kernel: str, variant: str, where: str, status: str, reason: str) -> Row:
+        """The row of a test that could not evaluate its gates."""
+        return Row(kernel, variant, where, "", "all gates", "", status, reason, check=False)
+
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
@@ -54,7 +60,7 @@ class Line:
     status: str = ""
 
 
-_ORDER = [Status.PASS, Status.NOT_MEASURED, Status.INCONCLUSIVE, Status.FAIL]
+_ORDER = [Status.PASS, Status.EXPECTED_FAILURE, Status.NOT_MEASURED, Status.INCONCLUSIVE, Status.FAIL]
 _HEADER = ("gate", "variant", "limit", "measured", "verdict")
 
 
@@ -75,7 +81,8 @@ def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
         rows = _without_details(rows)
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        note = row.reason if row.status in ("NOT MEASURED", "INCONCLUSIVE") else ""
+        undecided = row.status in ("NOT MEASURED", "INCONCLUSIVE", "EXPECTED FAILURE")
+        note = row.reason if undecided or not row.place else ""
         groups.setdefault((row.kernel, row.place, row.variant, row.gate, row.status, note), []).append(row)
     kernels = {row.kernel for row in rows}
     notes = list(dict.fromkeys(key[5] for key in groups if key[5]))

@@ -4,74 +4,48 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_greta.accept import (
+    ROUNDS,
+    Acceptance,
+    Past,
+    acceptance,
+    info_of,
+    no_reference,
+    regression,
+    with_acceptance,
+)
 from pytest_greta.build import Builder, attribute_quantities, entries, resource_quantities
+from pytest_greta.catalogue import CATALOGUE
 from pytest_greta.compiler import Compiler, Job
 from pytest_greta.errors import CompileError, ConfigError, DeviceFault, ToolMissing
 from pytest_greta.gatefile import GateFile
 from pytest_greta.gates import (
-    CATALOGUE,
+    CPU_TIMES,
     Gate,
     Limit,
     Measurement,
     Quantity,
     Status,
     Verdict,
-    evaluate,
     scaling,
 )
-from pytest_greta.options import DEFAULT_BUDGET_SECONDS, OPTIONS, Options
+from pytest_greta.options import OPTIONS, Options
+from pytest_greta.results import CodeResult, RunResult, Subject
+from pytest_greta.sequential import MOST_BLOCKS
 from pytest_greta.yamlnode import suggestion
 
 if TYPE_CHECKING:
-    from pytest_greta.codeobject import CodeObject
+    from pytest_greta.devices import DeviceInfo
     from pytest_greta.host import Host
-    from pytest_greta.kernel import Kernel, Variant
+    from pytest_greta.kernel import Kernel, Problem, Variant
     from pytest_greta.measure import Contender, Run
     from pytest_greta.progress import Progress
 
 _DEFAULT_LAUNCH_CONTEXT = 4096
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A measurement with the gates that apply to it."""
-
-    measurement: Measurement
-    gates: Sequence[Gate]
-
-    def verdicts(self) -> list[Verdict]:
-        """The verdict of every gate."""
-        return [evaluate(gate, self.measurement) for gate in self.gates]
-
-
-@dataclass(frozen=True)
-class CodeResult:
-    """A variant compiled for one target."""
-
-    subjects: Sequence[Subject]
-    code_object: CodeObject
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A variant at one context on the device: its code there, and its run."""
-
-    subjects: Sequence[Subject]
-    run: Run | None
-    """None where the code already failed a gate, and was not launched."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of a failure needs besides the verdicts."""
-        if self.run is None:
-            return ("it was not launched",)
-        return (f"on {self.run.device.identity}; inputs drawn with --greta-seed={self.run.plan.seed}",)
 
 
 class Session:
@@ -86,6 +60,7 @@ class Session:
         cache_folder: Path,
         parallel: bool,
         progress: Progress,
+        past: Past,
     ) -> None:
         self.options = options
         self.gate_file = gate_file
@@ -95,6 +70,7 @@ class Session:
         self.parallel = parallel
         """pytest-xdist runs other tests at the same time, so times mean nothing."""
         self.progress = progress
+        self.past = past
         self.contexts_of: dict[tuple[str, str], list[int]] = {}
         """Contexts this session will run, by kernel and variant."""
         self._first_seconds: dict[tuple[str, str], tuple[int, float]] = {}
@@ -190,22 +166,21 @@ class Session:
 
     def history(self, run: Run) -> Mapping[str, object]:
         """What history keeps of a run besides its times."""
-        plan, context = run.plan, run.plan.problem.context
-        variant = plan.candidate.variant
+        plan = run.plan
         return {
-            "kernel": plan.kernel.name,
-            "variant": variant.name,
-            "context": context,
-            "problem": str(plan.problem),
-            "device": run.device.identity,
+            **info_of(run),
             "driver": run.device.driver,
             "seed": plan.seed,
-            "baseline": plan.baseline.variant.name if plan.baseline else None,
-            "baseline_seconds": list(run.baseline_seconds),
             "telemetry": dataclasses.asdict(run.telemetry) if run.telemetry else None,
             "quantities": {name: quantity.value for name, quantity in run.quantities.items()},
-            "resources": self.builder.resource_history(plan.kernel, variant, self.targets, context),
+            "resources": self.builder.resource_history(
+                plan.kernel, plan.candidate.variant, self.targets, plan.problem.context
+            ),
         }
+
+    def acceptance(self, run: Run, verdicts: Sequence[Verdict]) -> Acceptance:
+        """Whether a run becomes a reference for later ones."""
+        return acceptance(verdicts, no_reference(run, self._untimed(run), self.past))
 
     def _code_subject(
         self, kernel: Kernel, variant: Variant, target: str, quantities: Mapping[str, Quantity]
@@ -233,12 +208,45 @@ class Session:
 
         On a GPU the code object that will run is gated first; one that fails is not launched.
         """
-        candidate = self._contender(kernel, variant, context)
+        candidate = self.contender(kernel, variant, context)
         subjects = [] if self.host.kind == "cpu" else [self._device_code(kernel, candidate, context)]
         if any(verdict.status is Status.FAIL for subject in subjects for verdict in subject.verdicts()):
             return RunResult(subjects, None)
         run = self._measure(kernel, candidate, context)
-        return RunResult([*subjects, self._run_subject(run)], run)
+        again = self._compare(run, lambda: self._measure(kernel, candidate, context))
+        subjects.append(self._run_subject(run))
+        if again:
+            subjects += self._second_subject(again)
+            run.seconds += again.seconds
+            run.baseline_seconds += again.baseline_seconds
+        return RunResult(subjects, run)
+
+    def draw_seed(self) -> int:
+        """The seed of the next inputs: that of `--greta-seed`, else a new one."""
+        return secrets.randbits(32) if self.options.seed is None else self.options.seed
+
+    def _compare(self, run: Run, measure_again: Callable[[], Run]) -> Run | None:
+        """Add the quantity `regression`, where it is gated; gives the second measurement, where it took one."""
+        plan = run.plan
+        gates = self._run_gates(plan.kernel, plan.candidate.variant, plan.problem)
+        for gate in gates:
+            if gate.name == "regression" and gate.times_on(run.device.kind):
+                quantity, again = regression(run, self._untimed, gate.limit, self.past, measure_again)
+                cannot = no_reference(run, self._untimed(run), self.past)
+                if self.options.accept and cannot:
+                    reason = f"{quantity.reason}; not accepted: {cannot}"
+                    quantity = dataclasses.replace(quantity, reason=reason)
+                run.quantities["regression"] = quantity
+                return again
+        run.quantities["regression"] = Quantity(None, reason=CPU_TIMES)
+        return None
+
+    def _second_subject(self, again: Run) -> list[Subject]:
+        """What failed when a run was measured once more, its speed aside: that was judged with the first one's."""
+        subject = self._run_subject(again)
+        failed = [v.gate for v in subject.verdicts() if v.status is Status.FAIL]
+        gates = [gate for gate in failed if not CATALOGUE[gate.name].speed]
+        return [dataclasses.replace(subject, gates=gates)] if gates else []
 
     def _measure(self, kernel: Kernel, candidate: Contender, context: int) -> Run:
         from pytest_greta.measure import Plan, measure
@@ -246,21 +254,46 @@ class Session:
         options, variant = self.options, candidate.variant
         baseline, missing = self._baseline(kernel, variant, context)
         self.builder.compiler.settle()
+        problem, worker = kernel.problem(context, self.host.kind), self.host.worker()
+        gates = self._run_gates(kernel, variant, problem)
+        most_rounds, limits = self._rounds(context, gates, worker.info, baseline is not None)
         plan = Plan(
             kernel=kernel,
-            problem=kernel.problem(context, self.host.kind),
+            problem=problem,
             candidate=candidate,
             baseline=baseline,
+            baseline_max_error=self._baseline_max_error(kernel, kernel.problem(context, self.host.kind)),
             baseline_missing=missing,
-            rounds=options.rounds_for(context) if options.rounds_given or not self.parallel else 1,
-            budget_seconds=float("inf") if options.rounds_given else DEFAULT_BUDGET_SECONDS,
+            most_rounds=most_rounds,
+            fewest_rounds=min(most_rounds, ROUNDS) if self._is_compared(gates, worker.info) else 0,
+            limits=limits,
+            budget_seconds=options.budget_seconds,
             single_shot=options.single_shot,
-            seed=secrets.randbits(32) if options.seed is None else options.seed,
+            seed=self.draw_seed(),
         )
         with self.progress.measuring(f"{variant.name} @ {context}"):
-            run = measure(self.host.worker(), plan, self.progress.show)
+            run = measure(worker, plan, self.progress.show)
         self._add_scaling(run)
         return run
+
+    def _rounds(
+        self, context: int, gates: Sequence[Gate], device: DeviceInfo, baseline: bool
+    ) -> tuple[int, tuple[Limit, ...]]:
+        """How many rounds are timed at most, and the limits that may end them earlier."""
+        if self.options.rounds_given:
+            return self.options.rounds_for(context), ()
+        if self.parallel:
+            return 1, ()
+        judged = not (device.emulated or device.serialized)
+        limits = tuple(g.limit for g in gates if judged and g.name == "speedup" and g.times_on(device.kind))
+        if limits and baseline:
+            return MOST_BLOCKS, limits
+        return ROUNDS if self._is_compared(gates, device) else self.options.rounds_for(context), ()
+
+    def _is_compared(self, gates: Sequence[Gate], device: DeviceInfo) -> bool:
+        """Whether a run is held against history."""
+        judged = not (device.emulated or device.serialized)
+        return judged and any(g.name == "regression" and g.times_on(device.kind) for g in gates)
 
     def _device_code(self, kernel: Kernel, candidate: Contender, context: int) -> Subject:
         """The code object that will run on the GPU, with its gates."""
@@ -275,9 +308,19 @@ class Session:
                 raise CompileError(f"{variant.source}: its code cannot be loaded: {fault}") from fault
         return self._code_subject(kernel, variant, code_object.target, quantities)
 
-    def _run_subject(self, run: Run) -> Subject:
+    def _run_gates(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Gate]:
         from pytest_greta.measure import error_limit
 
+        return self.gate_file.gates_for(
+            kernel.name,
+            variant.name,
+            context=problem.context,
+            device=self.host.kind,
+            entry=variant.entry,
+            max_error=error_limit(kernel, problem),
+        )
+
+    def _run_subject(self, run: Run) -> Subject:
         kernel, variant, problem = run.plan.kernel, run.plan.candidate.variant, run.plan.problem
         measurement = Measurement(
             kernel.name,
@@ -287,17 +330,12 @@ class Session:
             device=run.device.kind,
             untimed=self._untimed(run),
         )
-        gates = self.gate_file.gates_for(
-            kernel.name,
-            variant.name,
-            context=problem.context,
-            device=run.device.kind,
-            entry=variant.entry,
-            max_error=error_limit(kernel, problem),
-        )
+        gates = self._run_gates(kernel, variant, problem)
         contexts = self.contexts_of.get((kernel.name, variant.name), [])
         if len(contexts) > 1 and problem.context == min(contexts):
             gates = [gate for gate in gates if gate.name != "scaling"]  # the others are held against this one
+        if self.options.accept and not no_reference(run, self._untimed(run), self.past):
+            gates = [with_acceptance(gate, self.options.accept) for gate in gates]
         return Subject(measurement, [self._with_deadline(gate) for gate in gates])
 
     def _baseline(self, kernel: Kernel, variant: Variant, context: int) -> tuple[Contender | None, str]:
@@ -308,11 +346,17 @@ class Session:
         if baseline.max_context is not None and context > baseline.max_context:
             return None, f"the baseline {baseline.name} processes at most {baseline.max_context}"
         try:
-            return self._contender(kernel, baseline, context), ""
+            return self.contender(kernel, baseline, context), ""
         except (CompileError, ToolMissing) as error:
             return None, f"the baseline {baseline.name} cannot be compiled: {str(error).splitlines()[0]}"
 
-    def _contender(self, kernel: Kernel, variant: Variant, context: int) -> Contender:
+    def _baseline_max_error(self, kernel: Kernel, problem: Problem) -> float:
+        baseline = kernel.variant(self.gate_file.kernels[kernel.name].baseline)
+        limits = [g.limit.max for g in self._run_gates(kernel, baseline, problem) if g.name == "max_error"]
+        return min(limit for limit in limits if limit is not None)
+
+    def contender(self, kernel: Kernel, variant: Variant, context: int) -> Contender:
+        """A variant ready to run on the device. Raises CompileError, ToolMissing or DeviceUnavailable."""
         from pytest_greta.measure import Contender
 
         code_object = self.builder.for_device(kernel, variant, context)
@@ -358,36 +402,3 @@ class Session:
             exponent = scaling(run.prefill_seconds, context, first_seconds, first_context)
             quantity = Quantity(exponent, reason=f"from {first_context}")
         run.quantities["scaling"] = quantity
-
-
-def check_kernels(kernels: Sequence[Kernel]) -> None:
-    """Raise ConfigError for families that cannot be told apart, or whose sources are not there."""
-    problems, names = [], set()
-    for kernel in kernels:
-        where = f"kernel {kernel.name!r}"
-        if kernel.name in names:
-            problems.append(f"{where} is registered twice")
-        names.add(kernel.name)
-        variants = [v.name for v in kernel.variants]
-        problems += [
-            f"{where}: variant {n!r} is there twice" for n in sorted(set(variants)) if variants.count(n) > 1
-        ]
-        for variant in kernel.variants:
-            if not kernel.source_path(variant).is_file():
-                problems.append(f"{where}, variant {variant.name!r}: no source {kernel.source_path(variant)}")
-    if problems:
-        raise ConfigError(*problems)
-
-
-def failing(verdicts: Sequence[Verdict], require: str | None) -> list[Verdict]:
-    """The verdicts that fail a test: every FAIL, and with `--greta-require=hip` all that was not decided.
-
-    `--greta-require=cpu` asks for what a CPU can decide, so gates on GPU speed stay NOT MEASURED there.
-    """
-
-    def fails(verdict: Verdict) -> bool:
-        if verdict.status in (Status.PASS, Status.FAIL):
-            return verdict.status is Status.FAIL
-        return require == "hip" or (require == "cpu" and not CATALOGUE[verdict.gate.name].speed)
-
-    return [verdict for verdict in verdicts if fails(verdict)]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +18,31 @@ if TYPE_CHECKING:
     from pytest_greta.history import DeviceClock
     from pytest_greta.host import Host
     from pytest_greta.kernel import Kernel
+    from pytest_greta.progress import Progress
     from pytest_greta.session import Session
 
 SESSION = pytest.StashKey["Session"]()
+ON_TERMINAL = pytest.StashKey[bool]()
+"""Whether standard output is a terminal; asked before pytest captures it."""
+PROGRESS = pytest.StashKey["Progress"]()
 HOST = pytest.StashKey["Host"]()
 PROBLEMS = pytest.StashKey[list[str]]()
 """Mistakes found while collecting, told together afterwards."""
 CLOCK = pytest.StashKey["DeviceClock"]()
 VERDICTS = pytest.StashKey[list["Verdict"]]()
 """On an item: the verdicts of its gates."""
+UNCHECKED = pytest.StashKey[list[str]]()
+"""On an item: the fixtures it asked for and has not checked yet."""
+FAILED = pytest.StashKey[list[str]]()
+"""On an item: the failed gates, a line each. They have their own say about history."""
+SIGTERM = pytest.StashKey[bool]()
+"""Whether SIGTERM interrupts the session."""
+STOPPED = pytest.StashKey[tuple[str, str]]()
+"""On an item: the status and the reason of a measurement that could not be made."""
 BENCHMARK = pytest.StashKey[Any]()
 """On an item: the pytest-benchmark fixture that holds its times."""
+CALIBRATED = pytest.StashKey[list[str]]()
+"""What this session found with `--greta-calibrate`, a line each."""
 
 
 def get_session(config: pytest.Config) -> Session:
@@ -38,11 +55,19 @@ def get_session(config: pytest.Config) -> Session:
 def get_host(config: pytest.Config) -> Host:
     """The device of the session and its worker. Raises ConfigError."""
     from pytest_greta.host import Host
-    from pytest_greta.progress import Progress
 
     if HOST not in config.stash:
-        config.stash[HOST] = Host(read_options(config), Progress(config))
+        config.stash[HOST] = Host(read_options(config), _cache_folder(config), get_progress(config))
     return config.stash[HOST]
+
+
+def get_progress(config: pytest.Config) -> Progress:
+    """What shows how far a measurement is."""
+    from pytest_greta.progress import Progress
+
+    if PROGRESS not in config.stash:
+        config.stash[PROGRESS] = Progress(config, config.stash[ON_TERMINAL])
+    return config.stash[PROGRESS]
 
 
 def get_clock(config: pytest.Config) -> DeviceClock:
@@ -54,15 +79,11 @@ def get_clock(config: pytest.Config) -> DeviceClock:
 
 def load_session(config: pytest.Config) -> Session:
     """Options, gates and kernels, read and held against each other. Raises ConfigError."""
-    from pytest_greta import gatefile
-    from pytest_greta.progress import Progress
-    from pytest_greta.session import Session, check_kernels
+    from pytest_greta import gatefile, history
+    from pytest_greta.session import Session
 
     gates = gatefile.load(gates_path(config))
-    kernels: list[Kernel] = []
-    for some in config.hook.pytest_greta_kernels(config=config):
-        kernels += some
-    check_kernels(kernels)
+    kernels = _registered_kernels(config)
     gates.check(kernels)
     return Session(
         options=read_options(config),
@@ -71,8 +92,31 @@ def load_session(config: pytest.Config) -> Session:
         host=get_host(config),
         cache_folder=_cache_folder(config),
         parallel=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1,
-        progress=Progress(config),
+        progress=get_progress(config),
+        past=history.Past(config),
     )
+
+
+def _registered_kernels(config: pytest.Config) -> list[Kernel]:
+    """What the conftest files register. Raises ConfigError, also for a hook that fails."""
+    from pytest_greta.contract import registration_problems
+    from pytest_greta.errors import ConfigError
+
+    try:
+        returned = config.hook.pytest_greta_kernels(config=config)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+        raise ConfigError(f"pytest_greta_kernels failed: {what}") from error
+    kernels: list[Kernel] = []
+    for some in returned:
+        if not isinstance(some, (list, tuple)):
+            raise ConfigError(f"pytest_greta_kernels returns a list of kernels, not {some!r}")
+        kernels += some
+    problems = list(registration_problems(kernels))
+    if problems:
+        raise ConfigError(*problems)
+    return kernels
 
 
 def gates_path(config: pytest.Config) -> Path:
@@ -96,9 +140,9 @@ def kernel_of(item: Any) -> Kernel:
 
 
 def _cache_folder(config: pytest.Config) -> Path:
+    """In pytest's cache; in a temporary folder where that is switched off, read-only or full."""
     cache = getattr(config, "cache", None)
     if cache is not None:
-        return Path(cache.mkdir("greta-code"))
-    return (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-greta"
-    )  # -p no:cacheprovider
+        with suppress(OSError):
+            return Path(cache.mkdir("greta-code"))
+    return Path(tempfile.gettempdir()) / f"pytest-greta-{os.getuid()}"

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_greta.state import CALIBRATED
+
 if TYPE_CHECKING:
     import pytest
 
-_COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow", "NOT MEASURED": "cyan"}
+_COLOURS = {
+    "PASS": "green",
+    "FAIL": "red",
+    "INCONCLUSIVE": "yellow",
+    "NOT MEASURED": "cyan",
+    "EXPECTED FAILURE": "yellow",
+}
 
 
 class Summary:
@@ -26,6 +34,13 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of verdicts."""
+        lines = terminalreporter.config.stash.get(CALIBRATED, [])
+        if lines:
+            from pytest_greta.calibrate import FILE
+
+            terminalreporter.section("greta calibration")
+            for text in [*lines, f"stored in {FILE}"]:
+                terminalreporter.write_line(text)
         if not self.rows:
             return
         from pytest_greta.report import Row, summary
@@ -36,3 +51,22 @@ class Summary:
         for line in summary([Row(**row) for row in self.rows], terminalreporter.config.get_verbosity() > 0):
             markup = {_COLOURS[line.status]: True} if line.status else {"bold": True}
             terminalreporter.write_line(line.text, **markup)
+        for text in self._calibrations(terminalreporter.config):
+            terminalreporter.write_line(f"calibrated: {text}")
+
+    def _calibrations(self, config: pytest.Config) -> list[str]:
+        """What is known of the gates on speedup that were decided here."""
+        decided = {
+            (row["kernel"], row["variant"], row["where"])
+            for row in self.rows
+            if row["gate"].startswith("speedup") and row["status"] != "NOT MEASURED"
+        }
+        if not decided:
+            return []
+        from pytest_greta.calibrate import FILE, load
+
+        return [
+            str(one)
+            for one in load(config.rootpath / FILE)
+            if one.device in self.devices and (one.kernel, one.variant, str(one.context)) in decided
+        ]

@@ -22,8 +22,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_greta.cache import CodeCache
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
 from pytest_greta.shared import SharedMemory
 from pytest_greta.telemetry import Recorder, Telemetry, open_recorder
@@ -38,6 +40,10 @@ CANARY = 0xA5
 _OPEN_SECONDS = 120.0
 _REQUEST_SECONDS = 120.0
 _LOG_TAIL_BYTES = 4000
+_START = """import sys
+sys.path = [folder for folder in sys.path if folder]  # no module of the working folder in place of a real one
+from pytest_greta.worker import main
+main()"""
 
 
 @dataclass(frozen=True)
@@ -57,10 +63,13 @@ class Worker:
     def __init__(
         self,
         kind: str,
+        cache_folder: Path,
         waited: Callable[[], None] = lambda: None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start a worker and open the device of `kind`. Raises DeviceUnavailable.
+
+        `cache_folder` holds what the device made of code before.
 
         `waited` is called about once a second while an answer is awaited.
         """
@@ -70,7 +79,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pytest_greta.worker", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-c", _START, "pytest_greta.worker", str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
@@ -82,7 +91,7 @@ class Worker:
         self._channel = Connection(os.dup(ours.fileno()))
         self._dead = False
         try:
-            self.info: DeviceInfo = self._ask("open", _OPEN_SECONDS, kind=kind)
+            self.info: DeviceInfo = self._ask("open", _OPEN_SECONDS, kind=kind, cache_folder=cache_folder)
         except DeviceFault as fault:
             self.kill()
             details = "".join(f"\n{line}" for line in self.output().splitlines()[-10:])
@@ -244,11 +253,11 @@ class _Server:
         self.modules: dict[str, Any] = {}
         self.programs: dict[str, tuple[dict[str, Any], Sequence[Launch], str]] = {}
 
-    def open(self, kind: str) -> DeviceInfo:
+    def open(self, kind: str, cache_folder: Path) -> DeviceInfo:
         if kind == "cpu":
             from pytest_greta.devices.cpu import open_cpu
 
-            self.device = open_cpu()
+            self.device = open_cpu(CodeCache(cache_folder))
         else:
             from pytest_greta.devices.hip import open_hip
 
@@ -372,15 +381,11 @@ def _plain(error: Exception) -> Exception:
 
 
 def main() -> None:
-    """Serve the parent until it closes the channel: `python -m pytest_greta.worker <socket> <parent pid>`."""
-    handle, parent = int(sys.argv[1]), int(sys.argv[2])
+    """Serve the parent, whose socket and pid are the last two arguments, until it closes the channel."""
+    handle, parent = int(sys.argv[-2]), int(sys.argv[-1])
     parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
     ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
     if os.getppid() != parent:
         return  # the parent died before the line above
     passing = socket.socket(fileno=handle)
     _serve(Connection(os.dup(handle)), passing)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,15 +5,19 @@ The runtime is Intel's (it runs on AMD CPUs too), from the wheels of the extra `
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib.metadata
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_greta.cache import CodeCache
 from pytest_greta.compiler import CPU_TARGET
 from pytest_greta.devices import BoundLaunch, DeviceInfo
 from pytest_greta.errors import DeviceFault, DeviceUnavailable
@@ -24,13 +28,18 @@ if TYPE_CHECKING:
 _INSTALL = "install the extra 'cpu': pip install 'pytest-greta[cpu]'"
 
 
-def open_cpu() -> CpuDevice:
-    """Open the CPU through OpenCL. Raises DeviceUnavailable, saying what is missing."""
+def open_cpu(cache: CodeCache) -> CpuDevice:
+    """Open the CPU through OpenCL. Raises DeviceUnavailable, saying what is missing.
+
+    `cache` keeps what the runtime made of SPIR-V: for a large kernel that takes it ten seconds.
+    """
     library = _find_runtime()
     with tempfile.TemporaryDirectory(prefix="greta-icd-") as folder:
         # The wheel's own .icd file holds a placeholder path, so the loader is given one that names the library.
         Path(folder, "cpu.icd").write_text(f"{library}\n")
         os.environ["OCL_ICD_VENDORS"] = folder
+        # pyopencl keeps caches of its own in the user's home, which need not be writable.
+        os.environ["XDG_CACHE_HOME"] = str(cache.folder)
         try:
             import pyopencl
         except ImportError as error:
@@ -44,7 +53,7 @@ def open_cpu() -> CpuDevice:
     ]
     if not usable:
         raise DeviceUnavailable(f"no OpenCL device that takes SPIR-V was found through {library}")
-    return CpuDevice(pyopencl, usable[0])
+    return CpuDevice(pyopencl, usable[0], cache)
 
 
 def _find_runtime() -> Path:
@@ -78,8 +87,9 @@ class _Checked:
 class CpuDevice:
     """A CPU as a `Device` (see `pytest_greta.devices`)."""
 
-    def __init__(self, cl: Any, device: Any) -> None:
+    def __init__(self, cl: Any, device: Any, cache: CodeCache) -> None:
         self._cl = cl
+        self._cache = cache
         self._device = device
         self._context = cl.Context([device])
         profiling = cl.command_queue_properties.PROFILING_ENABLE
@@ -102,13 +112,30 @@ class CpuDevice:
         raise NotImplementedError
 
     def load(self, code: bytes) -> Any:
-        """Build a SPIR-V module for this CPU."""
-        with _Checked(self._cl, "the CPU runtime cannot build the SPIR-V module"):
-            return self._cl.Program(self._context, code).build()
+        """Build a SPIR-V module for this CPU, or take what was built of it before."""
+        cl = self._cl
+        request = self.binary_request(code)
+        binary = self._cache.lookup(request)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", cl.CompilerWarning)  # the build log, which holds no error
+            if binary is not None:
+                with contextlib.suppress(cl.Error):  # not this runtime's after all: build it anew
+                    return cl.Program(self._context, [self._device], [binary]).build()
+            with _Checked(cl, "the CPU runtime cannot build the SPIR-V module"):
+                program = cl.Program(self._context, code).build()
+                self._cache.store(request, [], program.get_info(cl.program_info.BINARIES)[0])
+                return program
+
+    def binary_request(self, code: bytes) -> str:
+        """What the cache keeps the binary of a SPIR-V module under."""
+        return repr((self.info.name, self.info.runtime, hashlib.sha256(code).hexdigest()))
 
     def function(self, module: Any, entry: str) -> Any:
         """Look up a kernel by name."""
-        with _Checked(self._cl, f"no kernel named {entry!r} in the module"):
+        names = module.get_info(self._cl.program_info.KERNEL_NAMES).split(";")
+        with _Checked(
+            self._cl, f'no kernel named {entry!r} (extern "C" __global__); there is {", ".join(names)}'
+        ):
             return self._cl.Kernel(module, entry)
 
     def function_name(self, function: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from numpy.typing import NDArray
 
+from pytest_greta.cache import CodeCache
 from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
 from pytest_greta.devices import BoundLaunch
 from pytest_greta.devices.cpu import CpuDevice, open_cpu
@@ -26,8 +26,8 @@ INCLUDES = """
 
 
 @pytest.fixture(scope="session")
-def cpu_device() -> Iterator[CpuDevice]:
-    opened = open_cpu()
+def cpu_device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CpuDevice]:
+    opened = open_cpu(CodeCache(tmp_path_factory.mktemp("cache")))
     yield opened
     opened.close()
 
@@ -48,9 +48,7 @@ def run_hip(cpu_device: CpuDevice, tmp_path: Path) -> Run:
         path.write_text(INCLUDES + source)
         job = Job(path, CPU_TARGET, tuple(defines), wave_size=wave)
         code, _ = run_compiler(find_toolchain(CPU_TARGET), job)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the runtime's remarks on vectorization arrive as warnings
-            module = cpu_device.load(code)
+        module = cpu_device.load(code)
         buffers = [cpu_device.allocate(array.nbytes) for array in arrays]
         for buffer, array in zip(buffers, arrays, strict=True):
             cpu_device.write(buffer, 0, array.data)

@@ -71,16 +71,16 @@ class Faulty(Kernel):
 
     def reference(
         self,
-        problem: Problem,  # noqa: ARG002
+        problem: Problem,
         inputs: Mapping[str, NDArray[np.generic]],
         row: tuple[int, ...],
     ) -> dict[str, NDArray[np.float64]]:
         """The total of one row, `[]`."""
         return {"out": np.asarray(inputs["x"][: row[0] + 1].sum(dtype=np.float64))}
 
-    def launch(self, problem: Problem, variant: Variant) -> Launch:  # noqa: ARG002
+    def launch(self, problem: Problem, variant: Variant) -> Launch:
         """One thread a row."""
-        block = 1 << 20 if variant.name == "block_too_large" else BLOCK
+        block = 1024 if variant.name == "block_too_large" else BLOCK
         blocks = -(-problem.context // block)
         return Launch((blocks, 1, 1), (block, 1, 1), ("x", "out", np.int32(problem.context)))
 

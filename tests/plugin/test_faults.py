@@ -33,7 +33,6 @@ def failure(result: pytest.RunResult) -> str:
         ("crashes", "the worker process died of SIGSEGV during 'run'"),
         ("missing_entry", "not_in_good"),
         ("out_of_memory", "no_fault is true   measured false   FAIL (allocating 1125899906850816 bytes"),
-        ("block_too_large", "no_fault is true   measured false   FAIL (launching: "),
     ],
 )
 def test_a_faulty_kernel_fails_its_run(greta: Run, variant: str, message: str) -> None:
@@ -128,7 +127,56 @@ def test_a_test_that_checks_nothing_fails(project: pytest.Pytester, greta: Run) 
     project.makepyfile(test_gates="def test_idle(greta_code): pass\ndef test_idle_run(greta_run): pass\n")
     result = greta("--greta-variant=good")
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*no gate was evaluated: call .check() on greta_code or greta_run"])
+    result.stdout.fnmatch_lines(
+        ["*no gate of greta_code was evaluated: call .check()", "*no gate of greta_run was evaluated*"]
+    )
+
+
+def test_a_measurement_left_unchecked_fails_even_beside_one_that_was(
+    project: pytest.Pytester, greta: Run
+) -> None:
+    project.makepyfile(test_gates="def test_both(greta_code, greta_run): greta_code.check()\n")
+    result = greta("--greta-variant=good")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*no gate of greta_run was evaluated: call .check()"])
+
+
+def test_a_failed_gate_cannot_be_swallowed(project: pytest.Pytester, greta: Run) -> None:
+    project.makepyfile(
+        test_gates="""
+        def test_run(greta_run):
+            try:
+                greta_run.check()
+            except BaseException:
+                pass
+        """
+    )
+    result = greta("--greta-variant=noop")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["a failed gate was swallowed:", "*noop @ 256*complete*FAIL*"])
+
+
+def test_a_run_that_did_not_happen_has_its_line_in_the_table(greta: Run) -> None:
+    result = greta("--greta-variant=does_not_compile", "-k", "test_run")
+    result.stdout.fnmatch_lines(
+        ["*does_not_compile*all gates*(256)*FAIL [[]1[]]", "[[]1[]] does_not_compile.hip does*"]
+    )
+    result = greta("--greta-variant=good", "--greta-device=hip", "-k", "test_run")
+    result.stdout.fnmatch_lines(["*good*all gates*(4096)*NOT MEASURED [[]1[]]"])
+
+
+def test_a_baseline_that_breaks_its_inputs_is_no_yardstick(project: pytest.Pytester, greta: Run) -> None:
+    for baseline, reason in [
+        ("modifies_input", "bytes of 'x' were modified"),
+        ("writes_past_end", "past the end"),
+    ]:
+        gates = GATES.replace("baseline: good", f"baseline: {baseline}")
+        write_gates(project, gates + "        speedup: {min: 1, devices: cpu}\n")
+        result = greta("--greta-variant=good", "-k", "test_run")
+        result.assert_outcomes(passed=1)
+        result.stdout.fnmatch_lines(
+            ["*speedup*NOT MEASURED*", f"*the baseline {baseline} is wrong: *{reason}*"]
+        )
 
 
 def test_no_process_outlives_the_session(greta: Run, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -16,10 +18,10 @@ from tests.plugin.conftest import GATES, Run, write_gates
 
 
 @pytest.fixture(scope="session")
-def gpu_missing() -> str:
+def gpu_missing(shared_cache: Path) -> str:
     """Why there is no GPU, if so; found out in another process, which keeps this one free of the driver."""
     try:
-        Worker("hip").close()
+        Worker("hip", shared_cache).close()
     except DeviceUnavailable as error:
         return str(error)
     return ""
@@ -47,7 +49,7 @@ def failure(result: pytest.RunResult) -> str:
         ("crashes", "hipErrorIllegalAddress"),
         ("endless", "the process was killed"),
         ("out_of_memory", "hipErrorOutOfMemory"),
-        ("block_too_large", "hipErrorInvalid"),
+        ("block_too_large", "hipErrorInvalid|hipErrorLaunchOutOfResources|compiled for 64"),
         ("missing_entry", "not_in_good"),
         ("does_not_compile", "does_not_compile.hip"),
         ("noop", "4096 of 4096 elements of 'out' were not written"),
@@ -56,7 +58,7 @@ def failure(result: pytest.RunResult) -> str:
         ("writes_past_end", "past the end of 'out'"),
         ("writes_before_start", "before 'out'"),
         ("modifies_input", "bytes of 'x' were modified"),
-        ("returns_nan", "max_error <= 1.00e-04   measured inf"),
+        ("returns_nan", "measured inf"),
         ("truncates", "max_error <= 1.00e-04"),
         ("nondeterministic", "differ between two launches"),
     ],
@@ -67,7 +69,7 @@ def test_a_fault_fails_its_test_and_the_next_one_passes(
     write_gates(project, GATES.replace("        scratch_bytes: 0\n", ""))  # printf takes scratch on some GPUs
     # Variants run in the order of their class, where `prints` stands last.
     text = failure(on_gpu(f"--greta-variant={variant},prints", "--greta-deadline=5"))
-    assert message in text
+    assert re.search(message, text)
     assert "Traceback" not in text
 
 

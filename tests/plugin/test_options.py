@@ -31,6 +31,7 @@ def usage_error(result: pytest.RunResult) -> str:
         ("--greta-rounds=4096:0", "--greta-rounds: 0 is not a number of rounds"),
         ("--greta-deadline=0", "--greta-deadline: '0' is not a time; expected seconds above 0"),
         ("--greta-deadline=nan", "--greta-deadline: 'nan' is not a time"),
+        ("--greta-budget=-1", "--greta-budget: '-1' is not a time; expected seconds above 0"),
         ("--greta-seed=x", "--greta-seed: 'x' is not a seed"),
         ("--greta-gates=missing.yaml", "missing.yaml: there is no such file"),
         ("--greta-ctx=4096", "context 4096 is above the limit of variant 'limited'"),

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def start(project: pytest.Pytester, cache: Path, *options: str) -> subprocess.Po
     )
 
 
-def launched(project: pytest.Pytester, process: subprocess.Popen[str]) -> bool:
+def launched(process: subprocess.Popen[str]) -> bool:
     """Whether the worker is busy with the kernel: it has burnt processor time since it was idle."""
 
     def busy() -> bool:
@@ -66,14 +67,14 @@ def launched(project: pytest.Pytester, process: subprocess.Popen[str]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGINT, pytest.ExitCode.INTERRUPTED), (signal.SIGTERM, -signal.SIGTERM),
+    ("sent", "code"), [(signal.SIGINT, pytest.ExitCode.INTERRUPTED), (signal.SIGTERM, pytest.ExitCode.INTERRUPTED),
                        (signal.SIGKILL, -signal.SIGKILL)]
 )  # fmt: skip
 def test_ending_pytest_while_a_kernel_runs_leaves_no_worker(
     project: pytest.Pytester, shared_cache: Path, sent: signal.Signals, code: int
 ) -> None:
     with start(project, shared_cache) as process:
-        assert launched(project, process)
+        assert launched(process)
         process.send_signal(sent)
         output, _ = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == code
@@ -84,7 +85,7 @@ def test_ending_pytest_while_a_kernel_runs_leaves_no_worker(
 
 def test_a_killed_worker_fails_its_test_and_no_other(project: pytest.Pytester, shared_cache: Path) -> None:
     with start(project, shared_cache, "--greta-variant=endless") as process:
-        assert launched(project, process)
+        assert launched(process)
         (worker,) = workers_of(process.pid)
         os.kill(worker, signal.SIGKILL)
         output, _ = process.communicate(timeout=WAIT_SECONDS)
@@ -94,7 +95,7 @@ def test_a_killed_worker_fails_its_test_and_no_other(project: pytest.Pytester, s
 
 def test_a_stopped_worker_meets_its_deadline(project: pytest.Pytester, shared_cache: Path) -> None:
     with start(project, shared_cache, "--greta-deadline=600") as process:
-        assert launched(project, process)
+        assert launched(process)
         (worker,) = workers_of(process.pid)
         os.kill(worker, signal.SIGSTOP)
         process.send_signal(signal.SIGINT)
@@ -114,15 +115,13 @@ def test_progress_shows_on_a_terminal_and_is_wiped_away(project: pytest.Pytester
     ) as process:
         os.close(theirs)
         shown = b""
-        while True:
-            try:
+        with suppress(OSError):  # Linux's way to say that the other end was closed
+            while True:
                 shown += os.read(ours, 65536)
-            except OSError:
-                break
         process.wait(WAIT_SECONDS)
     os.close(ours)
     text = shown.decode(errors="replace")
-    assert re.search(r"endless @ 256: verifying endless \([12] s\)", text)
+    assert re.search(r"endless @ 256: .*\([12] s\)", text)
     plain = re.sub(r"\x1b7.*?\x1b8|\x1b\[[0-9;]*[mK]", "", text)
     assert "verifying" not in plain
     assert re.search(r"test_run\[endless-256\] FAILED", plain)

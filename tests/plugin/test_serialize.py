@@ -16,7 +16,7 @@ from pytest_greta.progress import Progress
 def serialization(pytester: pytest.Pytester, *options: str) -> dict[str, str]:
     """The variables that serialise kernels, as the worker of a session with these options was started with."""
     config = pytester.parseconfig("--greta-device=cpu", *options)
-    with closing(Host(read_options(config), Progress(config))) as host:
+    with closing(Host(read_options(config), pytester.path, Progress(config, on_terminal=False))) as host:
         pid = host.worker()._process.pid
         raw = Path(f"/proc/{pid}/environ").read_bytes()
     pairs = (entry.partition(b"=") for entry in raw.split(b"\0") if entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -74,6 +75,70 @@ def test_speed_is_compared_with_a_baseline_that_was_not_selected(
     result = greta("--greta-variant=good", "--greta-ctx=4096", "-k", "test_run", "--greta-rounds=7")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*good*speedup >= 1.10*x [[]*, *[]] (4096)*PASS"])
+
+
+UNDECIDED = "        speedup: {min: 1.0, devices: cpu}\n"
+"""The variant `limited` runs the baseline's own code: a ratio of 1 is neither above nor below this limit."""
+
+
+@pytest.mark.parametrize(
+    ("key", "require", "fails"),
+    [
+        ("", [], False),
+        ("", ["--greta-require=cpu"], True),
+        ("inconclusive: fail\n", [], True),
+        ("inconclusive: warn\n", ["--greta-require=cpu"], False),
+    ],
+)
+def test_what_inconclusive_means_is_up_to_the_gates_file(
+    project: pytest.Pytester, greta: Run, key: str, require: list[str], fails: bool
+) -> None:
+    write_gates(project, GATES.replace("kernels:", key + "kernels:") + UNDECIDED)
+    result = greta("--greta-variant=limited", "-k", "test_run", "--greta-rounds=3", *require)
+    result.assert_outcomes(**{"failed" if fails else "passed": 1})
+    result.stdout.fnmatch_lines(["*limited*speedup >= 1.00*INCONCLUSIVE*"])
+
+
+def test_a_known_exception_stands_in_the_summary_with_its_reason(
+    project: pytest.Pytester, greta: Run
+) -> None:
+    known = GATES.replace(
+        "max_error: 1.0e-4", "max_error: {max: 1.0e-9, expect: {max: 4.0e-7, reason: fp32 sums}}"
+    )
+    write_gates(project, known)
+    result = greta("--greta-variant=good", "-k", "test_run", "--greta-seed=1", "--greta-require=cpu")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["*max_error <= 1.00e-09*EXPECTED FAILURE [[]1[]]", "[[]1[]] fp32 sums", "* PASS, 1 EXPECTED FAILURE"]
+    )
+    write_gates(project, known.replace("4.0e-7", "1.0e-2"))
+    result = greta("--greta-variant=good", "-k", "test_run", "--greta-seed=1")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*better than its known exception (fp32 sums): tighten or delete its `expect`*"]
+    )
+
+
+def test_pairs_are_measured_until_the_limit_is_decided(project: pytest.Pytester, greta: Run) -> None:
+    write_gates(project, GATES + "        speedup: {min: 0.9, devices: cpu}\n")
+    options = ("-k", "test_run", "--benchmark-json=run.json", "--greta-ctx=4096")
+    greta("--greta-variant=slow", *options).assert_outcomes(failed=1)
+    assert rounds(project) in range(12, 40)  # a variant 16 times slower is decided at once
+    write_gates(project, GATES + UNDECIDED)
+    result = greta("--greta-variant=limited", *options[:-1], "--greta-budget=0.5")
+    result.stdout.fnmatch_lines(["*undecided after * pairs (the budget of 0.5 s is used up)*"])
+
+
+def test_without_a_gate_on_speed_there_are_five_rounds(project: pytest.Pytester, greta: Run) -> None:
+    write_gates(project, GATES + SPEEDUP)
+    greta("--greta-variant=slow", "-k", "test_run", "--benchmark-json=run.json").assert_outcomes(passed=1)
+    assert rounds(project) == 5
+
+
+def rounds(project: pytest.Pytester) -> int:
+    """How many rounds the only entry of run.json has."""
+    (entry,) = json.loads((project.path / "run.json").read_text())["benchmarks"]
+    return int(entry["stats"]["rounds"])
 
 
 def test_scaling_is_measured_from_the_smallest_context(project: pytest.Pytester, greta: Run) -> None:

@@ -90,8 +90,17 @@ def assemble(source: Path, target: str, folder: Path) -> tuple[str, str]:
     toolchain = find_toolchain(target)
     output = folder / "code.s"
     done = subprocess.run(
-        [*toolchain.clang, "-x", "hip", "-O3", "-std=c++17", *toolchain.flags, "--cuda-device-only"]
-        + [f"--offload-arch={target}", "-Rpass-analysis=kernel-resource-usage", "-S", source, "-o", output],
+        [
+            *(*toolchain.clang, "-x", "hip", "-O3", "-std=c++17", *toolchain.flags, "--cuda-device-only"),
+            *(
+                f"--offload-arch={target}",
+                "-Rpass-analysis=kernel-resource-usage",
+                "-S",
+                source,
+                "-o",
+                output,
+            ),
+        ],
         capture_output=True,
         text=True,
         check=True,

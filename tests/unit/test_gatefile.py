@@ -229,6 +229,11 @@ def test_anchors_and_aliases_are_read(write: Write) -> None:
         ("version: 1\n", "", ["1:1: the file has no 'version: 1'"]),
         ("version: 1", "version: 2", ["1:10: unknown version 2; this greta reads version 1"]),
         ("version: 1", "version: '1'", ["1:10: version: expected a number, found the text '1'"]),
+        (
+            "version: 1\n",
+            "version: 1\ninconclusive: maybe\n",
+            ["2:15: inconclusive: expected fail or warn, found the text 'maybe'"],
+        ),
         ("targets:", "target:", ["2:1: unknown key 'target' in the file; did you mean 'targets'?"]),
         ("[gfx942, gfx90a, gfx1100]", "[]", ["2:10: targets: the list is empty"]),
         (
@@ -292,25 +297,40 @@ def test_anchors_and_aliases_are_read(write: Write) -> None:
         ("vgprs: 128", "vgprs: {}", [
             "12:16: gate 'vgprs' has no limit; give it min or max",
         ]),
+        (
+            "vgprs: 128",
+            "vgprs: {max: 128, expect: {max: 152}}",
+            ["12:35: expect of vgprs has no 'reason'"],
+        ),
+        (
+            "vgprs: 128",
+            "vgprs: {max: 128, expect: {max: 100, reason: r}}",
+            ["12:41: expect of vgprs is not outside the limit; give the value that is known to miss it"],
+        ),
+        (
+            "vgprs: 128",
+            "vgprs: {max: 128, expect: {min: 1, max: 200, reason: r}}",
+            ["12:35: expect of vgprs needs one bound: min or max"],
+        ),
         ("vgprs: 128", "vgprs: {targets: gfx942}", ["12:16: gate 'vgprs' has no limit; give it min or max"]),
         ("vgprs: 128", "vgprs: {min: 8, max: 8}", []),
         ("vgprs: 128", "vgprs: {min: 9, max: 8}", ["12:22: vgprs: min 9 is above max 8"]),
         (
             "vgprs: 128",
             "vgprs: {max: 8, contexts: 4096}",
-            ["12:25: unknown key 'contexts' in gate 'vgprs'; contexts narrow another kind of gate; there is min, max, targets"],
+            ["12:25: unknown key 'contexts' in gate 'vgprs'; contexts narrow another kind of gate; there is min, max, targets, expect"],
         ),
         (
             "vgprs: 128",
             "vgprs: {equals: yes, max: 8}",
-            ["12:17: unknown key 'equals' in gate 'vgprs'; there is min, max, targets"],
+            ["12:17: unknown key 'equals' in gate 'vgprs'; there is min, max, targets, expect"],
         ),
         (
             "prefill_seconds: 20",
             "prefill_seconds: {max: 20, targets: gfx942}",
             [
                 ("23:36: unknown key 'targets' in gate 'prefill_seconds'; targets narrow another kind of gate; "
-                "there is min, max, contexts, devices")
+                "there is min, max, contexts, devices, expect")
             ],
         ),
         ("prefill_seconds: 20", "prefill_seconds: 0", [
@@ -324,7 +344,7 @@ def test_anchors_and_aliases_are_read(write: Write) -> None:
         ("2.0e-3", "1_0.0", ["13:20: max_error: expected a number, found '1_0.0'; write plain decimal digits"]),
         ("2.0e-3", "{min: 0.1}", [
             "13:20: gate 'max_error' has no limit; give it max",
-            "13:21: unknown key 'min' in gate 'max_error'; there is max, contexts, devices",
+            "13:21: unknown key 'min' in gate 'max_error'; there is max, contexts, devices, expect",
         ]),
         ("- 600", "- 10:00", [
             ("16:13: deadline_seconds: expected a number, found '10:00', base 60 to some YAML readers; "

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import pytest_greta
 from pytest_greta import gatefile
+from pytest_greta.catalogue import CATALOGUE
 from pytest_greta.errors import ConfigError
-from pytest_greta.gates import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = gatefile.schema()

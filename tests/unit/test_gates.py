@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_greta.catalogue import CATALOGUE
 from pytest_greta.gates import (
-    CATALOGUE,
+    Expected,
     Gate,
     Interval,
     Limit,
@@ -25,7 +26,7 @@ from pytest_greta.gates import (
     scaling,
 )
 
-PASS, FAIL, INCONCLUSIVE, NOT_MEASURED = Status
+PASS, FAIL, INCONCLUSIVE, NOT_MEASURED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.NOT_MEASURED
 
 
 def gate(name: str, devices: tuple[str, ...] = (), **limit: Any) -> Gate:
@@ -152,6 +153,7 @@ SPEED: dict[str, dict[str, Any]] = {
     "tokens_per_second": {"min": 10},
     "speedup": {"min": 1.2},
     "scaling": {"max": 2.2},
+    "regression": {"max": 1.05},
 }
 
 
@@ -269,6 +271,46 @@ def test_scaling_is_the_exponent_of_time_against_context() -> None:
         scaling(1.0, 4096, 1.0, 4096)
 
 
+COUNTED = ("vgprs", Limit(max=128), Limit(max=152))
+FASTER = ("speedup", Limit(min=1.0), Limit(min=0.8))
+PLAIN = ("max_error", Limit(max=1e-3), Limit(max=4e-3))
+FLAG = ("deterministic", Limit(equals=True), Limit(equals=False))
+
+
+@pytest.mark.parametrize(
+    ("exception", "value", "interval", "status", "reason"),
+    [
+        (COUNTED, 152, None, Status.EXPECTED_FAILURE, "why"),
+        (COUNTED, 151, None, FAIL, "better than its known exception (why): tighten or delete its `expect`"),
+        (COUNTED, 128, None, FAIL, "expected to fail (why), but it holds: delete its `expect`"),
+        (COUNTED, 153, None, FAIL, "worse than the known exception, vgprs <= 152 (why)"),
+        (COUNTED, None, None, NOT_MEASURED, "no value was reported"),
+        (COUNTED, math.nan, None, FAIL, "not a finite number"),
+        (FASTER, 0.9, (0.85, 0.95), Status.EXPECTED_FAILURE, "why"),
+        (FASTER, 0.8, (0.75, 0.85), INCONCLUSIVE, "the interval reaches across the known exception (why)"),
+        (FASTER, 0.7, (0.65, 0.75), FAIL, "worse than the known exception, speedup >= 0.80 (why)"),
+        (FASTER, 1.1, (1.05, 1.15), FAIL, "expected to fail (why), but it holds: delete its `expect`"),
+        (FASTER, 1.0, (0.95, 1.05), INCONCLUSIVE, "the interval reaches across the limit"),
+        (FASTER, -1.0, (-1.0, -1.0), FAIL, "a value of 0 or less is no measurement"),
+        (PLAIN, 3.5e-3, None, Status.EXPECTED_FAILURE, "why"),
+        (PLAIN, 3.1e-3, None, FAIL, "better than its known exception (why): tighten or delete its `expect`"),
+        (FLAG, False, None, Status.EXPECTED_FAILURE, "why"),
+        (FLAG, True, None, FAIL, "expected to fail (why), but it holds: delete its `expect`"),
+    ],
+)
+def test_a_known_exception_holds_within_its_bound_and_does_not_rot(
+    exception: tuple[str, Limit, Limit],
+    value: Any,
+    interval: tuple[float, float] | None,
+    status: Status,
+    reason: str,
+) -> None:
+    name, limit, bound = exception
+    chosen = Gate(name, "prefill", "v3", limit, expected=Expected(bound, "why"))
+    verdict = evaluate(chosen, run(name, value, *(interval or ())))
+    assert (verdict.status, verdict.reason) == (status, reason)
+
+
 VALUES = st.one_of(st.none(), st.booleans(), st.text(), st.integers(), st.floats())
 ENDS = st.floats()
 
@@ -286,7 +328,9 @@ def cases(draw: st.DrawFn) -> tuple[Gate, Measurement]:
     quantities = {definition.name: Quantity(draw(VALUES), interval)}
     where = draw(st.sampled_from([("gfx942", None, None), (None, 4096, "hip"), (None, 512, "cpu")]))
     measurement = Measurement("k", "v", quantities, *where, untimed=draw(st.sampled_from(["", "a reason"])))
-    return Gate(definition.name, "k", "v", limit, devices=draw(st.sampled_from([(), ("cpu",)]))), measurement
+    devices = draw(st.sampled_from([(), ("cpu",)]))
+    expected = draw(st.none() | st.builds(Expected, st.just(limit) | st.builds(Limit, max=ENDS), st.text()))
+    return Gate(definition.name, "k", "v", limit, devices=devices, expected=expected), measurement
 
 
 @given(cases())
@@ -295,11 +339,13 @@ def test_evaluate_never_raises_and_never_passes_what_its_limit_forbids(
 ) -> None:
     chosen, measurement = case
     verdict = evaluate(chosen, measurement)
-    assert "\n" not in verdict.line().replace(str(verdict.measured.value), "").replace(
+    note = chosen.expected.reason if chosen.expected else ""
+    assert "\n" not in verdict.line().replace(note, "").replace(str(verdict.measured.value), "").replace(
         str(chosen.limit.equals), ""
     )
     if verdict.status is not PASS:
         return
+    assert not chosen.expected
     value, limit = verdict.measured.value, chosen.limit
     if limit.equals is not None:
         assert value == limit.equals

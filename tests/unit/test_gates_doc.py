@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from pytest_greta import gatefile
+from pytest_greta.catalogue import CATALOGUE
 from pytest_greta.errors import ConfigError
-from pytest_greta.gates import BUILT_IN, CATALOGUE, built_in
+from pytest_greta.gates import BUILT_IN, built_in
 from pytest_greta.kernel import Kernel, Variant
 
 DOC = (Path(__file__).parents[2] / "docs" / "gates.md").read_text(encoding="utf-8")
@@ -23,7 +24,7 @@ ROWS = [
 
 
 def test_the_doc_has_examples() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
 @pytest.mark.parametrize("text", BLOCKS)
@@ -101,6 +102,10 @@ MISTAKEN = [
       x: {scaling: {max: 2, contexts: 77}, max_error: {max: 2, devices: cpu}, deterministic: yes, <<: {a: 1}}
       y: !!set {sgprs: 08}
 """,
+    b"version: 1\ntargets: gfx942\nkernels: {softmax: {baseline: naive, gates: {naive: {vgprs: ["
+    b"{max: 2, targets: gfx942, expect: {reason: r}}, {max: 2, expect: {max: 1, reason: r}}]}}}}",
+    b"version: 1\ntargets: gfx942\nkernels: {softmax: {baseline: naive, gates: {naive: {vgprs: ["
+    b"{max: 2, targets: gfx942}, {max: 2, expect: {max: 3, reason: r}}]}}}}",
     b"version: 1\nkernels: {softmx: {baseline: a}, softmax: {baseline: b, gates: {c: {vgprs: 1}}}}",
 ]
 """Files that between them have every mistake there is a message for."""

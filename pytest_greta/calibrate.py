@@ -1,0 +1,288 @@
+"""How far a gate on speedup can be trusted here: a variant against itself, and against itself with more work.
+
+`--greta-calibrate=N` measures N gates `speedup >= 0.99` for every variant and context on this device. With equal code
+on both sides every FAIL is a false alarm. With 1, 2, 3, 5 and 10 % more work in the candidate, every FAIL is a find.
+The work is real: a further launch of the same kernel on a part of its grid, whose time is measured, not assumed.
+`python -m pytest_greta.calibrate FILE` prints what was found as a table in Markdown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from pytest_greta.gates import Gate, Limit, Measurement, Status, Verdict, evaluate
+from pytest_greta.measure import Contender, Plan, Progress, Run, time_only
+from pytest_greta.sequential import MOST_BLOCKS
+
+if TYPE_CHECKING:
+    from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
+    from pytest_greta.session import Session
+    from pytest_greta.worker import Worker
+
+LIMIT = Limit(min=0.99)
+SLOWDOWNS = (0.01, 0.02, 0.03, 0.05, 0.10)
+POWER = 0.95
+FILE = "greta-calibration.json"
+
+_SEARCH_PAIRS = 9
+"""Pairs that time a part of the grid: enough to choose it; what it really adds is taken from all gates."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What gates said of one amount of additional work."""
+
+    slowdown: float
+    """What was aimed at: 0.02 is 2 % more time."""
+    measured: float
+    """What it was: the median over all gates."""
+    gates: int
+    failed: int
+    undecided: int
+    mean_pairs: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the gates of one variant and context said on one device."""
+
+    device: str
+    kernel: str
+    variant: str
+    context: int
+    problem: str
+    when: str
+    budget_seconds: float
+    equal: Found
+    """Equal code on both sides."""
+    slower: tuple[Found, ...]
+
+    @property
+    def finds(self) -> float | None:
+        """The smallest slowdown, as measured, from which on at least 95 of 100 gates fail; None if none of those tried."""
+        found = None
+        for one in sorted(self.slower, key=lambda one: -one.measured):
+            if one.failed < POWER * one.gates:
+                break
+            found = one.measured
+        return found
+
+    def __str__(self) -> str:
+        """In one line."""
+        most = max(one.measured for one in self.slower)
+        finds = f"does not find {most:.1%} slower" if self.finds is None else f"finds {self.finds:.1%} slower"
+        return (
+            f"{self.kernel} {self.variant} @ {self.context}: speedup >= {LIMIT.min}: {self.equal.failed} false alarms "
+            f"in {self.equal.gates}, {finds} ({POWER:.0%} of the time, {self.budget_seconds:g} s a gate)"
+        )
+
+
+def calibrate_variant(session: Session, kernel: Kernel, variant: Variant, context: int) -> Calibration:
+    """Calibrate a variant at a context of a session. Raises what `Session.run_result` raises, and DeviceFault."""
+    contender = session.contender(kernel, variant, context)
+    session.builder.compiler.settle()
+    problem, options = kernel.problem(context, session.host.kind), session.options
+    with session.progress.measuring(f"{variant.name} @ {context}"):
+        return calibrate(
+            session.host.worker(),
+            kernel,
+            problem,
+            contender,
+            options.calibrate,
+            options.budget_seconds,
+            session.draw_seed(),
+            session.progress.show,
+        )
+
+
+def calibrate(
+    worker: Worker,
+    kernel: Kernel,
+    problem: Problem,
+    contender: Contender,
+    gates: int,
+    budget_seconds: float,
+    seed: int,
+    progress: Progress,
+) -> Calibration:
+    """Run `gates` gates on equal code, and half as many on each slowdown. Raises DeviceFault."""
+    seeds = iter(range(seed, sys.maxsize))
+
+    def timed(more: Sequence[Launch], pairs: int = 0, alone: bool = False) -> Run:
+        slower = dataclasses.replace(contender.variant, name=f"{contender.variant.name} with more work")
+        plan = Plan(
+            kernel=cast("Kernel", _WithMoreWork(kernel, contender.variant, slower, more, alone)),
+            problem=problem,
+            candidate=dataclasses.replace(contender, variant=slower),
+            baseline=contender,
+            baseline_max_error=math.inf,
+            baseline_missing="",
+            most_rounds=pairs or MOST_BLOCKS,
+            fewest_rounds=0,
+            limits=() if pairs else (LIMIT,),
+            budget_seconds=budget_seconds,
+            single_shot=False,
+            seed=next(seeds),
+        )
+        return time_only(worker, plan, progress)
+
+    def judged(slowdown: float, more: Sequence[Launch], count: int) -> Found:
+        runs, verdicts = [], []
+        for number in range(count):
+            progress(f"{slowdown:.0%} more work, gate {number + 1} of {count}")
+            runs.append(timed(more))
+            verdicts.append(_verdict(runs[-1]))
+        return Found(
+            slowdown,
+            math.exp(-statistics.median(x for run in runs for x in run.pairs.log_ratios)) - 1,
+            count,
+            sum(verdict.status is Status.FAIL for verdict in verdicts),
+            sum(verdict.status not in (Status.FAIL, Status.PASS) for verdict in verdicts),
+            statistics.fmean(run.pairs.blocks for run in runs),
+        )
+
+    def share(more: Sequence[Launch]) -> float:
+        """Time of a part of the grid, over that of the variant."""
+        return 1 / timed(more, _SEARCH_PAIRS, alone=True).pairs.ratio
+
+    equal = judged(0.0, (), gates)
+    slower = []
+    for slowdown in SLOWDOWNS:
+        progress(f"looking for {slowdown:.0%} of work")
+        part = _part(kernel, problem, contender.variant, slowdown, share)
+        slower.append(judged(slowdown, (part,), max(1, gates // 2)))
+    return Calibration(
+        worker.info.identity,
+        kernel.name,
+        contender.variant.name,
+        problem.context,
+        str(problem),
+        datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        budget_seconds,
+        equal,
+        tuple(slower),
+    )
+
+
+def _verdict(run: Run) -> Verdict:
+    kind = run.device.kind
+    gate = Gate("speedup", run.plan.kernel.name, run.plan.candidate.variant.name, LIMIT, devices=(kind,))
+    found = Measurement(
+        gate.kernel, gate.variant, run.quantities, context=run.plan.problem.context, device=kind
+    )
+    return evaluate(gate, found)
+
+
+def _part(
+    kernel: Kernel,
+    problem: Problem,
+    variant: Variant,
+    wanted: float,
+    share: Callable[[Sequence[Launch]], float],
+) -> Launch:
+    """The launch of a part of the grid that takes nearest to the wanted share of the variant's time."""
+    launches = kernel.launch(problem, variant)
+    whole = launches[0] if isinstance(launches, Sequence) else launches
+    axis = max(range(3), key=lambda i: whole.grid[i])
+
+    def cut(blocks: int, narrow: bool) -> Launch:
+        grid = [1, 1, 1] if narrow else list(whole.grid)
+        grid[axis] = blocks
+        return dataclasses.replace(whole, grid=(grid[0], grid[1], grid[2]))
+
+    # Where even one layer of the grid is too much, layers of a single block.
+    narrow = share([cut(1, False)]) > wanted
+    low, high = 1, whole.grid[axis]
+    while low < high:
+        middle = (low + high) // 2
+        if share([cut(middle, narrow)]) < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return cut(low, narrow)
+
+
+class _WithMoreWork:
+    """A kernel whose variant `slower` is `variant` with further launches behind it, or with these alone."""
+
+    def __init__(
+        self, kernel: Kernel, variant: Variant, slower: Variant, more: Sequence[Launch], alone: bool
+    ) -> None:
+        self._kernel, self._variant, self._slower = kernel, variant, slower
+        self._more, self._alone = more, alone
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernel, name)
+
+    def launch(self, problem: Problem, variant: Variant) -> Sequence[Launch]:
+        launches = self._kernel.launch(problem, self._variant)
+        own = list(launches) if isinstance(launches, Sequence) else [launches]
+        if variant is not self._slower:
+            return own
+        return list(self._more) if self._alone else [*own, *self._more]
+
+    def workspaces(self, problem: Problem, variant: Variant) -> dict[str, Array]:
+        return self._kernel.workspaces(problem, self._variant)
+
+
+# -- the file --------------------------------------------------------------------------------------------
+
+
+def store(path: Path, new: Calibration) -> None:
+    """Add a calibration to the file, in the place of an older one of the same device, kernel, variant and context."""
+    kept = [old for old in load(path) if _key(old) != _key(new)]
+    text = json.dumps([dataclasses.asdict(one) for one in [*kept, new]], indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def load(path: Path) -> list[Calibration]:
+    """The calibrations of a file; none where it is missing or not one of ours."""
+    try:
+        return [
+            Calibration(
+                **{**one, "equal": Found(**one["equal"]), "slower": tuple(Found(**s) for s in one["slower"])}
+            )
+            for one in json.loads(path.read_text(encoding="utf-8"))
+        ]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _key(one: Calibration) -> tuple[str, str, str, int, str]:
+    return one.device, one.kernel, one.variant, one.context, one.problem
+
+
+def table(calibrations: Sequence[Calibration]) -> Iterator[str]:
+    """The lines of a table in Markdown: false alarms, and what was found of each slowdown."""
+    yield (
+        "| device | gate | budget | equal code | "
+        + " | ".join(f"{s:.0%} more work" for s in SLOWDOWNS)
+        + " |"
+    )
+    yield "|---" * (4 + len(SLOWDOWNS)) + "|"
+    for one in calibrations:
+        cells = [
+            one.device,
+            f"{one.kernel} {one.variant} @ {one.context}: speedup >= {LIMIT.min}",
+            f"{one.budget_seconds:g} s",
+            _counts(one.equal),
+            *(f"{_counts(found)}; measured {found.measured:+.1%}" for found in one.slower),
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _counts(found: Found) -> str:
+    return f"{found.failed} of {found.gates} FAIL, {found.undecided} undecided, {found.mean_pairs:.0f} pairs"
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{line}\n" for line in table(load(Path(sys.argv[1]))))

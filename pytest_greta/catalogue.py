@@ -1,0 +1,94 @@
+"""The catalogue of gates: what can be limited, in which unit, and which direction is better.
+
+It is data: the loader of gates.yaml, its JSON Schema and the reference in docs/gates.md all follow from `CATALOGUE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class GateDef:
+    """One gate of the catalogue: what its quantity means and how its limit is written."""
+
+    name: str
+    unit: str
+    source: Literal["code", "run"]
+    """Read from the code object (no device needed), or measured in a run."""
+    kind: Literal["number", "bool", "text"]
+    better: Literal["lower", "higher", ""]
+    """The direction of a number, and so the meaning of a bare number in gates.yaml."""
+    description: str
+    limits: tuple[str, ...] = ("min", "max")
+    """The limits gates.yaml may set; empty for a gate that is built in and cannot be changed."""
+    integer: bool = False
+    positive: bool = False
+    """A value of 0 or less is no measurement and fails, whatever the limit; a limit of 0 makes no sense."""
+    speed: bool = False
+    """Depends on how fast the device is: not measured on a cpu unless the gate asks for it by name."""
+    noisy: bool = False
+    """Needs an interval: one value alone does not pass."""
+    fixed: bool = False
+    """The built-in gate of this name stays, whatever gates.yaml says; a limit there is added to it."""
+    relative: bool = False
+    """Compares with the baseline: has no meaning for the baseline itself."""
+    spec: str = ""
+    """Format specification of a value; empty takes a general one."""
+
+
+def _code(name: str, unit: str, better: Literal["lower", "higher"], description: str) -> GateDef:
+    return GateDef(name, unit, "code", "number", better, description, integer=True)
+
+
+# fmt: off
+CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition in (
+    _code("scratch_bytes", "bytes", "lower", "Scratch memory of one thread: registers that did not fit."),
+    _code("vgprs", "registers", "lower", "Vector registers of one thread, as the code object states them."),
+    _code("agprs", "registers", "lower", "Accumulation vector registers of one thread (CDNA only)."),
+    _code("sgprs", "registers", "lower", "Scalar registers of one wavefront."),
+    _code("vgpr_spills", "registers", "lower", "Vector registers spilled, to scratch or to other registers."),
+    _code("sgpr_spills", "registers", "lower", "Scalar registers spilled, to scratch or vector registers."),
+    _code("lds_bytes", "bytes", "lower", "LDS of one block: static, and the dynamic LDS of its launch."),
+    _code("occupancy", "waves per SIMD", "higher", "Wavefronts that fit on one SIMD at the same time."),
+    _code("code_bytes", "bytes", "lower", "Machine code of the kernel."),
+    _code("mfma", "instructions", "higher", "Matrix instructions in the main loop: MFMA, WMMA and their sparse forms."),
+    GateDef("prefill_seconds", "s", "run", "number", "lower",
+            "Device time of one prefill, by device events. Above zero is built in.",
+            positive=True, speed=True, fixed=True),
+    GateDef("tokens_per_second", "tokens/s", "run", "number", "higher",
+            "Tokens processed in one second of device time.", positive=True, speed=True),
+    GateDef("speedup", "x", "run", "number", "higher",
+            "Time of the baseline divided by the time of the variant, from interleaved pairs of one run.",
+            positive=True, speed=True, noisy=True, relative=True, spec=".2f"),
+    GateDef("regression", "x", "run", "number", "lower",
+            "Time now over that of the accepted runs before: of this kernel, variant, context, problem and device.",
+            limits=("max",), positive=True, speed=True, noisy=True, spec=".3f"),
+    GateDef("scaling", "exponent", "run", "number", "lower",
+            "Exponent of the time against the context, from the smallest context of the same run: "
+            "linear work gives 1, quadratic work 2.", speed=True, spec=".2f"),
+    GateDef("max_error", "error", "run", "number", "lower",
+            "Largest error of the sampled rows against the float64 reference.", limits=("max",), spec=".2e"),
+    GateDef("deterministic", "", "run", "bool", "",
+            "Equal inputs give bitwise equal outputs. `false` waives the gate.", limits=("equals",)),
+    GateDef("deadline_seconds", "s", "run", "number", "lower",
+            "Wall time of one request to the device; at the limit its process is killed.",
+            limits=("max",), positive=True),
+    GateDef("implementation", "", "run", "text", "",
+            "Name of the function that ran, as the runtime gives it. The one asked for is built in.",
+            limits=("equals",), fixed=True),
+    GateDef("vram_bytes", "bytes", "run", "number", "lower",
+            "Device memory in use while the kernel's buffers are there, by all processes.",
+            limits=("max",), integer=True),
+    GateDef("no_fault", "", "run", "bool", "",
+            "Every launch ended, without a device error, a crash or a kill. Built in.", limits=(), fixed=True),
+    GateDef("complete", "", "run", "bool", "",
+            "Every element of every output was written. Built in.", limits=(), fixed=True),
+    GateDef("canaries", "", "run", "bool", "",
+            "Nothing was written outside the outputs. Built in.", limits=(), fixed=True),
+    GateDef("inputs_unchanged", "", "run", "bool", "",
+            "The inputs were not modified. Built in.", limits=(), fixed=True),
+)}
+# fmt: on

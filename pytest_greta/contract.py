@@ -1,0 +1,283 @@
+"""What a kernel family must hold to. The one place that asks an author's methods, and refuses what they must not say.
+
+A mistake in a registered family is a ConfigError when pytest starts; one in what a method returns is a KernelMistake,
+which fails the test with one line. Exceptions of the author's own code pass through with their traceback.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pytest_greta.errors import KernelMistake
+from pytest_greta.kernel import Array, Kernel, Launch, Variant
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_greta.kernel import Problem
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_ITEM_BYTES = (1, 2, 4, 8)
+_MAX_BLOCK_THREADS = 1024  # of every AMD GPU (hipDeviceProp_t.maxThreadsPerBlock)
+_MAX_GRID_THREADS = 1 << 32  # HIP: "the number of threads in a dimension must be less than 2^32"
+
+
+# -- registration ----------------------------------------------------------------------------------------
+
+
+def registration_problems(registered: Sequence[Any]) -> Iterator[str]:
+    """What is wrong with the families that `pytest_greta_kernels` returned, a line each."""
+    names = set()
+    for kernel in registered:
+        if not isinstance(kernel, Kernel):
+            what = f"the class {kernel.__name__}" if isinstance(kernel, type) else repr(kernel)
+            yield f"pytest_greta_kernels returns instances of pytest_greta.Kernel, not {what}"
+            continue
+        name = getattr(kernel, "name", None)
+        where = f"kernel {type(kernel).__name__}"
+        if not isinstance(name, str) or not name:
+            yield f"{where}: name is {name!r}, not a text"
+            continue
+        where = f"kernel {name!r}"
+        if name in names:
+            yield f"{where} is registered twice"
+        names.add(name)
+        yield from (f"{where}: {problem}" for problem in _family_problems(kernel))
+
+
+def _family_problems(kernel: Kernel) -> Iterator[str]:
+    variants = getattr(kernel, "variants", None)
+    if not isinstance(variants, (list, tuple)) or not variants:
+        yield f"variants is {variants!r}, not a list or tuple of at least one Variant"
+        return
+    for sizes in ("sizes", "cpu_sizes"):
+        given = getattr(kernel, sizes)
+        if not isinstance(given, Mapping) or not all(
+            isinstance(k, str) and _positive(v) for k, v in given.items()
+        ):
+            yield f"{sizes} is {given!r}, not a mapping from names to whole numbers above 0"
+    limit = kernel.max_error
+    if limit is not None and not (isinstance(limit, (int, float)) and math.isfinite(limit) and limit >= 0):
+        yield f"max_error is {limit!r}, not a number of 0 or more"
+    names = [variant.name for variant in variants if isinstance(variant, Variant)]
+    yield from (f"variant {name!r} is there twice" for name in dict.fromkeys(names) if names.count(name) > 1)
+    for variant in variants:
+        if not isinstance(variant, Variant):
+            yield f"variants has {variant!r}, which is no Variant"
+            continue
+        yield from (f"variant {variant.name!r}: {problem}" for problem in _variant_problems(kernel, variant))
+
+
+def _variant_problems(kernel: Kernel, variant: Variant) -> Iterator[str]:
+    for field in ("name", "source", "entry"):
+        value = getattr(variant, field)
+        if not isinstance(value, str) or not value:
+            yield f"{field} is {value!r}, not a text"
+            return
+    if variant.max_context is not None and not _positive(variant.max_context):
+        yield f"max_context is {variant.max_context!r}, not a whole number above 0"
+    if not isinstance(variant.defines, Mapping):
+        yield f"defines is {variant.defines!r}, not a mapping"
+    else:
+        for name, value in variant.defines.items():
+            if not isinstance(name, str) or not _NAME.fullmatch(name) or "\n" in str(value):
+                yield f"defines has {name!r}: {value!r}, which is no macro with its value"
+    try:
+        source = kernel.source_path(variant)
+    except (OSError, TypeError):  # a class that was not defined in a file
+        yield "its source is looked for beside the file that defines the class, and there is none: define 'folder'"
+        return
+    if not source.is_file():
+        yield f"there is no source {source}"
+
+
+# -- what the methods return -----------------------------------------------------------------------------
+
+
+def inputs(kernel: Kernel, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
+    """Fresh inputs."""
+    import numpy as np
+
+    drawn = _mapping(kernel, "inputs", kernel.inputs(problem, rng))
+    for name, array in drawn.items():
+        if not isinstance(array, np.ndarray):
+            _refuse(kernel, "inputs", f"{name!r} is a {type(array).__name__}, not a numpy array")
+        _check_dtype(kernel, "inputs", name, array.dtype)
+    return drawn
+
+
+def outputs(kernel: Kernel, problem: Problem) -> dict[str, Array]:
+    """The outputs, every one with the rows of the kernel as its leading axes."""
+    arrays = _arrays(kernel, "outputs", kernel.outputs(problem))
+    if not arrays:
+        _refuse(kernel, "outputs", "there are none")
+    rows = kernel.rows(problem)
+    if not isinstance(rows, tuple) or not rows or not all(_positive(extent) for extent in rows):
+        _refuse(kernel, "rows", f"{rows!r} is no tuple of whole numbers above 0")
+    for name, array in arrays.items():
+        if array.shape[: len(rows)] != rows:
+            _refuse(
+                kernel,
+                "rows",
+                f"{rows} are not the leading axes of output {name!r}, whose shape is {array.shape}",
+            )
+    return arrays
+
+
+def workspaces(kernel: Kernel, problem: Problem, variant: Variant) -> dict[str, Array]:
+    """Device memory a variant needs besides."""
+    return _arrays(kernel, "workspaces", kernel.workspaces(problem, variant))
+
+
+def reference(
+    kernel: Kernel,
+    problem: Problem,
+    given: Mapping[str, NDArray[np.generic]],
+    row: tuple[int, ...],
+    expected: Mapping[str, Array],
+) -> dict[str, NDArray[np.float64]]:
+    """What every output must hold at a row: all of them, in their shapes."""
+    import numpy as np
+
+    found = _mapping(kernel, "reference", kernel.reference(problem, given, row))
+    if set(found) != set(expected):
+        _refuse(kernel, "reference", f"it gives {sorted(found)}, where the outputs are {sorted(expected)}")
+    checked = {}
+    for name, values in found.items():
+        array = np.asarray(values)
+        if array.dtype.kind not in "biuf":
+            _refuse(kernel, "reference", f"{name!r} is of dtype {array.dtype}, not of real numbers")
+        shape = tuple(expected[name].shape[len(row) :])
+        if array.shape != shape:
+            _refuse(
+                kernel,
+                "reference",
+                f"{name!r} has shape {array.shape}, where a row of the output has {shape}",
+            )
+        checked[name] = array.astype(np.float64)
+    return checked
+
+
+def tokens(kernel: Kernel, problem: Problem) -> float:
+    """Tokens one launch processes."""
+    count: object = kernel.tokens(problem)
+    if (
+        isinstance(count, bool)
+        or not isinstance(count, (int, float))
+        or not (math.isfinite(count) and count > 0)
+    ):
+        _refuse(kernel, "tokens", f"{count!r} is no number above 0")
+    return float(count)
+
+
+def launches(kernel: Kernel, problem: Problem, variant: Variant) -> list[Launch]:
+    """The launches of a variant, as a GPU could take them."""
+    made: object = kernel.launch(problem, variant)
+    found = [made] if isinstance(made, Launch) else made
+    if not isinstance(found, (list, tuple)) or not found or not all(isinstance(n, Launch) for n in found):
+        _refuse(kernel, "launch", f"it gives {made!r}, not a Launch or a list of at least one")
+    for launch in found:
+        _check_geometry(kernel, launch)
+    return list(found)
+
+
+def check_arguments(kernel: Kernel, made: Sequence[Launch], known: Sequence[str]) -> None:
+    """Every argument of a launch is the name of an array, or a numpy scalar."""
+    import numpy as np
+
+    for launch in made:
+        for number, argument in enumerate(launch.args, 1):
+            if isinstance(argument, str):
+                if argument not in known:
+                    _refuse(
+                        kernel, "launch", f"argument {number} is {argument!r}; there is {', '.join(known)}"
+                    )
+            elif not isinstance(argument, np.generic) or argument.dtype.kind not in "biuf":
+                what = f"{argument!r} of type {type(argument).__name__}"
+                _refuse(
+                    kernel,
+                    "launch",
+                    f"argument {number} is {what}; pass a numpy scalar such as np.int32({argument!r})",
+                )
+
+
+def check_names(kernel: Kernel, **groups: Sequence[str]) -> None:
+    """Inputs, outputs and workspaces are told apart by their names."""
+    owner: dict[str, str] = {}
+    for group, names in groups.items():
+        for name in names:
+            if name in owner:
+                _refuse(kernel, group, f"{name!r} is the name of one of the {owner[name]} already")
+            owner[name] = group
+
+
+def _check_geometry(kernel: Kernel, launch: Launch) -> None:
+    for axis, value in (("grid", launch.grid), ("block", launch.block)):
+        if not isinstance(value, tuple) or len(value) != 3 or not all(_positive(n) for n in value):
+            _refuse(kernel, "launch", f"{axis} is {value!r}, not three whole numbers above 0")
+    if math.prod(launch.block) > _MAX_BLOCK_THREADS:
+        _refuse(
+            kernel,
+            "launch",
+            f"a block of {math.prod(launch.block)} threads; a GPU takes {_MAX_BLOCK_THREADS}",
+        )
+    if any(g * b >= _MAX_GRID_THREADS for g, b in zip(launch.grid, launch.block, strict=True)):
+        _refuse(
+            kernel,
+            "launch",
+            f"grid {launch.grid} of blocks {launch.block} has 2^32 threads or more on an axis",
+        )
+    lds_bytes: object = launch.dynamic_lds_bytes
+    if isinstance(lds_bytes, bool) or not isinstance(lds_bytes, int) or not 0 <= lds_bytes <= 160 * 1024:
+        _refuse(kernel, "launch", f"dynamic_lds_bytes is {lds_bytes!r}, not a number from 0 to 160 KiB")
+    if launch.entry is not None and (not isinstance(launch.entry, str) or not launch.entry):
+        _refuse(kernel, "launch", f"entry is {launch.entry!r}, not the name of a function")
+    if not isinstance(launch.args, (tuple, list)):
+        _refuse(kernel, "launch", f"args is {launch.args!r}, not a tuple")
+
+
+def _arrays(kernel: Kernel, method: str, returned: object) -> dict[str, Array]:
+    import numpy as np
+
+    arrays = _mapping(kernel, method, returned)
+    for name, array in arrays.items():
+        if not isinstance(array, Array):
+            _refuse(kernel, method, f"{name!r} is a {type(array).__name__}, not an Array(shape, dtype)")
+        if not isinstance(array.shape, tuple) or not all(_positive(extent) for extent in array.shape):
+            _refuse(
+                kernel, method, f"{name!r} has shape {array.shape!r}, not a tuple of whole numbers above 0"
+            )
+        try:
+            dtype = np.dtype(array.dtype)
+        except TypeError:
+            _refuse(kernel, method, f"{name!r} has dtype {array.dtype!r}, which numpy does not know")
+        _check_dtype(kernel, method, name, dtype)
+    return arrays
+
+
+def _check_dtype(kernel: Kernel, method: str, name: str, dtype: np.dtype[Any]) -> None:
+    if dtype.kind not in "biuf" or dtype.itemsize not in _ITEM_BYTES or not dtype.isnative:
+        wanted = "a bool, integer or real of at most 8 bytes in this machine's byte order"
+        _refuse(kernel, method, f"{name!r} has dtype {dtype}; a GPU buffer here holds {wanted}")
+
+
+def _mapping(kernel: Kernel, method: str, returned: object) -> dict[str, Any]:
+    if not isinstance(returned, Mapping):
+        _refuse(kernel, method, f"it gives {type(returned).__name__}, not a dict by name")
+    for name in returned:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            _refuse(kernel, method, f"{name!r} is no name")
+    return dict(returned)
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) > 0
+
+
+def _refuse(kernel: Kernel, method: str, problem: str) -> NoReturn:
+    raise KernelMistake(f"kernel {kernel.name!r}, {method}(): {problem}")

@@ -1,0 +1,50 @@
+"""What compiling and measuring give to a test: measurements with the gates that apply to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_greta.gates import Gate, Measurement, Verdict, evaluate
+
+if TYPE_CHECKING:
+    from pytest_greta.codeobject import CodeObject
+    from pytest_greta.measure import Run
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A measurement with the gates that apply to it."""
+
+    measurement: Measurement
+    gates: Sequence[Gate]
+
+    def verdicts(self) -> list[Verdict]:
+        """The verdict of every gate."""
+        return [evaluate(gate, self.measurement) for gate in self.gates]
+
+
+@dataclass(frozen=True)
+class CodeResult:
+    """A variant compiled for one target."""
+
+    subjects: Sequence[Subject]
+    code_object: CodeObject
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A variant at one context on the device: its code there, and its run."""
+
+    subjects: Sequence[Subject]
+    run: Run | None
+    """None where the code already failed a gate, and was not launched."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of a failure needs besides the verdicts."""
+        if self.run is None:
+            return ("it was not launched",)
+        return (f"on {self.run.device.identity}; inputs drawn with --greta-seed={self.run.plan.seed}",)

@@ -1,0 +1,77 @@
+"""The cpu device: what it says of itself, its memory, its errors, and that it builds nothing twice."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from kernels.softmax.softmax import Softmax
+from pytest_greta.cache import CodeCache
+from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
+from pytest_greta.devices.cpu import CpuDevice, open_cpu
+from pytest_greta.errors import DeviceFault
+
+SOFTMAX = Softmax()
+
+
+def spirv(variant: str) -> bytes:
+    """The SPIR-V of a softmax variant."""
+    job = Job(SOFTMAX.source_path(SOFTMAX.variant(variant)), CPU_TARGET)
+    return run_compiler(find_toolchain(CPU_TARGET), job)[0]
+
+
+def test_the_device_says_what_it_is(cpu_device: CpuDevice) -> None:
+    info = cpu_device.info
+    assert info.kind == "cpu"
+    assert info.name
+    assert info.compute_units > 0
+    assert info.cache_bytes > 0
+    assert info.identity.startswith(f"cpu: {info.name}, spirv64, ")
+
+
+def test_memory_is_filled_written_and_read_where_asked(cpu_device: CpuDevice) -> None:
+    buffer = cpu_device.allocate(16)
+    cpu_device.fill(buffer, 7, 0, 16)
+    cpu_device.write(buffer, 4, memoryview(b"abcd"))
+    into = bytearray(10)
+    cpu_device.read(buffer, 2, memoryview(into))
+    cpu_device.free(buffer)
+    assert bytes(into) == b"\x07\x07abcd\x07\x07\x07\x07"
+
+
+def test_the_runtime_names_the_function(cpu_device: CpuDevice) -> None:
+    module = cpu_device.load(spirv("wave"))
+    assert cpu_device.function_name(cpu_device.function(module, "softmax_wave")) == "softmax_wave"
+
+
+def test_what_is_wrong_is_a_fault_that_says_so(cpu_device: CpuDevice) -> None:
+    module = cpu_device.load(spirv("wave"))
+    with pytest.raises(DeviceFault, match="no kernel named 'gone'"):
+        cpu_device.function(module, "gone")
+    with pytest.raises(DeviceFault, match="allocating 1125899906842624 bytes"):
+        cpu_device.allocate(1 << 50)
+
+
+def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
+    code = spirv("wave")
+    first = open_cpu(CodeCache(tmp_path))
+    first.load(code)
+    stored = list(tmp_path.glob("*.code"))
+    assert len(stored) == 1
+    changed = stored[0].stat().st_mtime_ns
+    time.sleep(0.01)
+    second = open_cpu(CodeCache(tmp_path))
+    assert second.function_name(second.function(second.load(code), "softmax_wave")) == "softmax_wave"
+    assert stored[0].stat().st_mtime_ns == changed
+
+
+def test_what_another_runtime_built_is_built_anew(tmp_path: Path) -> None:
+    code = spirv("wave")
+    device = open_cpu(CodeCache(tmp_path))
+    device.load(code)
+    (stored,) = tmp_path.glob("*.files")
+    CodeCache(tmp_path).store(device.binary_request(code), [], b"not a binary of this runtime")
+    assert stored.exists()
+    assert device.function_name(device.function(device.load(code), "softmax_wave")) == "softmax_wave"

@@ -1,0 +1,192 @@
+"""The gate `regression`: held against accepted runs, whatever the test is called."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.plugin.conftest import CONFTEST, GATES, REPOSITORY, Run, write_gates
+
+# `slow` does 16 times the work of `good`: the limit has room on both sides. Times are compared relative to the
+# baseline, which a busy machine slows down as well.
+LIMITS = GATES + "        regression: {max: 4, devices: cpu}\n"
+
+KERNEL = """
+from pathlib import Path
+
+from pytest_greta import Variant
+from tests.faulty import faulty
+
+
+class Faulty(faulty.Faulty):
+    variants = (Variant("base", "good.hip", "good"), Variant("v", "{source}.hip", "{source}"))
+    folder = Path(faulty.__file__).parent
+"""
+
+OPTIONS = ("--greta-ctx=4096", "--greta-variant=v", "--benchmark-autosave", "-Wdefault")
+
+
+@pytest.fixture
+def measured(project: pytest.Pytester) -> pytest.Pytester:
+    """A project with one variant `v`, and only tests that run it."""
+    conftest = CONFTEST.format(repository=str(REPOSITORY))
+    project.makeconftest(conftest.replace("from tests.faulty.faulty import", "from kernel import"))
+    project.makepyfile(test_gates="def test_run(greta_run):\n    greta_run.check()\n")
+    write_gates(project, LIMITS.replace("baseline: good", "baseline: base"))
+    use(project, "good")
+    return project
+
+
+def use(project: pytest.Pytester, source: str) -> None:
+    """Let the variant `v` run this source."""
+    (project.path / "kernel.py").write_text(KERNEL.format(source=source))
+
+
+def ten_days_pass(project: pytest.Pytester, greta: Run) -> None:
+    """One run, and its entry ten times, as if it had been made on ten days: by then the spread of runs is known."""
+    greta(*OPTIONS, "--greta-require=cpu").assert_outcomes(passed=1)
+    (path,) = project.path.glob(".benchmarks/*/*.json")
+    data = json.loads(path.read_text())
+    for day in range(2, 11):
+        data["datetime"] = f"2026-01-{day:02}T00:00:00+00:00"
+        path.with_name(f"{day:04}_copy.json").write_text(json.dumps(data))
+
+
+def infos(project: pytest.Pytester) -> list[dict[str, Any]]:
+    """`extra_info` of the one entry of every stored run, oldest first."""
+    files = sorted(project.path.glob(".benchmarks/*/*.json"), key=lambda path: path.name)
+    return [json.loads(path.read_text())["benchmarks"][0]["extra_info"] for path in files]
+
+
+def test_a_run_is_held_against_accepted_runs_only(measured: pytest.Pytester, greta: Run) -> None:
+    result = greta(*OPTIONS, "--greta-require=cpu")
+    result.assert_outcomes(passed=1)  # a new benchmark can start where something is required
+    result.stdout.fnmatch_lines(
+        [
+            "*regression <= 4.000*NOT MEASURED*",
+            "*no accepted run of this kernel, variant, context and device yet: there is no earlier run",
+        ]
+    )
+    for path in measured.path.glob(".benchmarks/*/*.json"):
+        path.unlink()
+    ten_days_pass(measured, greta)
+    result = greta(*OPTIONS, "--greta-require=cpu", "-v")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*regression <= 4.000*x [[]*, *[]] (4096)*PASS"])
+    use(measured, "slow")
+    for _ in range(2):  # the first slow run does not become the reference of the second
+        result = greta(*OPTIONS)
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(
+            [
+                "*regression <= 4.000*FAIL (against 11 accepted runs*, relative to the baseline*; measured twice)"
+            ]
+        )
+    found = infos(measured)
+    assert [info["accepted"] for info in found[9:]] == [True, True, False, False]
+    assert [info["why_not"] for info in found[9:]] == ["", "", "regressed", "regressed"]
+    assert [len(info["seconds"]) for info in found[9:]] == [50, 50, 100, 100]
+    use(measured, "good")
+    greta(*OPTIONS).assert_outcomes(passed=1)
+
+
+def test_history_does_not_depend_on_the_name_of_the_test(measured: pytest.Pytester, greta: Run) -> None:
+    ten_days_pass(measured, greta)
+    (measured.path / "test_gates.py").rename(measured.path / "test_other.py")
+    (measured.path / "test_other.py").write_text("def test_renamed(greta_run):\n    greta_run.check()\n")
+    use(measured, "slow")
+    greta(*OPTIONS).assert_outcomes(failed=1)
+
+
+def test_a_deliberate_slowdown_is_accepted_with_its_reason(measured: pytest.Pytester, greta: Run) -> None:
+    ten_days_pass(measured, greta)
+    use(measured, "slow")
+    result = greta(*OPTIONS, "--greta-accept=exact sums", "-rA")
+    result.assert_outcomes(passed=1)
+    assert infos(measured)[-1]["accepted"] is True
+    assert infos(measured)[-1]["new_level"] == "exact sums"
+    assert any("PASS (accepted: exact sums; against 10 " in line for line in infos(measured)[-1]["verdicts"])
+    greta(*OPTIONS).assert_outcomes(passed=1)
+    assert infos(measured)[-1]["new_level"] == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--greta-accept=", "--benchmark-autosave"], "--greta-accept: the reason is empty"),
+        (["--greta-accept=why"], "--greta-accept records a run: add --benchmark-autosave"),
+    ],
+)
+def test_accepting_takes_a_reason_and_a_place(greta: Run, options: list[str], message: str) -> None:
+    result = greta(*options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}*"])
+
+
+def git(project: pytest.Pytester, *arguments: str) -> None:
+    """Run git in the project."""
+    name = ["-c", "user.name=n", "-c", "user.email=e"]
+    subprocess.run(["git", *name, *arguments], cwd=project.path, check=True, capture_output=True)
+
+
+def test_a_run_of_uncommitted_changes_is_no_reference(measured: pytest.Pytester, greta: Run) -> None:
+    git(measured, "init")
+    git(measured, "add", "kernel.py", "conftest.py", "gates.yaml", "test_gates.py")
+    git(measured, "commit", "-m", "first")
+    greta(*OPTIONS).assert_outcomes(passed=1)
+    use(measured, "slow")
+    result = greta(*OPTIONS, "--greta-accept=meant")
+    result.stdout.fnmatch_lines(["*not accepted: the working tree has uncommitted changes*"])
+    use(measured, "many_vgprs")
+    greta(*OPTIONS)
+    assert [info["accepted"] for info in infos(measured)] == [True, False, False]
+    assert infos(measured)[2]["why_not"] == "the working tree has uncommitted changes"
+    git(measured, "commit", "-am", "second")
+    greta(*OPTIONS)
+    assert infos(measured)[3]["accepted"] is True
+
+
+def test_a_failed_run_is_no_reference(measured: pytest.Pytester, greta: Run) -> None:
+    use(measured, "inaccurate")
+    greta(*OPTIONS).assert_outcomes(failed=1)
+    measured.makepyfile(test_gates="def test_run(greta_run):\n    greta_run.check()\n    assert False\n")
+    use(measured, "good")
+    greta(*OPTIONS).assert_outcomes(failed=1)
+    measured.makepyfile(test_gates="def test_run(greta_run):\n    assert greta_run.seconds\n")
+    greta(*OPTIONS).assert_outcomes(failed=1)
+    assert [info["why_not"] for info in infos(measured)] == [
+        "failed: max_error",
+        "its test failed",
+        "its test failed",
+    ]
+    result = greta(*OPTIONS, "--greta-single-shot")
+    result.assert_outcomes(failed=1)
+    measured.makepyfile(test_gates="def test_run(greta_run):\n    greta_run.check()\n")
+    result = greta(*OPTIONS)
+    result.stdout.fnmatch_lines(
+        ["*device yet: none of * earlier runs was accepted; the last: its test failed"]
+    )
+
+
+def test_under_xdist_the_gate_is_not_measured(measured: pytest.Pytester, greta: Run) -> None:
+    ten_days_pass(measured, greta)
+    use(measured, "slow")
+    result = greta("--greta-ctx=4096", "--greta-variant=v", "-n2", "-Wdefault")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*regression*NOT MEASURED*", "*pytest-xdist runs tests side by side*"])
+
+
+@pytest.mark.usefixtures("measured")
+def test_what_is_not_stored_is_told(greta: Run) -> None:
+    result = greta("--greta-ctx=4096", "--greta-variant=v", "-Wdefault")
+    result.stdout.fnmatch_lines(["*there is no earlier run; runs are kept with --benchmark-autosave"])
+
+
+def test_junit_has_the_regression_as_a_failure(measured: pytest.Pytester, greta: Run) -> None:
+    ten_days_pass(measured, greta)
+    use(measured, "slow")
+    greta(*OPTIONS, "--junitxml=junit.xml").assert_outcomes(failed=1)
+    assert 'failures="1"' in (measured.path / "junit.xml").read_text()

@@ -1,0 +1,155 @@
+"""What a kernel family must hold to: every mistake is one line that names kernel, method and value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_greta import contract
+from pytest_greta.errors import KernelMistake
+from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
+
+PROBLEM = Problem(8, {"rows": 2})
+OUTPUT = {"y": Array((2, 8), np.float32)}
+
+
+class Good(Kernel):
+    name = "good"
+    variants = (Variant("one", "one.hip", "one"),)
+    folder = Path(__file__).parent
+
+    def rows(self, problem: Problem) -> tuple[int, ...]:
+        return (2,)
+
+    def outputs(self, problem: Problem) -> dict[str, Array]:
+        return OUTPUT
+
+
+def family(**attributes: Any) -> Kernel:
+    """The good family with something else in it."""
+    changed = {k: (lambda *_, _v=v: _v) if k in METHODS else v for k, v in attributes.items()}
+    return type("Changed", (Good,), changed)()  # type: ignore[no-any-return]
+
+
+METHODS = ("inputs", "outputs", "rows", "reference", "launch", "workspaces", "tokens")
+
+
+@pytest.mark.parametrize(
+    ("registered", "problem"),
+    [
+        (Good, "returns instances of pytest_greta.Kernel, not the class Good"),
+        ("text", "not 'text'"),
+        (family(name=3), "name is 3, not a text"),
+        (family(variants=()), "variants is (), not a list or tuple of at least one Variant"),
+        (family(variants=(v for v in Good.variants)), "not a list or tuple"),
+        (family(variants=["one"]), "variants has 'one', which is no Variant"),
+        (
+            family(variants=[Variant("a", "x.hip", "x"), Variant("a", "x.hip", "x")]),
+            "variant 'a' is there twice",
+        ),
+        (family(variants=[Variant("a", "x.hip", None)]), "entry is None, not a text"),  # type: ignore[arg-type]
+        (family(variants=[Variant("a", "gone.hip", "x")]), "there is no source"),
+        (family(variants=[Variant("a", "x.hip", "x", max_context=0)]), "max_context is 0"),
+        (family(variants=[Variant("a", "x.hip", "x", defines={"A B": 1})]), "no macro"),
+        (family(sizes=None), "sizes is None"),
+        (family(sizes={"rows": 0}), "sizes is {'rows': 0}"),
+        (family(max_error=float("nan")), "max_error is nan"),
+    ],
+)
+def test_a_family_that_cannot_be_registered(registered: Any, problem: str) -> None:
+    assert any(problem in line for line in contract.registration_problems([registered]))
+
+
+def test_two_families_of_one_name_are_told_apart() -> None:
+    assert "kernel 'good' is registered twice" in list(contract.registration_problems([Good(), Good()]))
+
+
+def ask_inputs(kernel: Kernel) -> Any:
+    return contract.inputs(kernel, PROBLEM, np.random.default_rng(0))
+
+
+def ask_outputs(kernel: Kernel) -> Any:
+    return contract.outputs(kernel, PROBLEM)
+
+
+def ask_launches(kernel: Kernel) -> Any:
+    made = contract.launches(kernel, PROBLEM, Good.variants[0])
+    contract.check_arguments(kernel, made, ["x", "y"])
+    return made
+
+
+def ask_reference(kernel: Kernel) -> Any:
+    return contract.reference(kernel, PROBLEM, {}, (0,), OUTPUT)
+
+
+def ask_tokens(kernel: Kernel) -> Any:
+    return contract.tokens(kernel, PROBLEM)
+
+
+def launch(**changes: Any) -> Launch:
+    """A launch with something else in it."""
+    return Launch(**{"grid": (1, 1, 1), "block": (64, 1, 1), "args": ("x", "y", np.int32(8)), **changes})
+
+
+ROW = np.zeros(8)
+
+
+@pytest.mark.parametrize(
+    ("ask", "attributes", "problem"),
+    [
+        (ask_inputs, {"inputs": None}, "inputs(): it gives NoneType, not a dict by name"),
+        (ask_inputs, {"inputs": {"x": [1, 2]}}, "'x' is a list, not a numpy array"),
+        (ask_inputs, {"inputs": {3: ROW}}, "3 is no name"),
+        (ask_inputs, {"inputs": {"x": ROW.astype(">f4")}}, "'x' has dtype >f4"),
+        (ask_inputs, {"inputs": {"x": ROW.astype(object)}}, "'x' has dtype object"),
+        (ask_inputs, {"inputs": {"x": ROW.astype(np.complex64)}}, "'x' has dtype complex64"),
+        (ask_outputs, {"outputs": {}}, "outputs(): there are none"),
+        (ask_outputs, {"outputs": {"y": (2, 8)}}, "'y' is a tuple, not an Array(shape, dtype)"),
+        (ask_outputs, {"outputs": {"y": Array((2, 0), "f4")}}, "'y' has shape (2, 0)"),
+        (ask_outputs, {"outputs": {"y": Array((2, 8), "gone")}}, "'y' has dtype 'gone', which numpy does not know"),
+        (ask_outputs, {"rows": ()}, "rows(): () is no tuple of whole numbers above 0"),
+        (ask_outputs, {"rows": (8,)}, "rows(): (8,) are not the leading axes of output 'y', whose shape is (2, 8)"),
+        (ask_reference, {"reference": {}}, "it gives [], where the outputs are ['y']"),
+        (ask_reference, {"reference": {"z": ROW}}, "it gives ['z'], where the outputs are ['y']"),
+        (ask_reference, {"reference": {"y": np.float64(1)}}, "'y' has shape (), where a row of the output has (8,)"),
+        (ask_reference, {"reference": {"y": ROW + 1j}}, "'y' is of dtype complex128, not of real numbers"),
+        (ask_tokens, {"tokens": "many"}, "tokens(): 'many' is no number above 0"),
+        (ask_tokens, {"tokens": float("nan")}, "tokens(): nan is no number above 0"),
+        (ask_launches, {"launch": []}, "it gives [], not a Launch or a list of at least one"),
+        (ask_launches, {"launch": None}, "it gives None"),
+        (ask_launches, {"launch": launch(grid=(1, 1))}, "grid is (1, 1), not three whole numbers above 0"),
+        (ask_launches, {"launch": launch(grid=(0, 1, 1))}, "grid is (0, 1, 1)"),
+        (ask_launches, {"launch": launch(block=(2048, 1, 1))}, "a block of 2048 threads; a GPU takes 1024"),
+        (ask_launches, {"launch": launch(grid=(1 << 30, 1, 1))}, "2^32 threads or more on an axis"),
+        (ask_launches, {"launch": launch(dynamic_lds_bytes=-1)}, "dynamic_lds_bytes is -1"),
+        (ask_launches, {"launch": launch(entry="")}, "entry is ''"),
+        (ask_launches, {"launch": launch(args=("x", "yy"))}, "argument 2 is 'yy'; there is x, y"),
+        (ask_launches, {"launch": launch(args=("x", 8))}, "argument 2 is 8 of type int; pass a numpy scalar such as np.int32(8)"),
+    ],
+)  # fmt: skip
+def test_what_a_method_must_not_return(
+    ask: Callable[[Kernel], Any], attributes: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(KernelMistake) as caught:
+        ask(family(**attributes))
+    assert problem in str(caught.value)
+    assert str(caught.value).startswith("kernel 'good', ")
+
+
+def test_what_is_right_passes_through() -> None:
+    assert ask_outputs(Good()) == OUTPUT
+    assert ask_launches(family(launch=launch())) == [launch()]
+    assert ask_launches(family(launch=[launch(), launch(entry="two")])) == [launch(), launch(entry="two")]
+    assert ask_reference(family(reference={"y": ROW}))["y"].tolist() == ROW.tolist()
+    assert ask_tokens(family(tokens=8)) == 8.0
+
+
+def test_names_are_told_apart() -> None:
+    with pytest.raises(
+        KernelMistake, match="workspaces\\(\\): 'y' is the name of one of the outputs already"
+    ):
+        contract.check_names(Good(), inputs=["x"], outputs=["y"], workspaces=["y"])
