@@ -18,6 +18,7 @@ import math
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,7 +28,8 @@ import numpy as np
 
 from benchmarks.attention_report import Results, Series, picture, replace_table, table
 from kernels.prefill import prefill
-from pytest_greta import checks
+from pytest_greta import checks, contract
+from pytest_greta.cache import CodeCache
 from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
 from pytest_greta.devices import BoundLaunch, Device
 from pytest_greta.errors import GretaError
@@ -88,7 +90,8 @@ class Bench:
         outputs = {n: np.empty(a.shape, a.dtype) for n, a in kernel.outputs(problem).items()}
         shared |= {name: device.allocate(array.nbytes) for name, array in outputs.items()}
         rows = checks.sample_rows(kernel.rows(problem), rng, CHECKED_ROWS)
-        expected = checks.references(kernel, problem, inputs, rows)
+        arrays = contract.outputs(kernel, problem)
+        expected = {row: contract.reference(kernel, problem, inputs, row, arrays) for row in rows}
         for variant, series in zip(kernel.variants, self.series, strict=True):
             if series.expected_seconds(context) > self.longest_seconds:
                 print(
@@ -212,7 +215,7 @@ def open_device(kind: str) -> Device:
     if kind == "cpu":
         from pytest_greta.devices.cpu import open_cpu
 
-        return open_cpu()
+        return open_cpu(CodeCache(Path(tempfile.gettempdir()) / "greta-attention"))
     from pytest_greta.devices.hip import open_hip
 
     return open_hip()
