@@ -35,6 +35,7 @@ constexpr int THREADS = 256;
 constexpr int BLOCK = THREADS / matrix::WAVE * matrix::QUERIES;  // queries of a block
 constexpr float MASKED = -1e30f;  // below every score, yet finite: MASKED - MASKED is 0 and never NaN
 constexpr float SCALE = (D == 64 ? 0.125f : 0.08838834764831845f) * 1.4426950408889634f;  // 1/sqrt(D), log2(e)
+constexpr float SLACK = 8.0f;  // how much a maximum may grow, as a power of 2, before sums are scaled down (LAZY)
 static_assert((D == 64 || D == 128) && BLOCK == 128);
 
 using KeyCopy = tile::KeyCopy<KEYS, D, THREADS>;
@@ -72,26 +73,34 @@ struct Queries {
         if (n * matrix::ROWS + matrix::row_of(0, i) > last[matrix::own_of(i)]) score[n][i] = -INFINITY;
   }
 
-  // Scores become weights, 2^(score - maximum); what was summed so far is scaled down to a larger maximum.
-  __device__ __forceinline__ void soften(Weights& score) {
+  // Scores become weights, 2^(score - maximum); what was summed so far is scaled down to a larger maximum. LAZY: only where
+  // the maximum of any query of the wave has grown by more than SLACK. Weights are then up to 2^SLACK, which fp16 holds as
+  // exactly as 1, and the division by their sum in the end makes up for it.
+  template <bool LAZY = false> __device__ __forceinline__ void soften(Weights& score) {
     float larger[matrix::OWN], shrink[matrix::OWN];
     UNROLL for (int o = 0; o < matrix::OWN; ++o) larger[o] = -INFINITY;
     UNROLL for (int n = 0; n < KEYS / matrix::ROWS; ++n)
       UNROLL for (int i = 0; i < matrix::VALUES; ++i)
         larger[matrix::own_of(i)] = fmaxf(larger[matrix::own_of(i)], score[n][i]);
+    bool grows = false;
     UNROLL for (int o = 0; o < matrix::OWN; ++o) {
       larger[o] = fmaxf(m[o], matrix::max_over_lanes(larger[o]) * SCALE);
-      shrink[o] = matrix::exp2(m[o] - larger[o]);
-      m[o] = larger[o];
-      l[o] *= shrink[o];
+      grows |= larger[o] > m[o] + SLACK;
+    }
+    if (!LAZY || __any(grows)) {
+      UNROLL for (int o = 0; o < matrix::OWN; ++o) {
+        shrink[o] = matrix::exp2(m[o] - larger[o]);
+        m[o] = larger[o];
+        l[o] *= shrink[o];
+      }
+      UNROLL for (int d = 0; d < D / matrix::ROWS; ++d)
+        UNROLL for (int i = 0; i < matrix::VALUES; ++i) output[d][i] *= shrink[matrix::own_of(i)];
     }
     UNROLL for (int n = 0; n < KEYS / matrix::ROWS; ++n)
       UNROLL for (int i = 0; i < matrix::VALUES; ++i) {
         score[n][i] = matrix::exp2(score[n][i] * SCALE - m[matrix::own_of(i)]);
         l[matrix::own_of(i)] += score[n][i];
       }
-    UNROLL for (int d = 0; d < D / matrix::ROWS; ++d)
-      UNROLL for (int i = 0; i < matrix::VALUES; ++i) output[d][i] *= shrink[matrix::own_of(i)];
   }
 
   // O^T += V^T P^T

@@ -66,6 +66,7 @@ class Prefill(Kernel):
         AttentionVariant("v3", "v3_q_lds.hip", "v3_q_lds", block=32),
         AttentionVariant("v4", "v4_ql_v_lds.hip", "v4_ql_v_lds", block=32),
         *_ladder(),
+        _matrix("v8", "v8_lazy.hip", "v8_lazy"),
     )
 
     def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:

@@ -39,7 +39,7 @@ class Build:
         return "-".join([self.family.name, self.variant, str(self.wave), *(v for _, v in self.defines)])
 
 
-LADDER = ("v5", "v6")
+LADDER = ("v5", "v6", "v8")
 BUILDS = [Build(Prefill(), variant, 64) for variant in LADDER] + [
     Build(Prefill(), "v5", 32),
     Build(Prefill(), "v6", 32, (("MATRIX_SET", "3"),)),
@@ -151,10 +151,15 @@ def test_error_is_at_most_twice_that_of_a_plain_implementation(attention: Attent
         assert row_error(found, exact) <= limit, f"context {context}, {heads} heads, {kv_heads} of K and V"
 
 
-@pytest.mark.parametrize("scale", [0.0, 30.0], ids=["equal", "large"])
-@pytest.mark.parametrize("build", BUILDS[:3], ids=str)
-def test_equal_and_large_logits(attention: Attention, build: Build, scale: float) -> None:
+@pytest.mark.parametrize(
+    ("scale", "growth"), [(0.0, 1.0), (30.0, 1.0), (1.0, 20.0)], ids=["equal", "large", "growing"]
+)
+@pytest.mark.parametrize("build", BUILDS[:4], ids=str)
+def test_equal_large_and_growing_logits(
+    attention: Attention, build: Build, scale: float, growth: float
+) -> None:
     q, k, v = draw(build, 1, 1, 200, scale)
+    k = rounded(build, build.family.to_float64(k) * np.linspace(1.0, growth, 200)[:, None])
     exact, plain = exact_and_plain(build, q, k, v)
     found = build.family.to_float64(attention(build, q, k, v))
     assert row_error(found, exact) <= 2 * max(row_error(plain, exact), 2.0**-11)
