@@ -16,7 +16,18 @@ PEAKS = {
 }
 """Dense fp16 operations and bytes of memory a second, by the vendors' data sheets."""
 MARK = ("<!-- attention -->", "<!-- /attention -->")
-COLOURS = ["#666", "#b58900", "#cb4b16", "#d33682", "#6c71c4", "#268bd2", "#2e7d32", "#111", "#c62828"]
+COLOURS = [
+    "#999",
+    "#b58900",
+    "#cb4b16",
+    "#d33682",
+    "#6c71c4",
+    "#268bd2",
+    "#2e7d32",
+    "#111",
+    "#c62828",
+    "#00897b",
+]
 
 
 @dataclass

@@ -23,7 +23,7 @@ Key = tuple[str, str, int]
 
 
 def entries(path: Path) -> dict[Key, dict[str, Any]]:
-    """greta's entries of one file, by kernel, variant and context."""
+    """Greta's entries of one file, by kernel, variant and context."""
     stored = json.loads(path.read_text())["benchmarks"]
     found = [entry for entry in stored if "kernel" in entry["extra_info"]]
     return {
@@ -61,7 +61,7 @@ def spread(runs: Sequence[dict[Key, dict[str, Any]]]) -> Iterator[str]:
     """How far the medians of several runs lie apart, for what all of them measured."""
     yield "| kernel | variant | context | medians | spread |"
     yield "|---|---|---|---|---|"
-    for kernel, variant, context in set.intersection(*(set(run) for run in runs)).__iter__():
+    for kernel, variant, context in sorted(set.intersection(*(set(run) for run in runs))):
         medians = [statistics.median(run[kernel, variant, context]["stats"]["data"]) for run in runs]
         apart = max(medians) / min(medians) - 1
         shown = ", ".join(f"{1e3 * median:.3f} ms" for median in medians)
@@ -78,7 +78,7 @@ def main() -> None:
     print("\n".join(table(runs[0])))
     if len(runs) > 1:
         print()
-        print("\n".join(sorted(spread(runs))))
+        print("\n".join(spread(runs)))
 
 
 if __name__ == "__main__":

@@ -308,9 +308,11 @@ class _Bench:
         if slot != "candidate" or first is outputs:
             return
         for name, output in outputs.items():
+            if self.differing or checks.same_bytes(output, first[name]):
+                continue
             bits = f"u{output.itemsize}"
             differs = output.view(bits) != first[name].view(bits)
-            if differs.any() and not self.differing:
+            if differs.any():
                 where = tuple(int(i) for i in np.unravel_index(int(differs.argmax()), differs.shape))
                 self.differing = (
                     f"{int(differs.sum())} of {differs.size} elements of '{name}' differ between two launches on equal "
@@ -346,9 +348,9 @@ class _Bench:
         found = []
         for name, (_, array) in inputs.items():
             with self._raw(name) as raw:
-                differ = int((checks.body(raw) != array.reshape(-1).view(np.uint8)).sum())
-            if differ:
-                found.append(f"{differ} bytes of '{name}' were modified")
+                if not checks.same_bytes(checks.body(raw), array):
+                    differ = int((checks.body(raw) != array.reshape(-1).view(np.uint8)).sum())
+                    found.append(f"{differ} bytes of '{name}' were modified")
         return found
 
     def _damage(self, slot: str) -> list[str]:

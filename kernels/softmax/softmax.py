@@ -40,7 +40,7 @@ class Softmax(Kernel):
 
     def reference(
         self,
-        problem: Problem,  # noqa: ARG002
+        problem: Problem,
         inputs: Mapping[str, NDArray[np.generic]],
         row: tuple[int, ...],
     ) -> dict[str, NDArray[np.float64]]:

@@ -405,7 +405,8 @@ def test_the_kernels_compute_what_their_references_do(device: HipDevice, kernel:
             device.write(buffer, 0, np.ascontiguousarray(inputs[n]).data.cast("B"))
     source = kernel.source_path(variant)
     defines = [f"-D{key}={value}" for key, value in variant.defines.items()]
-    module = device.load(device.compile(source.read_text(), source.name, defines))
+    options = [f"-I{source.parent}", *defines]
+    module = device.load(device.compile(source.read_text(), source.name, options))
     planned = kernel.launch(problem, variant)
     launches = [planned] if isinstance(planned, Launch) else list(planned)
     seconds = device.launch(

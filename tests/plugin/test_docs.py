@@ -53,7 +53,7 @@ def test_ci_runs_the_readmes_own_test_command() -> None:
     readme = (REPOSITORY / "README.md").read_text()
     (command,) = re.findall(r"^<!-- tests -->\n```console\n\$ (.*)\n```$", readme, re.MULTILINE)
     assert command.startswith("python3 -m venv .venv && ")
-    assert command.endswith("pytest tests")
+    assert command.endswith("pytest tests -n auto")
     assert "<!-- tests -->" in (REPOSITORY / ".ci/run").read_text()
 
 

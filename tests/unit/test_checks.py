@@ -36,6 +36,15 @@ def test_one_byte_outside_is_found_with_its_distance(offset: int, before: bool) 
     assert (f"nearest: {offset + 1} bytes before" if before else f"nearest: byte {offset} past") in found
 
 
+@given(st.binary(min_size=1, max_size=40), st.integers(0, 39))
+def test_bytes_are_compared_to_the_last_one(data: bytes, at: int) -> None:
+    one = np.frombuffer(bytearray(data), np.uint8)
+    other = one.copy()
+    assert checks.same_bytes(one, other)
+    other[at % len(data)] ^= 1
+    assert not checks.same_bytes(one, other)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_a_float_left_as_poison_is_unwritten_but_a_computed_nan_is_not(dtype: type) -> None:
     output: NDArray[np.generic] = np.ones((4, 8), dtype)
