@@ -102,10 +102,14 @@ MISTAKEN = [
       x: {scaling: {max: 2, contexts: 77}, max_error: {max: 2, devices: cpu}, deterministic: yes, <<: {a: 1}}
       y: !!set {sgprs: 08}
 """,
-    b"version: 1\ntargets: gfx942\nkernels: {softmax: {baseline: naive, gates: {naive: {vgprs: ["
-    b"{max: 2, targets: gfx942, expect: {reason: r}}, {max: 2, expect: {max: 1, reason: r}}]}}}}",
-    b"version: 1\ntargets: gfx942\nkernels: {softmax: {baseline: naive, gates: {naive: {vgprs: ["
-    b"{max: 2, targets: gfx942}, {max: 2, expect: {max: 3, reason: r}}]}}}}",
+    (
+        b"version: 1\ntargets: gfx942\nkernels: {softmax: {baseline: naive, gates: {naive: {vgprs: ["
+        b"{max: 2, targets: gfx942, expect: {reason: r}}, {max: 2, expect: {max: 1, reason: r}}]}}}}"
+    ),
+    (
+        b"version: 1\ntargets: gfx942\nkernels: {softmax: {baseline: naive, gates: {naive: {vgprs: ["
+        b"{max: 2, targets: gfx942}, {max: 2, expect: {max: 3, reason: r}}]}}}}"
+    ),
     b"version: 1\nkernels: {softmx: {baseline: a}, softmax: {baseline: b, gates: {c: {vgprs: 1}}}}",
 ]
 """Files that between them have every mistake there is a message for."""
