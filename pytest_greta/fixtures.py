@@ -138,13 +138,13 @@ def greta_run(
     if session.options.calibrate:
         from pytest_greta import calibrate
 
+        history.forgive(benchmark)
         found = _obtain(
             request.node,
             lambda: calibrate.calibrate_variant(session, greta_kernel, greta_variant, greta_context),
         )
         calibrate.store(request.config.rootpath / calibrate.FILE, found)
         request.config.stash.setdefault(CALIBRATED, []).append(str(found))
-        history.forgive(benchmark)
         pytest.skip(f"calibrated, not tested: {found}")
     measure_it = lambda: session.run_result(greta_kernel, greta_variant, greta_context)  # noqa: E731
     yield GatedRun(request.node, measure_it, benchmark)
