@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
-KINDS = ("hip", "cpu")
-
 
 @dataclass(frozen=True)
 class DeviceInfo:
