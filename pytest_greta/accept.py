@@ -4,14 +4,15 @@ reference. No clock and no I/O: what was stored comes from `history.py`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_greta.catalogue import CATALOGUE
-from pytest_greta.gates import Gate, Limit, Quantity, Status, Verdict
+from pytest_greta.contender import ACCEPTED, BASELINE, code_info, sha256
+from pytest_greta.gates import Gate, Interval, Limit, Quantity, Status, Verdict
+from pytest_greta.quantities import ratio_quantity
 from pytest_greta.regression import (
     FEWEST_ROUNDS,
     Comparison,
@@ -22,10 +23,9 @@ from pytest_greta.regression import (
 )
 
 if TYPE_CHECKING:
+    from pytest_greta.devices import DeviceInfo
+    from pytest_greta.kernel import Kernel, Problem, Variant
     from pytest_greta.measure import Run
-
-ROUNDS = 50
-"""Timed rounds of a run that is held against history, within the budget: what docs/verdicts.md shows was found so."""
 
 YOUNG = 10
 """With fewer accepted runs the spread between runs is hardly known, and an undecided gate is no fault."""
@@ -54,18 +54,26 @@ class Past(Protocol):
     def runs(self, identity: Identity) -> list[HistoricRun]:
         """The stored runs of one identity, oldest first."""
 
+    def code(self, sha256: str) -> bytes | None:
+        """The kept code of that SHA-256, if it is there and whole."""
 
-def identity_of(run: Run) -> Identity:
+    def keep_code(self, code: bytes) -> None:
+        """Keep the code of an accepted run."""
+
+
+def identity_of(kernel: Kernel, variant: Variant, problem: Problem, device: DeviceInfo) -> Identity:
     """What a run is compared by."""
-    plan = run.plan
-    problem = plan.problem
-    return plan.kernel.name, plan.candidate.variant.name, problem.context, str(problem), run.device.identity
+    return kernel.name, variant.name, problem.context, str(problem), device.identity
+
+
+def _identity(run: Run) -> Identity:
+    return identity_of(run.plan.kernel, run.plan.variant, run.plan.problem, run.device)
 
 
 def info_of(run: Run) -> dict[str, Any]:
     """What history keeps of a run, so that `historic_run` can read it again."""
-    kernel, variant, context, problem, device = identity_of(run)
-    baseline = run.plan.baseline
+    kernel, variant, context, problem, device = _identity(run)
+    baseline = run.plan.yardsticks.get(BASELINE)
     return {
         "kernel": kernel,
         "variant": variant,
@@ -73,9 +81,11 @@ def info_of(run: Run) -> dict[str, Any]:
         "problem": problem,
         "device": device,
         "seconds": list(run.seconds),
-        "baseline": baseline.variant.name if baseline else None,
+        "baseline": baseline.contender.name if baseline else None,
+        "code": code_info(run.plan.candidate, run.buffers),
         "baseline_code": _baseline_code(run),
-        "baseline_seconds": list(run.baseline_seconds),
+        "baseline_seconds": list(run.baseline.seconds),
+        "accepted_seconds": list(run.accepted.seconds),
         "accepted": False,
         "why_not": "its gates were not evaluated",
         "new_level": "",
@@ -103,6 +113,7 @@ def historic_run(info: Mapping[str, Any], commit: str, when: str) -> tuple[Ident
             accepted=info["accepted"] is True,
             why_not=str(info["why_not"]),
             new_level=str(info["new_level"]),
+            code=info["code"] if isinstance(info.get("code"), Mapping) else {},
         )
         return (kernel, variant, context, str(info["problem"]), run.device), run
     except (KeyError, TypeError, ValueError):
@@ -111,9 +122,8 @@ def historic_run(info: Mapping[str, Any], commit: str, when: str) -> tuple[Ident
 
 def _baseline_code(run: Run) -> str:
     """Identity of the code that ran as the baseline; empty where none did, or a wrong one."""
-    if run.plan.baseline is None or run.baseline_problem or not run.baseline_seconds:
-        return ""
-    return hashlib.sha256(run.plan.baseline.code_object.code).hexdigest()[:16]
+    baseline = run.plan.yardsticks.get(BASELINE)
+    return sha256(baseline.contender.code)[:16] if baseline and run.baseline.seconds else ""
 
 
 # -- a run against history -------------------------------------------------------------------------------
@@ -124,7 +134,63 @@ def regression(
 ) -> tuple[Quantity, Run | None]:
     """The quantity of the gate `regression`, and the second measurement where the first one would fail.
 
+    The code of the last accepted run, timed beside the new one, decides: what the machine is like today touches both.
+    Where times of earlier runs show a slowdown all the same, it is one of the machine, and fails as well.
     `untimed` says why the times of a run mean nothing, if so.
+    """
+    beside = None if untimed(run) or run.fault else _beside_accepted_code(run, limit)
+    if beside is not None and beside.value is not None:
+        if beside.interval and limit.excludes(beside.interval):
+            return beside, None  # slower than its own past code: times of other days change nothing
+        times, again = _against_times(run, untimed, limit, past, measure_again, hint=False)
+        if times.interval and limit.excludes(times.interval):
+            reason = f"{times.reason}; {beside.reason}: {_shown(beside)}"
+            if beside.interval and limit.allows(beside.interval.high):
+                reason += ": not the code, but what it runs on"
+            return replace(times, reason=reason), again
+        if beside.is_exact:
+            return beside, again
+        history = f"{times.reason}: {_shown(times)}" if times.value is not None else times.reason
+        return replace(beside, reason=f"{beside.reason}; {history}"), again
+    times, again = _against_times(run, untimed, limit, past, measure_again, hint=True)
+    missing = beside.reason if beside else run.plan.missing.get(ACCEPTED, "")
+    return replace(times, reason="; ".join(filter(None, [times.reason, missing]))), again
+
+
+def _beside_accepted_code(run: Run, limit: Limit) -> Quantity | None:
+    """The ratio to the code of the last accepted run, of this run's own pairs; None where there is no such code."""
+    plan = run.plan
+    if plan.unchanged_since:
+        reason = f"the code is that of commit {plan.unchanged_since}, byte for byte"
+        return Quantity(1.0, Interval(1.0, 1.0), reason)
+    if ACCEPTED not in plan.yardsticks:
+        return None
+    name, pairs = f"the accepted {plan.yardsticks[ACCEPTED].contender.name}", run.accepted.pairs
+    if run.accepted.problem:
+        return Quantity(None, reason=f"{name} {run.accepted.problem}")
+    found = ratio_quantity(run, ACCEPTED, [limit])
+    reason = f"beside {name}, {pairs.blocks} pairs"
+    return replace(found, reason="; ".join(filter(None, [reason, found.reason])))
+
+
+def _shown(quantity: Quantity) -> str:
+    text = f"{quantity.value:.3f}x"
+    return (
+        f"{text} [{quantity.interval.low:.3f}, {quantity.interval.high:.3f}]" if quantity.interval else text
+    )
+
+
+def _against_times(
+    run: Run,
+    untimed: Callable[[Run], str],
+    limit: Limit,
+    past: Past,
+    measure_again: Callable[[], Run],
+    hint: bool,
+) -> tuple[Quantity, Run | None]:
+    """The ratio to the times of accepted runs, and the second measurement where the first one would fail.
+
+    With a `hint` of what such a history can find, where it cannot decide.
     """
     first = _compared(run, untimed(run), past)
     if isinstance(first, Quantity):
@@ -141,7 +207,7 @@ def regression(
     reason = both.reason
     if limit.excludes(both.interval):
         reason = "; ".join(filter(None, [_step(run, past, both.relative), reason]))
-    elif limit.max is not None and not limit.allows(both.interval.high):
+    elif hint and limit.max is not None and not limit.allows(both.interval.high):
         reason += f"; with this history {smallest_regression(first, limit.max):.3g}x fails in 95 of 100 runs"
     return Quantity(both.ratio, both.interval, reason, excused=both.runs < YOUNG), again
 
@@ -150,11 +216,11 @@ def _compared(run: Run, untimed: str, past: Past) -> Comparison | Quantity:
     """A run against history, or why it is not held against it."""
     if untimed or run.fault:
         return Quantity(None, reason=untimed or "the run ended with a fault")
-    if not run.seconds or min(*run.seconds, *run.baseline_seconds) <= 0:
+    if not run.seconds or min(*run.seconds, *run.baseline.seconds) <= 0:
         return Quantity(None, reason="no time above zero was measured")
     if len(run.seconds) < FEWEST_ROUNDS:
         return Quantity(None, reason=f"fewer than {FEWEST_ROUNDS} rounds were measured")
-    comparison = compare(_current(run, past), past.runs(identity_of(run)))
+    comparison = compare(_current(run, past), past.runs(_identity(run)))
     if comparison.interval is None:
         hint = "" if past.is_saved else "; runs are kept with --benchmark-autosave"
         return Quantity(None, reason=f"{NO_HISTORY}: {comparison.reason}{hint}", excused=True)
@@ -167,7 +233,7 @@ def _current(run: Run, past: Past) -> HistoricRun:
         when=datetime.now(timezone.utc),
         device=run.device.identity,
         seconds=run.seconds,
-        baseline_seconds=run.baseline_seconds,
+        baseline_seconds=run.baseline.seconds,
         baseline=_baseline_code(run),
         accepted=False,
     )
@@ -175,7 +241,7 @@ def _current(run: Run, past: Past) -> HistoricRun:
 
 def _step(run: Run, past: Past, relative: bool) -> str:
     """Where the slowdown began, if several runs show it: a step after which most runs were not accepted."""
-    runs = [*past.runs(identity_of(run)), _current(run, past)]
+    runs = [*past.runs(_identity(run)), _current(run, past)]
     found = steps(runs, relative)
     if not found or found[-1].ratio <= 1:
         return ""

@@ -92,16 +92,7 @@ class CodeCache:
 
     def _write(self, path: Path, payload: bytes) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
-            temporary = Path(name)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(hashlib.sha256(payload).digest() + payload)
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink()
-                raise
+            write_whole(path, hashlib.sha256(payload).digest() + payload)
         except OSError as error:
             self._note(error)
 
@@ -109,3 +100,18 @@ class CodeCache:
         self.problem = (
             f"the code cache {self.folder} cannot be written ({error.strerror}); code is compiled again"
         )
+
+
+def write_whole(path: Path, payload: bytes) -> None:
+    """Write a file under a temporary name and rename it: it is there whole, or not at all. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(payload)
+        temporary.chmod(0o644)  # others may read it: a history is shared
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink()
+        raise

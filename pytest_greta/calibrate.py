@@ -2,7 +2,7 @@
 
 `--greta-calibrate=N` measures N gates `speedup >= 0.99` for every variant and context on this device. With equal code
 on both sides every FAIL is a false alarm. With 1, 2, 3, 5 and 10 % more work in the candidate, every FAIL is a find.
-The work is real: a further launch of the same kernel on a part of its grid, whose time is measured, not assumed.
+The work is real: a further launch of the same kernel on a part of its grid, whose cost is measured, not assumed.
 `python -m pytest_greta.calibrate FILE` prints what was found as a table in Markdown.
 """
 
@@ -14,17 +14,22 @@ import math
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from pytest_greta.contender import BASELINE, Contender
 from pytest_greta.gates import Gate, Limit, Measurement, Status, Verdict, evaluate
-from pytest_greta.measure import Contender, Plan, Progress, Run, time_only
+from pytest_greta.measure import Progress, Run, draw_inputs, time_only
+from pytest_greta.plan import Plan, Yardstick, make_contender
 from pytest_greta.sequential import MOST_BLOCKS
 
 if TYPE_CHECKING:
-    from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
+    from pytest_greta.kernel import Kernel, Launch, Problem, Variant
     from pytest_greta.session import Session
     from pytest_greta.worker import Worker
 
@@ -33,8 +38,8 @@ SLOWDOWNS = (0.01, 0.02, 0.03, 0.05, 0.10)
 POWER = 0.95
 FILE = "greta-calibration.json"
 
-_SEARCH_PAIRS = 9
-"""Pairs that time a part of the grid: enough to choose it; what it really adds is taken from all gates."""
+_SEARCH_PAIRS = 15
+"""Pairs that time what a part of the grid adds: enough to choose it; what it really adds is taken from all gates."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +83,31 @@ class Calibration:
 
     def __str__(self) -> str:
         """In one line."""
-        most = max(one.measured for one in self.slower)
-        finds = f"does not find {most:.1%} slower" if self.finds is None else f"finds {self.finds:.1%} slower"
+        finds = (
+            f"finds {self.finds:.1%} slower {POWER:.0%} of the time" if self.finds else "nothing found yet"
+        )
+        if self.slower and self.finds is None:
+            finds = (
+                f"does not find {max(one.measured for one in self.slower):.1%} slower {POWER:.0%} of the time"
+            )
         return (
             f"{self.kernel} {self.variant} @ {self.context}: speedup >= {LIMIT.min}: {self.equal.failed} false alarms "
-            f"in {self.equal.gates}, {finds} ({POWER:.0%} of the time, {self.budget_seconds:g} s a gate)"
+            f"in {self.equal.gates}, {finds} ({self.budget_seconds:g} s a gate)"
         )
 
 
-def calibrate_variant(session: Session, kernel: Kernel, variant: Variant, context: int) -> Calibration:
+def calibrate_variant(
+    session: Session, kernel: Kernel, variant: Variant, context: int
+) -> Iterator[Calibration]:
     """Calibrate a variant at a context of a session. Raises what `Session.run_result` raises, and DeviceFault."""
-    contender = session.contender(kernel, variant, context)
+    contender = make_contender(session, kernel, variant, context)
     session.builder.compiler.settle()
     problem, options = kernel.problem(context, session.host.kind), session.options
     with session.progress.measuring(f"{variant.name} @ {context}"):
-        return calibrate(
+        yield from calibrate(
             session.host.worker(),
             kernel,
+            variant,
             problem,
             contender,
             options.calibrate,
@@ -107,131 +120,103 @@ def calibrate_variant(session: Session, kernel: Kernel, variant: Variant, contex
 def calibrate(
     worker: Worker,
     kernel: Kernel,
+    variant: Variant,
     problem: Problem,
     contender: Contender,
     gates: int,
     budget_seconds: float,
     seed: int,
     progress: Progress,
-) -> Calibration:
-    """Run `gates` gates on equal code, and half as many on each slowdown. Raises DeviceFault."""
+) -> Iterator[Calibration]:
+    """Run `gates` gates on equal code, then half as many on each slowdown; yields after each. Raises DeviceFault."""
     seeds = iter(range(seed, sys.maxsize))
 
-    def timed(more: Sequence[Launch], pairs: int = 0, alone: bool = False) -> Run:
-        slower = dataclasses.replace(contender.variant, name=f"{contender.variant.name} with more work")
+    def timed(launches: Sequence[Launch], pairs: int = 0) -> Run:
         plan = Plan(
-            kernel=cast("Kernel", _WithMoreWork(kernel, contender.variant, slower, more, alone)),
+            kernel=kernel,
+            variant=variant,
             problem=problem,
-            candidate=dataclasses.replace(contender, variant=slower),
-            baseline=contender,
-            baseline_max_error=math.inf,
-            baseline_missing="",
+            candidate=dataclasses.replace(contender, launches=launches),
+            yardsticks={BASELINE: Yardstick(contender, () if pairs else (LIMIT,))},
+            missing={},
+            yardstick_max_error=math.inf,
+            fewest_rounds=pairs,
             most_rounds=pairs or MOST_BLOCKS,
-            fewest_rounds=0,
-            limits=() if pairs else (LIMIT,),
             budget_seconds=budget_seconds,
             single_shot=False,
             seed=next(seeds),
         )
-        return time_only(worker, plan, progress)
+        return time_only(worker, plan, draws, progress)
 
     def judged(slowdown: float, more: Sequence[Launch], count: int) -> Found:
         runs, verdicts = [], []
         for number in range(count):
             progress(f"{slowdown:.0%} more work, gate {number + 1} of {count}")
-            runs.append(timed(more))
+            runs.append(timed([*contender.launches, *more]))
             verdicts.append(_verdict(runs[-1]))
         return Found(
             slowdown,
-            math.exp(-statistics.median(x for run in runs for x in run.pairs.log_ratios)) - 1,
+            math.exp(-statistics.median(x for run in runs for x in run.baseline.pairs.log_ratios)) - 1,
             count,
             sum(verdict.status is Status.FAIL for verdict in verdicts),
             sum(verdict.status not in (Status.FAIL, Status.PASS) for verdict in verdicts),
-            statistics.fmean(run.pairs.blocks for run in runs),
+            statistics.fmean(run.baseline.pairs.blocks for run in runs),
         )
 
-    def share(more: Sequence[Launch]) -> float:
-        """Time of a part of the grid, over that of the variant."""
-        return 1 / timed(more, _SEARCH_PAIRS, alone=True).pairs.ratio
+    def added(part: Launch) -> float:
+        """What a part of the grid adds, behind the variant's own launches, over their time."""
+        return 1 / timed([*contender.launches, part], _SEARCH_PAIRS).baseline.pairs.ratio - 1
 
-    equal = judged(0.0, (), gates)
-    slower = []
-    for slowdown in SLOWDOWNS:
-        progress(f"looking for {slowdown:.0%} of work")
-        part = _part(kernel, problem, contender.variant, slowdown, share)
-        slower.append(judged(slowdown, (part,), max(1, gates // 2)))
-    return Calibration(
-        worker.info.identity,
-        kernel.name,
-        contender.variant.name,
-        problem.context,
-        str(problem),
-        datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        budget_seconds,
-        equal,
-        tuple(slower),
-    )
+    with ExitStack() as stack:
+        # Once for all gates: drawing takes far longer than timing. Every gate has buffers and coins of its own.
+        draws = draw_inputs(kernel, problem, np.random.default_rng(seed), 2, stack)
+        found = Calibration(
+            worker.info.identity,
+            kernel.name,
+            variant.name,
+            problem.context,
+            str(problem),
+            datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            budget_seconds,
+            judged(0.0, (), gates),
+            (),
+        )
+        yield found
+        for slowdown in SLOWDOWNS:
+            progress(f"looking for {slowdown:.0%} of work")
+            part = _part(contender.launches[0], slowdown, added)
+            one = judged(slowdown, (part,), max(1, gates // 2))
+            found = dataclasses.replace(found, slower=(*found.slower, one))
+            yield found
 
 
 def _verdict(run: Run) -> Verdict:
-    kind = run.device.kind
-    gate = Gate("speedup", run.plan.kernel.name, run.plan.candidate.variant.name, LIMIT, devices=(kind,))
-    found = Measurement(
-        gate.kernel, gate.variant, run.quantities, context=run.plan.problem.context, device=kind
-    )
+    plan, kind = run.plan, run.device.kind
+    gate = Gate("speedup", plan.kernel.name, plan.variant.name, LIMIT, devices=(kind,))
+    found = Measurement(gate.kernel, gate.variant, run.quantities, context=plan.problem.context, device=kind)
     return evaluate(gate, found)
 
 
-def _part(
-    kernel: Kernel,
-    problem: Problem,
-    variant: Variant,
-    wanted: float,
-    share: Callable[[Sequence[Launch]], float],
-) -> Launch:
-    """The launch of a part of the grid that takes nearest to the wanted share of the variant's time."""
-    launches = kernel.launch(problem, variant)
-    whole = launches[0] if isinstance(launches, Sequence) else launches
+def _part(whole: Launch, wanted: float, added: Callable[[Launch], float]) -> Launch:
+    """The launch of a part of the grid that adds nearest to the wanted share of the variant's time."""
     axis = max(range(3), key=lambda i: whole.grid[i])
 
-    def cut(blocks: int, narrow: bool) -> Launch:
+    def cut(blocks: int) -> Launch:
         grid = [1, 1, 1] if narrow else list(whole.grid)
         grid[axis] = blocks
         return dataclasses.replace(whole, grid=(grid[0], grid[1], grid[2]))
 
     # Where even one layer of the grid is too much, layers of a single block.
-    narrow = share([cut(1, False)]) > wanted
+    narrow = False
+    narrow = added(cut(1)) > wanted
     low, high = 1, whole.grid[axis]
-    while low < high:
+    while high - low > 1:
         middle = (low + high) // 2
-        if share([cut(middle, narrow)]) < wanted:
-            low = middle + 1
+        if added(cut(middle)) < wanted:
+            low = middle
         else:
             high = middle
-    return cut(low, narrow)
-
-
-class _WithMoreWork:
-    """A kernel whose variant `slower` is `variant` with further launches behind it, or with these alone."""
-
-    def __init__(
-        self, kernel: Kernel, variant: Variant, slower: Variant, more: Sequence[Launch], alone: bool
-    ) -> None:
-        self._kernel, self._variant, self._slower = kernel, variant, slower
-        self._more, self._alone = more, alone
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._kernel, name)
-
-    def launch(self, problem: Problem, variant: Variant) -> Sequence[Launch]:
-        launches = self._kernel.launch(problem, self._variant)
-        own = list(launches) if isinstance(launches, Sequence) else [launches]
-        if variant is not self._slower:
-            return own
-        return list(self._more) if self._alone else [*own, *self._more]
-
-    def workspaces(self, problem: Problem, variant: Variant) -> dict[str, Array]:
-        return self._kernel.workspaces(problem, self._variant)
+    return min(cut(low), cut(high), key=lambda part: abs(added(part) - wanted))
 
 
 # -- the file --------------------------------------------------------------------------------------------
@@ -276,6 +261,7 @@ def table(calibrations: Sequence[Calibration]) -> Iterator[str]:
             f"{one.budget_seconds:g} s",
             _counts(one.equal),
             *(f"{_counts(found)}; measured {found.measured:+.1%}" for found in one.slower),
+            *["not measured"] * (len(SLOWDOWNS) - len(one.slower)),
         ]
         yield f"| {' | '.join(cells)} |"
 

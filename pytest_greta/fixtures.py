@@ -139,13 +139,20 @@ def greta_run(
         from pytest_greta import calibrate
 
         history.forgive(benchmark)
-        found = _obtain(
-            request.node,
-            lambda: calibrate.calibrate_variant(session, greta_kernel, greta_variant, greta_context),
+        path, lines = (
+            request.config.rootpath / calibrate.FILE,
+            request.config.stash.setdefault(CALIBRATED, []),
         )
-        calibrate.store(request.config.rootpath / calibrate.FILE, found)
-        request.config.stash.setdefault(CALIBRATED, []).append(str(found))
-        pytest.skip(f"calibrated, not tested: {found}")
+        lines.append("")
+
+        def keep_all() -> None:
+            """What is found by and by: an interrupted calibration keeps what it has."""
+            for found in calibrate.calibrate_variant(session, greta_kernel, greta_variant, greta_context):
+                calibrate.store(path, found)
+                lines[-1] = str(found)
+
+        _obtain(request.node, keep_all)
+        pytest.skip(f"calibrated, not tested: {lines[-1]}")
     measure_it = lambda: session.run_result(greta_kernel, greta_variant, greta_context)  # noqa: E731
     yield GatedRun(request.node, measure_it, benchmark)
     if BENCHMARK not in request.node.stash:

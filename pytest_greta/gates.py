@@ -64,6 +64,11 @@ class Quantity:
     excused: bool = False
     """Not to be decided yet, which is nobody's fault: a new benchmark has no history to be held against."""
 
+    @property
+    def is_exact(self) -> bool:
+        """A ratio that is known without measuring: unchanged code is as fast as itself."""
+        return self.interval is not None and self.interval.low == self.interval.high
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -380,9 +385,10 @@ def _limit_number(definition: GateDef, value: float) -> str:
 
 
 def _near(definition: GateDef, value: float, limit: Limit) -> str:
-    """A value as text, with all its digits where rounding would show it as the limit it is not."""
+    """A value as text, with as many digits as it takes where rounding would show it as the limit it is not."""
     text = _text(definition, value)
     for bound in (limit.min, limit.max, limit.above):
         if bound is not None and bound != value and text == _text(definition, bound):
-            return repr(float(value))
+            texts = (f"{value:.{digits}g}" for digits in range(4, 18))
+            return next((text for text in texts if float(text) != bound), str(value))
     return text

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_greta.accept import Identity, historic_run
+from pytest_greta.cache import write_whole
 from pytest_greta.regression import HistoricRun
 
 if TYPE_CHECKING:
@@ -114,15 +118,45 @@ class Past:
         """The stored runs of one identity, oldest first."""
         return self._runs.get(identity, [])
 
+    # The accepted code itself: where new code can be timed beside it, the spread between runs does not matter.
+
+    def code(self, sha256: str) -> bytes | None:
+        """The kept code of that SHA-256; None where it is not there, or damaged."""
+        try:
+            code = (self._code_folder / f"{sha256}.code").read_bytes()
+        except (OSError, ValueError):
+            return None
+        return code if hashlib.sha256(code).hexdigest() == sha256 else None
+
+    def keep_code(self, code: bytes) -> None:
+        """Keep the code of an accepted run beside the history, where this is stored in files.
+
+        Where that fails, later runs say that they lack it: no reason to lose this one.
+        """
+        with suppress(OSError, ValueError):
+            write_whole(self._code_folder / f"{hashlib.sha256(code).hexdigest()}.code", code)
+
+    @property
+    def _code_folder(self) -> Path:
+        """Raises ValueError where history is not stored in files."""
+        from pytest_benchmark.storage.file import FileStorage
+
+        if not isinstance(self._storage, FileStorage):
+            raise ValueError("history is not stored in files")
+        return Path(self._storage.path) / "greta-code"
+
+    @property
+    def _storage(self) -> Any:
+        return self._config._benchmarksession.storage  # type: ignore[attr-defined]  # noqa: SLF001
+
     @cached_property
     def _runs(self) -> dict[Identity, list[HistoricRun]]:
         from pytest_benchmark.storage.file import FileStorage
 
         runs: dict[Identity, list[HistoricRun]] = {}
-        storage = self._config._benchmarksession.storage  # type: ignore[attr-defined]  # noqa: SLF001
         # Files in all its folders: they are named after the interpreter, on which times do not depend.
-        files = ["*/[0-9][0-9][0-9][0-9]_*"] if isinstance(storage, FileStorage) else []
-        for _, data in storage.load(*files):
+        files = ["*/[0-9][0-9][0-9][0-9]_*"] if isinstance(self._storage, FileStorage) else []
+        for _, data in self._storage.load(*files):
             for entry in data.get("benchmarks", ()):
                 commit = str((data.get("commit_info") or {}).get("id") or "unknown")
                 found = historic_run(entry.get("extra_info") or {}, commit, str(data.get("datetime")))

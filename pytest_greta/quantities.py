@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
-from pytest_greta.gates import Quantity
+from pytest_greta.contender import BASELINE, CANDIDATE
+from pytest_greta.gates import Limit, Quantity
 
 if TYPE_CHECKING:
     from pytest_greta.measure import Run
@@ -18,7 +19,7 @@ def add_quantities(run: Run) -> None:
     plan, found = run.plan, run.quantities
     fault = run.fault
     found["no_fault"] = Quantity(fault is None, reason=str(fault) if fault else "")
-    if fault and fault.kind == "deadline" and "baseline" not in str(fault):
+    if fault and fault.kind == "deadline" and run.fault_of == CANDIDATE:
         found["deadline_seconds"] = Quantity(run.slowest_wall_seconds, reason="the process was killed")
     elif run.slowest_wall_seconds:
         found["deadline_seconds"] = Quantity(run.slowest_wall_seconds)
@@ -32,27 +33,36 @@ def add_quantities(run: Run) -> None:
 
 
 def _speedup(run: Run) -> Quantity:
-    plan = run.plan
-    if plan.baseline is None or plan.single_shot:
-        return Quantity(
-            None,
-            reason="a single shot has no baseline beside it" if plan.single_shot else plan.baseline_missing,
-        )
-    if run.baseline_problem:
-        name = plan.baseline.variant.name
-        return Quantity(None, reason=f"the baseline {name} is wrong: {run.baseline_problem}")
-    pairs = run.pairs
-    if not pairs.blocks or min(*run.seconds, *run.baseline_seconds) <= 0:
-        return Quantity(None, reason="no pair with the baseline was measured")
+    plan, baseline = run.plan, run.baseline
+    if plan.single_shot:
+        return Quantity(None, reason="a single shot has no baseline beside it")
+    if BASELINE not in plan.yardsticks:
+        return Quantity(None, reason=plan.missing[BASELINE])
+    yardstick = plan.yardsticks[BASELINE]
+    if baseline.problem:
+        return Quantity(None, reason=f"the baseline {yardstick.contender.name} {baseline.problem}")
+    return ratio_quantity(run, BASELINE, yardstick.limits)
+
+
+def ratio_quantity(run: Run, slot: str, limits: Sequence[Limit]) -> Quantity:
+    """The ratio of a yardstick's pairs, with its interval."""
+    beside = run.beside(slot)
+    pairs = beside.pairs
+    if not pairs.blocks or min(*run.seconds, *beside.seconds) <= 0:
+        return Quantity(None, reason=f"no pair with the {slot} was measured")
     interval = pairs.interval
     if interval is None:
         return Quantity(pairs.ratio, reason=f"{pairs.blocks} pair{'s' if pairs.blocks > 1 else ''}")
-    reason = pairs.verdict(plan.limits[0])[1] if plan.limits else str(pairs.shape)
+    reason = pairs.verdict(limits[0])[1] if limits else str(pairs.shape)
     return Quantity(min(max(pairs.ratio, interval.low), interval.high), interval, reason)
 
 
-def log_ratio(seconds: Mapping[str, float]) -> float:
-    """Of one round; 0 without a baseline, and where a time is no time: a gate of its own fails such a run."""
-    if "baseline" not in seconds or min(seconds.values()) <= 0:
+def log_ratio(slot: str, seconds: Mapping[str, float]) -> float:
+    """Of one round: how much faster than the baseline, or how much slower than the accepted code.
+
+    0 where a time is no time: a gate of its own fails such a run.
+    """
+    candidate, other = seconds[CANDIDATE], seconds[slot]
+    if min(candidate, other) <= 0:
         return 0.0
-    return math.log(seconds["baseline"] / seconds["candidate"])
+    return math.log(other / candidate) if slot == BASELINE else math.log(candidate / other)

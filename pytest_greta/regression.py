@@ -18,10 +18,10 @@ import bisect
 import itertools
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -76,6 +76,13 @@ class HistoricRun:
     """Why the run is no reference: failed, dirty, throttled, serialised, regressed."""
     new_level: str = ""
     """The reason given when a slowdown was accepted on purpose: the runs before it are no reference any more."""
+    code: Mapping[str, Any] = field(default_factory=dict)
+    """What `contender.code_info` said of its code; empty where nothing was kept."""
+
+    @property
+    def short_commit(self) -> str:
+        """The first ten digits of a commit; what is no commit (`unversioned`) as it is."""
+        return self.commit[:10] if len(self.commit) >= 40 else self.commit
 
     def level(self, relative: bool = False) -> float:
         """Median of the logarithms of the times, or of the ratios to the baseline. Raises ValueError without rounds."""
@@ -141,7 +148,7 @@ class Step:
         """As in `3.1 % slower since 2026-03-02, commit 1a2b3c4d5e`."""
         word = "slower" if self.ratio > 1 else "faster"
         return (
-            f"{abs(self.ratio - 1):.1%} {word} since {self.run.when:%Y-%m-%d}, commit {self.run.commit[:10]}"
+            f"{abs(self.ratio - 1):.1%} {word} since {self.run.when:%Y-%m-%d}, commit {self.run.short_commit}"
         )
 
 
@@ -155,7 +162,7 @@ def compare(current: HistoricRun, history: Sequence[HistoricRun]) -> Comparison:
     """
     if len(current.seconds) < FEWEST_ROUNDS:
         return Comparison(None, None, 0, False, f"fewer than {FEWEST_ROUNDS} rounds were measured")
-    runs = reference_runs(current, history)
+    runs = reference_runs(current.device, history)
     if not runs:
         return Comparison(None, None, 0, False, _why_no_reference(current, history))
     beside = [run for run in runs if run.baseline and run.baseline == current.baseline]
@@ -170,7 +177,7 @@ def compare(current: HistoricRun, history: Sequence[HistoricRun]) -> Comparison:
     low, high = shift + min(0.0, lowest - now[0]) - half, shift + max(0.0, highest - now[0]) + half
     interval = Interval(math.exp(low), math.exp(high))
     plural = "s" if used > 1 else ""
-    reason = f"against {used} accepted run{plural}, the last of commit {runs[-1].commit[:10]}"
+    reason = f"against {used} accepted run{plural}, the last of commit {runs[-1].short_commit}"
     if relative:
         reason += ", relative to the baseline"
     if str(form):
@@ -195,15 +202,13 @@ def compare_levels(
     return float(shift), float(half), len(levels) - begin
 
 
-def reference_runs(current: HistoricRun, history: Sequence[HistoricRun]) -> list[HistoricRun]:
-    """The accepted runs of the current run's device that it is held against: the latest `WINDOW`, oldest first.
+def reference_runs(device: str, history: Sequence[HistoricRun]) -> list[HistoricRun]:
+    """The accepted runs of a device that a run there is held against: the latest `WINDOW`, oldest first.
 
     They begin again at a run whose slowdown was accepted on purpose.
     """
     runs = [
-        run
-        for run in history
-        if run.accepted and run.device == current.device and len(run.seconds) >= FEWEST_ROUNDS
+        run for run in history if run.accepted and run.device == device and len(run.seconds) >= FEWEST_ROUNDS
     ]
     deliberate = [i for i, run in enumerate(runs) if run.new_level]
     return runs[deliberate[-1] if deliberate else 0 :][-WINDOW:]

@@ -25,8 +25,8 @@ class Row:
     reason: str
     check: bool
     """A built-in gate that says yes or no: of interest only when it says no."""
-    accepted: bool
-    """It passes only because a failure is accepted, which the summary tells with its reason."""
+    noted: bool
+    """Its reason is told although it passes: a failure is accepted, or nothing had to be measured."""
 
     @staticmethod
     def of(verdict: Verdict) -> Row:
@@ -42,13 +42,13 @@ class Row:
             status=verdict.status.value,
             reason=verdict.reason,
             check=not gate.line and definition.kind != "number",
-            accepted=verdict.is_accepted_failure,
+            noted=verdict.is_accepted_failure or verdict.measured.is_exact,
         )
 
     @staticmethod
     def stopped(kernel: str, variant: str, where: str, status: str, reason: str) -> Row:
         """The row of a test that could not evaluate its gates."""
-        return Row(kernel, variant, where, "", "all gates", "", status, reason, check=False, accepted=False)
+        return Row(kernel, variant, where, "", "all gates", "", status, reason, check=False, noted=False)
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
@@ -85,7 +85,7 @@ def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
         rows = _without_details(rows)
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        explained = row.accepted or row.status in _EXPLAINED or not row.place
+        explained = row.noted or row.status in _EXPLAINED or not row.place
         note = row.reason if explained else ""
         groups.setdefault((row.kernel, row.place, row.variant, row.gate, row.status, note), []).append(row)
     kernels = {row.kernel for row in rows}

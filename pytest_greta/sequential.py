@@ -164,6 +164,13 @@ class PairedTest:
         return bool((_mixed(self._growth) >= -math.log(ERROR)).any(axis=0).all())
 
     @property
+    def has_failed(self) -> bool:
+        """Whether enough blocks have refuted all that one of the limits allows."""
+        if not self._decided():
+            return False
+        return any(self.verdict(limit)[0] is Status.FAIL for limit in self.limits)
+
+    @property
     def shape(self) -> Shape:
         """Whether the log-ratios have two modes or a trend. Needs at least one block."""
         return shape(self.log_ratios)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_greta.accept import (
-    ROUNDS,
     Acceptance,
     Past,
     acceptance,
@@ -21,7 +20,7 @@ from pytest_greta.accept import (
 from pytest_greta.build import Builder, attribute_quantities, entries, resource_quantities
 from pytest_greta.catalogue import CATALOGUE
 from pytest_greta.compiler import Compiler, Job
-from pytest_greta.errors import CompileError, ConfigError, DeviceFault, ToolMissing
+from pytest_greta.errors import CompileError, ConfigError, DeviceFault
 from pytest_greta.gatefile import GateFile
 from pytest_greta.gates import (
     CPU_TIMES,
@@ -35,14 +34,13 @@ from pytest_greta.gates import (
 )
 from pytest_greta.options import OPTIONS, Options
 from pytest_greta.results import CodeResult, RunResult, Subject
-from pytest_greta.sequential import MOST_BLOCKS
 from pytest_greta.yamlnode import suggestion
 
 if TYPE_CHECKING:
-    from pytest_greta.devices import DeviceInfo
+    from pytest_greta.contender import Contender
     from pytest_greta.host import Host
     from pytest_greta.kernel import Kernel, Problem, Variant
-    from pytest_greta.measure import Contender, Run
+    from pytest_greta.measure import Run
     from pytest_greta.progress import Progress
 
 _DEFAULT_LAUNCH_CONTEXT = 4096
@@ -174,13 +172,16 @@ class Session:
             "telemetry": dataclasses.asdict(run.telemetry) if run.telemetry else None,
             "quantities": {name: quantity.value for name, quantity in run.quantities.items()},
             "resources": self.builder.resource_history(
-                plan.kernel, plan.candidate.variant, self.targets, plan.problem.context
+                plan.kernel, plan.variant, self.targets, plan.problem.context
             ),
         }
 
     def acceptance(self, run: Run, verdicts: Sequence[Verdict]) -> Acceptance:
-        """Whether a run becomes a reference for later ones."""
-        return acceptance(verdicts, no_reference(run, self._untimed(run), self.past))
+        """Whether a run becomes a reference for later ones. The code of one that does is kept."""
+        found = acceptance(verdicts, no_reference(run, self._untimed(run), self.past))
+        if found.accepted and self.past.is_saved:
+            self.past.keep_code(run.plan.candidate.code)
+        return found
 
     def _code_subject(
         self, kernel: Kernel, variant: Variant, target: str, quantities: Mapping[str, Quantity]
@@ -208,17 +209,20 @@ class Session:
 
         On a GPU the code object that will run is gated first; one that fails is not launched.
         """
-        candidate = self.contender(kernel, variant, context)
-        subjects = [] if self.host.kind == "cpu" else [self._device_code(kernel, candidate, context)]
+        from pytest_greta.plan import make_contender
+
+        candidate = make_contender(self, kernel, variant, context)
+        subjects = [] if self.host.kind == "cpu" else [self._device_code(kernel, variant, context)]
         if any(verdict.status is Status.FAIL for subject in subjects for verdict in subject.verdicts()):
             return RunResult(subjects, None)
-        run = self._measure(kernel, candidate, context)
-        again = self._compare(run, lambda: self._measure(kernel, candidate, context))
+        run = self._measure(kernel, variant, candidate, context)
+        again = self._compare(run, lambda: self._measure(kernel, variant, candidate, context))
         subjects.append(self._run_subject(run))
         if again:
             subjects += self._second_subject(again)
             run.seconds += again.seconds
-            run.baseline_seconds += again.baseline_seconds
+            run.baseline.seconds += again.baseline.seconds
+            run.accepted.seconds += again.accepted.seconds
         return RunResult(subjects, run)
 
     def draw_seed(self) -> int:
@@ -228,7 +232,7 @@ class Session:
     def _compare(self, run: Run, measure_again: Callable[[], Run]) -> Run | None:
         """Add the quantity `regression`, where it is gated; gives the second measurement, where it took one."""
         plan = run.plan
-        gates = self._run_gates(plan.kernel, plan.candidate.variant, plan.problem)
+        gates = self.run_gates(plan.kernel, plan.variant, plan.problem)
         for gate in gates:
             if gate.name == "regression" and gate.times_on(run.device.kind):
                 quantity, again = regression(run, self._untimed, gate.limit, self.past, measure_again)
@@ -248,56 +252,21 @@ class Session:
         gates = [gate for gate in failed if not CATALOGUE[gate.name].speed]
         return [dataclasses.replace(subject, gates=gates)] if gates else []
 
-    def _measure(self, kernel: Kernel, candidate: Contender, context: int) -> Run:
-        from pytest_greta.measure import Plan, measure
+    def _measure(self, kernel: Kernel, variant: Variant, candidate: Contender, context: int) -> Run:
+        from pytest_greta.measure import measure
+        from pytest_greta.plan import plan_run
 
-        options, variant = self.options, candidate.variant
-        baseline, missing = self._baseline(kernel, variant, context)
+        gates = self.run_gates(kernel, variant, kernel.problem(context, self.host.kind))
+        plan = plan_run(self, kernel, candidate, variant, context, gates)
         self.builder.compiler.settle()
-        problem, worker = kernel.problem(context, self.host.kind), self.host.worker()
-        gates = self._run_gates(kernel, variant, problem)
-        most_rounds, limits = self._rounds(context, gates, worker.info, baseline is not None)
-        plan = Plan(
-            kernel=kernel,
-            problem=problem,
-            candidate=candidate,
-            baseline=baseline,
-            baseline_max_error=self._baseline_max_error(kernel, kernel.problem(context, self.host.kind)),
-            baseline_missing=missing,
-            most_rounds=most_rounds,
-            fewest_rounds=min(most_rounds, ROUNDS) if self._is_compared(gates, worker.info) else 0,
-            limits=limits,
-            budget_seconds=options.budget_seconds,
-            single_shot=options.single_shot,
-            seed=self.draw_seed(),
-        )
         with self.progress.measuring(f"{variant.name} @ {context}"):
-            run = measure(worker, plan, self.progress.show)
+            run = measure(self.host.worker(), plan, self.progress.show)
         self._add_scaling(run)
         return run
 
-    def _rounds(
-        self, context: int, gates: Sequence[Gate], device: DeviceInfo, baseline: bool
-    ) -> tuple[int, tuple[Limit, ...]]:
-        """How many rounds are timed at most, and the limits that may end them earlier."""
-        if self.options.rounds_given:
-            return self.options.rounds_for(context), ()
-        if self.parallel:
-            return 1, ()
-        judged = not (device.emulated or device.serialized)
-        limits = tuple(g.limit for g in gates if judged and g.name == "speedup" and g.times_on(device.kind))
-        if limits and baseline:
-            return MOST_BLOCKS, limits
-        return ROUNDS if self._is_compared(gates, device) else self.options.rounds_for(context), ()
-
-    def _is_compared(self, gates: Sequence[Gate], device: DeviceInfo) -> bool:
-        """Whether a run is held against history."""
-        judged = not (device.emulated or device.serialized)
-        return judged and any(g.name == "regression" and g.times_on(device.kind) for g in gates)
-
-    def _device_code(self, kernel: Kernel, candidate: Contender, context: int) -> Subject:
+    def _device_code(self, kernel: Kernel, variant: Variant, context: int) -> Subject:
         """The code object that will run on the GPU, with its gates."""
-        variant, code_object = candidate.variant, candidate.code_object
+        code_object = self.builder.for_device(kernel, variant, context)
         if code_object.kernels:
             quantities = resource_quantities(kernel, variant, code_object, context)
         else:
@@ -308,7 +277,8 @@ class Session:
                 raise CompileError(f"{variant.source}: its code cannot be loaded: {fault}") from fault
         return self._code_subject(kernel, variant, code_object.target, quantities)
 
-    def _run_gates(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Gate]:
+    def run_gates(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Gate]:
+        """The gates of a run of a variant on this session's device."""
         from pytest_greta.measure import error_limit
 
         return self.gate_file.gates_for(
@@ -321,7 +291,7 @@ class Session:
         )
 
     def _run_subject(self, run: Run) -> Subject:
-        kernel, variant, problem = run.plan.kernel, run.plan.candidate.variant, run.plan.problem
+        kernel, variant, problem = run.plan.kernel, run.plan.variant, run.plan.problem
         measurement = Measurement(
             kernel.name,
             variant.name,
@@ -330,40 +300,13 @@ class Session:
             device=run.device.kind,
             untimed=self._untimed(run),
         )
-        gates = self._run_gates(kernel, variant, problem)
+        gates = self.run_gates(kernel, variant, problem)
         contexts = self.contexts_of.get((kernel.name, variant.name), [])
         if len(contexts) > 1 and problem.context == min(contexts):
             gates = [gate for gate in gates if gate.name != "scaling"]  # the others are held against this one
         if self.options.accept and not no_reference(run, self._untimed(run), self.past):
             gates = [with_acceptance(gate, self.options.accept) for gate in gates]
         return Subject(measurement, [self._with_deadline(gate) for gate in gates])
-
-    def _baseline(self, kernel: Kernel, variant: Variant, context: int) -> tuple[Contender | None, str]:
-        """The baseline to run beside a variant, or why there is none."""
-        baseline = kernel.variant(self.gate_file.kernels[kernel.name].baseline)
-        if baseline.name == variant.name:
-            return None, "it is the baseline itself"
-        if baseline.max_context is not None and context > baseline.max_context:
-            return None, f"the baseline {baseline.name} processes at most {baseline.max_context}"
-        try:
-            return self.contender(kernel, baseline, context), ""
-        except (CompileError, ToolMissing) as error:
-            return None, f"the baseline {baseline.name} cannot be compiled: {str(error).splitlines()[0]}"
-
-    def _baseline_max_error(self, kernel: Kernel, problem: Problem) -> float:
-        baseline = kernel.variant(self.gate_file.kernels[kernel.name].baseline)
-        limits = [g.limit.max for g in self._run_gates(kernel, baseline, problem) if g.name == "max_error"]
-        return min(limit for limit in limits if limit is not None)
-
-    def contender(self, kernel: Kernel, variant: Variant, context: int) -> Contender:
-        """A variant ready to run on the device. Raises CompileError, ToolMissing or DeviceUnavailable."""
-        from pytest_greta.measure import Contender
-
-        code_object = self.builder.for_device(kernel, variant, context)
-        deadline_seconds = self.options.deadline_seconds or self.gate_file.deadline_seconds(
-            kernel.name, variant.name, context, self.host.kind
-        )
-        return Contender(variant, code_object, deadline_seconds)
 
     def _with_deadline(self, gate: Gate) -> Gate:
         seconds = self.options.deadline_seconds
@@ -387,7 +330,7 @@ class Session:
     def _add_scaling(self, run: Run) -> None:
         """The `scaling` quantity: against the smallest context of this session."""
         plan = run.plan
-        key, context = (plan.kernel.name, plan.candidate.variant.name), plan.problem.context
+        key, context = (plan.kernel.name, plan.variant.name), plan.problem.context
         contexts = self.contexts_of.get(key, [context])
         if run.seconds and context == min(contexts):
             self._first_seconds[key] = context, run.prefill_seconds

@@ -34,7 +34,7 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of verdicts."""
-        lines = terminalreporter.config.stash.get(CALIBRATED, [])
+        lines = [line for line in terminalreporter.config.stash.get(CALIBRATED, []) if line]
         if lines:
             from pytest_greta.calibrate import FILE
 

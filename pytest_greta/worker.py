@@ -150,12 +150,15 @@ class Worker:
         """Copy a buffer with both its bands into shared memory of its size plus `2 * BAND_BYTES`."""
         self._ask("read", _REQUEST_SECONDS, memory, name=name)
 
-    def run(self, slots: Sequence[str], poison: int, deadlines_seconds: Sequence[float]) -> Iterator[float]:
+    def run(
+        self, slots: Sequence[str], draw: str, poison: int, deadlines_seconds: Sequence[float]
+    ) -> Iterator[float]:
         """Run the program of each slot in turn; yields the device seconds of each launch as it ends.
 
         Each launch has its own deadline. Before each, caches are made cold and its outputs poisoned.
+        `draw` is the draw of inputs they read.
         """
-        self._send("run", slots=list(slots), poison=poison)
+        self._send("run", slots=list(slots), draw=draw, poison=poison)
         for deadline_seconds in deadlines_seconds:
             seconds: float = self._receive("run", deadline_seconds)
             yield seconds
@@ -304,9 +307,9 @@ class _Server:
     def read(self, name: str, memory: SharedMemory) -> None:
         self.device.read(self.buffers[name][0], 0, memory.view)
 
-    def run(self, slots: Sequence[str], poison: int) -> Iterator[float]:
+    def run(self, slots: Sequence[str], draw: str, poison: int) -> Iterator[float]:
         for slot in slots:
-            bound = self._bind(slot)
+            bound = self._bind(slot, draw)
             for buffer, plan in self.buffers.values():
                 if plan.poisoned and plan.slot == slot and plan.size_bytes:
                     self.device.fill(buffer, poison, BAND_BYTES, plan.size_bytes)
@@ -321,7 +324,7 @@ class _Server:
     def end_telemetry(self) -> Telemetry:
         return self.telemetry.summary()
 
-    def _bind(self, slot: str) -> list[Any]:
+    def _bind(self, slot: str, draw: str) -> list[Any]:
         from pytest_greta.devices import BoundLaunch
 
         functions, launches, entry = self.programs[slot]
@@ -329,8 +332,8 @@ class _Server:
         def argument(value: Any) -> Any:
             if not isinstance(value, str):
                 return value
-            name = f"{slot}/{value}" if f"{slot}/{value}" in self.buffers else value
-            return self.buffers[name][0], BAND_BYTES
+            own = f"{slot}/{value}"
+            return self.buffers[own if own in self.buffers else f"{draw}/{value}"][0], BAND_BYTES
 
         return [
             BoundLaunch(

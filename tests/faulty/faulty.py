@@ -41,6 +41,7 @@ class Faulty(Kernel):
         _own("inaccurate"),
         _own("truncates"),
         _own("nondeterministic"),
+        _own("remembers"),
         # right output, but caught by a gate: scratch_bytes and vgpr_spills, vgprs, speedup
         _own("spills"),
         _own("many_vgprs"),
@@ -82,11 +83,14 @@ class Faulty(Kernel):
         """One thread a row."""
         block = 1024 if variant.name == "block_too_large" else BLOCK
         blocks = -(-problem.context // block)
-        return Launch((blocks, 1, 1), (block, 1, 1), ("x", "out", np.int32(problem.context)))
+        arrays = ("x", "out", "memory") if variant.name == "remembers" else ("x", "out")
+        return Launch((blocks, 1, 1), (block, 1, 1), (*arrays, np.int32(problem.context)))
 
     def workspaces(self, problem: Problem, variant: Variant) -> dict[str, Array]:
-        """More than any device has, for the variant that is about that."""
-        return {"hoard": Array((1 << 50,), np.uint8)} if variant.name == "out_of_memory" else {}
+        """More than any device has, or a place to remember answers, for the variants that are about that."""
+        if variant.name == "out_of_memory":
+            return {"hoard": Array((1 << 50,), np.uint8)}
+        return {"memory": Array((problem.context, 2), np.float32)} if variant.name == "remembers" else {}
 
     def flops(self, problem: Problem) -> float:
         """An addition for every row and input before it."""

@@ -30,6 +30,7 @@ def failure(result: pytest.RunResult) -> str:
         ("returns_nan", "gates.yaml:13  returns_nan @ 256  max_error <= 1.00e-04   measured inf   FAIL"),
         ("inaccurate", "gates.yaml:13  inaccurate @ 256  max_error <= 1.00e-04   measured"),
         ("nondeterministic", "elements of 'out' differ between two launches on equal inputs"),
+        ("remembers", "gates.yaml:13  remembers @ 256  max_error <= 1.00e-04   measured"),
         ("crashes", "the worker process died of SIGSEGV during 'run'"),
         ("missing_entry", "not_in_good"),
         ("out_of_memory", "no_fault is true   measured false   FAIL (allocating 1125899906850816 bytes"),

@@ -26,7 +26,12 @@ class Faulty(faulty.Faulty):
     folder = Path(faulty.__file__).parent
 """
 
-OPTIONS = ("--greta-ctx=4096", "--greta-variant=v", "--benchmark-autosave", "-Wdefault")
+OPTIONS = (
+    "--greta-ctx=4096",
+    "--greta-variant=v",
+    "--benchmark-autosave",
+    "-Wdefault",
+)
 
 
 @pytest.fixture
@@ -61,6 +66,12 @@ def infos(project: pytest.Pytester) -> list[dict[str, Any]]:
     return [json.loads(path.read_text())["benchmarks"][0]["extra_info"] for path in files]
 
 
+def verdict(project: pytest.Pytester) -> str:
+    """What the last stored run says of the gate."""
+    (line,) = [line for line in infos(project)[-1]["verdicts"] if "regression" in line]
+    return str(line)
+
+
 def test_a_run_is_held_against_accepted_runs_only(measured: pytest.Pytester, greta: Run) -> None:
     result = greta(*OPTIONS, "--greta-require=cpu")
     result.assert_outcomes(passed=1)  # a new benchmark can start where something is required
@@ -75,22 +86,59 @@ def test_a_run_is_held_against_accepted_runs_only(measured: pytest.Pytester, gre
     ten_days_pass(measured, greta)
     result = greta(*OPTIONS, "--greta-require=cpu", "-v")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*regression <= 4.000*x [[]*, *[]] (4096)*PASS"])
+    result.stdout.fnmatch_lines(
+        [
+            "*regression <= 4.000*1.000x [[]1.000, 1.000[]] (4096)*PASS*",
+            "[[]1[]] the code is that of commit *, byte for byte",
+        ]
+    )
     use(measured, "slow")
     for _ in range(2):  # the first slow run does not become the reference of the second
         result = greta(*OPTIONS)
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(
-            [
-                "*regression <= 4.000*FAIL (against 11 accepted runs*, relative to the baseline*; measured twice)"
-            ]
+            ["*regression <= 4.000*FAIL (beside the accepted v of commit unversioned, * pairs)"]
         )
     found = infos(measured)
     assert [info["accepted"] for info in found[9:]] == [True, True, False, False]
     assert [info["why_not"] for info in found[9:]] == ["", "", "regressed", "regressed"]
-    assert [len(info["seconds"]) for info in found[9:]] == [50, 50, 100, 100]
+    rounds = [len(info["seconds"]) for info in found[9:]]
+    assert rounds[:2] == [50, 50]  # for what later runs need to know of this one
+    assert max(rounds[2:]) < 50  # it has failed: no more rounds than that took
     use(measured, "good")
     greta(*OPTIONS).assert_outcomes(passed=1)
+
+
+def test_changed_code_is_timed_beside_the_accepted_code(measured: pytest.Pytester, greta: Run) -> None:
+    greta(*OPTIONS).assert_outcomes(passed=1)  # one run is no history of times, but its code is a yardstick
+    use(measured, "slow")
+    result = greta(*OPTIONS)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*regression <= 4.000*FAIL (beside the accepted v of commit unversioned, * pairs)"]
+    )
+    rounds = [len(infos(measured)[1][of]) for of in ("seconds", "baseline_seconds", "accepted_seconds")]
+    assert rounds[0] == rounds[1] == rounds[2]
+    use(measured, "many_vgprs")  # other code that is hardly slower
+    greta(*OPTIONS).assert_outcomes(passed=1)
+    assert "(beside the accepted v of commit unversioned, " in verdict(measured)
+
+
+def test_without_the_accepted_code_times_decide_and_say_so(measured: pytest.Pytester, greta: Run) -> None:
+    greta(*OPTIONS).assert_outcomes(passed=1)
+    (kept,) = measured.path.glob(".benchmarks/greta-code/*.code")
+    use(measured, "many_vgprs")
+    kept.write_bytes(b"damaged")
+    greta(*OPTIONS)
+    assert "the code of the accepted v of commit unversioned is not kept beside the history" in verdict(
+        measured
+    )
+    file = sorted(measured.path.glob(".benchmarks/*/*.json"))[-1]
+    data = json.loads(file.read_text())
+    data["benchmarks"][0]["extra_info"]["code"]["launches"] = [{}]
+    file.write_text(json.dumps(data))
+    greta(*OPTIONS)
+    assert "is described in a way that cannot be read" in verdict(measured)
 
 
 def test_history_does_not_depend_on_the_name_of_the_test(measured: pytest.Pytester, greta: Run) -> None:
@@ -107,11 +155,16 @@ def test_a_deliberate_slowdown_is_accepted_with_its_reason(measured: pytest.Pyte
     result = greta(*OPTIONS, "--greta-accept=exact sums", "-rA")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["*regression <= 4.000*PASS [[]1[]]", "[[]1[]] accepted: exact sums; against 10 *"]
+        [
+            "*regression <= 4.000*PASS [[]1[]]",
+            "[[]1[]] accepted: exact sums; beside the accepted v of commit unversioned, * pairs",
+        ]
     )
     assert infos(measured)[-1]["accepted"] is True
     assert infos(measured)[-1]["new_level"] == "exact sums"
-    assert any("PASS (accepted: exact sums; against 10 " in line for line in infos(measured)[-1]["verdicts"])
+    assert any(
+        "PASS (accepted: exact sums; beside the accepted " in line for line in infos(measured)[-1]["verdicts"]
+    )
     greta(*OPTIONS).assert_outcomes(passed=1)
     assert infos(measured)[-1]["new_level"] == ""
 

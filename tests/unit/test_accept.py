@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from datetime import datetime, timezone
+from typing import Any
 
+import numpy as np
 import pytest
 
 from pytest_greta.accept import (
@@ -18,12 +22,14 @@ from pytest_greta.accept import (
     info_of,
     regression,
 )
-from pytest_greta.codeobject import CodeObject
+from pytest_greta.contender import ACCEPTED, Contender, code_info, contender_of, is_same
 from pytest_greta.devices import DeviceInfo
 from pytest_greta.gates import Gate, Interval, Limit, Measurement, Quantity, Status, Verdict, evaluate
-from pytest_greta.kernel import Kernel, Problem, Variant
-from pytest_greta.measure import Contender, Plan, Run
+from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
+from pytest_greta.measure import Run
+from pytest_greta.plan import Plan, Yardstick
 from pytest_greta.regression import HistoricRun
+from pytest_greta.sequential import PairedTest
 
 PASS, FAIL, INCONCLUSIVE, NOT_MEASURED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.NOT_MEASURED
 INFO = {
@@ -133,7 +139,10 @@ def test_what_is_no_run_of_greta_is_passed_over(change: dict[str, object]) -> No
 
 
 DEVICE = DeviceInfo("hip", "GPU", "gfx942", 304, 64, 0, 0, "driver", "runtime")
-CONTENDER = Contender(Variant("v", "v.hip", "v"), CodeObject("gfx942", b"code", {}), 60.0)
+VARIANT = Variant("v", "v.hip", "v")
+LAUNCH = Launch((4, 1, 1), (64, 1, 1), ("x", "part", np.int32(64), np.float32(0.1)), 256)
+CONTENDER = Contender("v", "v", b"code", [LAUNCH], {"part": Array((4,), np.float32)}, 60.0)
+BUFFERS = {"x": Array((64,), np.float16)}
 LIMIT = Limit(max=1.05)
 
 
@@ -158,10 +167,16 @@ class Stored:
         assert identity == ("k", "v", 64, "context=64", DEVICE.identity)
         return self.stored
 
+    def code(self, sha256: str) -> bytes | None:
+        raise AssertionError("read when a run is planned")
+
+    def keep_code(self, code: bytes) -> None:
+        raise AssertionError("kept when a run is accepted")
+
 
 class Nothing(Kernel):
     name = "k"
-    variants = (CONTENDER.variant,)
+    variants = (VARIANT,)
 
 
 def rounds(level: float) -> list[float]:
@@ -171,19 +186,33 @@ def rounds(level: float) -> list[float]:
 def run_at(level: float) -> Run:
     plan = Plan(
         kernel=Nothing(),
+        variant=VARIANT,
         problem=Problem(64),
         candidate=CONTENDER,
-        baseline=None,
-        baseline_missing="",
-        baseline_max_error=1.0,
-        most_rounds=20,
+        yardsticks={},
+        missing={},
+        yardstick_max_error=1.0,
         fewest_rounds=0,
-        limits=(),
+        most_rounds=20,
         budget_seconds=60.0,
         single_shot=False,
         seed=1,
     )
-    return Run(plan, DEVICE, rounds(level))
+    return Run(plan, DEVICE, rounds(level), buffers=dict(BUFFERS))
+
+
+def beside_accepted(level: float, ratio: float, problem: str = "") -> Run:
+    """A run whose pairs with the code of the last accepted run show a ratio."""
+    run = run_at(level)
+    name = "v of commit c0ffee"
+    yardsticks = {ACCEPTED: Yardstick(dataclasses.replace(CONTENDER, name=name), (LIMIT,))}
+    run.plan = dataclasses.replace(run.plan, yardsticks=yardsticks)
+    run.accepted.problem = problem
+    run.accepted.seconds = [seconds / ratio for seconds in run.seconds]
+    run.accepted.pairs = PairedTest([LIMIT])
+    for number in range(20):
+        run.accepted.pairs.add_block(math.log(ratio) + 0.001 * (number % 3 - 1))
+    return run
 
 
 def compared(level: float, again: float, past: Stored) -> tuple[Quantity, list[Run]]:
@@ -237,8 +266,9 @@ def test_without_a_reference_nothing_is_measured_again() -> None:
 
 
 def test_a_second_measurement_that_says_nothing_confirms_nothing() -> None:
-    texts = iter(["", "throttled"])
-    quantity, again = regression(run_at(1.2), lambda _: next(texts), LIMIT, Stored(), lambda: run_at(1.2))
+    first, second = run_at(1.2), run_at(1.2)
+    untimed = lambda run: "" if run is first else "throttled"  # noqa: E731
+    quantity, again = regression(first, untimed, LIMIT, Stored(), lambda: second)
     assert (quantity.value, quantity.reason) == (None, "slower, but not confirmed: throttled")
     assert again
 
@@ -248,8 +278,97 @@ def test_what_was_stored_is_what_is_read_back() -> None:
     info = {**info_of(run), "accepted": True, "why_not": "", "new_level": ""}
     found = historic_run(json.loads(json.dumps(info)), "c", "2026-03-02T10:00:00")
     assert found
-    assert found[0] == identity_of(run)
+    assert found[0] == identity_of(run.plan.kernel, VARIANT, run.plan.problem, DEVICE)
     assert found[1].seconds == run.seconds
+    again = contender_of(found[1].code, b"code", "v", 60.0)
+    assert again == dataclasses.replace(
+        CONTENDER, buffers={"x": Array((64,), "float16")}, workspaces=again.workspaces
+    )
+    assert code_info(again, BUFFERS) == info["code"]
+    assert is_same(found[1].code, CONTENDER)
+    assert [type(argument) for argument in again.launches[0].args] == [str, str, np.int32, np.float32]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"code": b"other"},
+        {"entry": "w"},
+        {"launches": [dataclasses.replace(LAUNCH, block=(128, 1, 1))]},
+        {"launches": [dataclasses.replace(LAUNCH, args=("x", "part", np.int64(64), np.float32(0.1)))]},
+        {"workspaces": {}},
+    ],
+)
+def test_code_is_the_same_only_if_all_that_is_launched_is(change: dict[str, Any]) -> None:
+    assert not is_same(code_info(dataclasses.replace(CONTENDER, **change), BUFFERS), CONTENDER)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"launches": []},
+        {"launches": 1},
+        {"launches": [{}]},
+        {"workspaces": {}},  # an argument without a buffer
+        {"buffers": {"x": "float16"}},
+        {"workspaces": None},
+    ],
+)
+def test_code_that_is_badly_described_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no description of code"):
+        contender_of({**code_info(CONTENDER, BUFFERS), **change}, b"code", "v", 60.0)
+
+
+def judged(run: Run, past: Stored | None = None) -> tuple[Quantity, Status]:
+    quantity, _ = regression(run, lambda _: "", LIMIT, past or Stored(), lambda: run)
+    gate = Gate("regression", "k", "v", LIMIT)
+    measured = Measurement("k", "v", {"regression": quantity}, context=64, device="hip")
+    return quantity, evaluate(gate, measured).status
+
+
+def test_the_accepted_code_beside_the_new_one_decides() -> None:
+    quantity, status = judged(beside_accepted(1.03, 1.0))  # times alone cannot tell
+    assert status is PASS
+    assert quantity.reason.startswith("beside the accepted v of commit c0ffee, 20 pairs; against 10 accepted")
+    assert "95 of 100" not in quantity.reason
+    quantity, status = judged(beside_accepted(1.0, 1.08))
+    assert status is FAIL
+    assert quantity.value == pytest.approx(1.08, rel=0.01)
+
+
+def test_a_slowdown_of_the_machine_fails_and_says_that_it_is_not_the_code() -> None:
+    quantity, status = judged(beside_accepted(1.3, 1.0))
+    assert status is FAIL
+    assert quantity.value == pytest.approx(1.3, rel=0.01)
+    assert quantity.reason.endswith("1.000x [0.999, 1.001]: not the code, but what it runs on")
+
+
+def test_undecided_pairs_do_not_acquit_the_code() -> None:
+    run = beside_accepted(1.3, 1.0)
+    run.accepted.pairs = PairedTest([LIMIT])
+    for number in range(20):
+        run.accepted.pairs.add_block(0.5 * (number % 3 - 1))
+    quantity, status = judged(run)
+    assert status is FAIL
+    assert "not the code" not in quantity.reason
+    assert "undecided after 20 pairs" in quantity.reason
+
+
+def test_unchanged_code_needs_no_pairs() -> None:
+    run = run_at(1.03)
+    run.plan = dataclasses.replace(run.plan, unchanged_since="c0ffee")
+    quantity, status = judged(run)
+    assert (quantity.value, status) == (1.0, PASS)
+    assert quantity.reason == "the code is that of commit c0ffee, byte for byte"
+
+
+def test_where_the_accepted_code_is_no_yardstick_times_decide_and_the_reason_stands() -> None:
+    quantity, status = judged(beside_accepted(1.0, 2.0, problem="is wrong: its error is 1"))
+    assert status is PASS
+    assert quantity.reason.endswith("; the accepted v of commit c0ffee is wrong: its error is 1")
+    run = run_at(1.0)
+    run.plan = dataclasses.replace(run.plan, missing={ACCEPTED: "the code is gone"})
+    assert judged(run)[0].reason.endswith("; the code is gone")
 
 
 def test_times_without_their_pairs_are_compared_without_the_baseline() -> None:

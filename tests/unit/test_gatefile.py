@@ -508,7 +508,7 @@ def test_names_that_are_not_registered(write: Write) -> None:
 # -- anything at all -------------------------------------------------------------------------------------
 
 fixture_is_constant = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

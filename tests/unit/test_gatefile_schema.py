@@ -126,7 +126,7 @@ def damaged_files(draw: st.DrawFn) -> Any:
     return data
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(data=files | damaged_files())
 @example(data={"version": 1, "targets": ["gfx942", "gfx942"], "kernels": {"k": {"baseline": "b"}}})
 @example(data={"version": 1, "kernels": {"k": {"baseline": "b", "gates": {"vgprs": {"sgprs": 1}}}}})

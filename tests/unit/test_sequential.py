@@ -208,3 +208,16 @@ def test_an_interval_is_a_pair_of_ratios() -> None:
     interval = fed([0.0] * 11).interval
     assert isinstance(interval, Interval)
     assert (interval.low, interval.high) == pytest.approx((1 / 1.1, 1.1))
+
+
+@pytest.mark.parametrize(
+    ("values", "failed"),
+    [
+        ([math.log(1.05) + 0.001 * (i % 3) for i in range(30)], True),
+        ([math.log(1.05) + 0.001 * (i % 3) for i in range(5)], False),  # too few to say so
+        ([0.001 * (i % 3) for i in range(30)], False),
+        ([0.2 * (i % 3 - 1) for i in range(30)], False),  # undecided
+    ],
+)
+def test_a_run_has_failed_as_soon_as_that_is_sure(values: list[float], failed: bool) -> None:
+    assert fed(values, Limit(max=1.01)).has_failed is failed

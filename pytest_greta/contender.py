@@ -1,0 +1,114 @@
+"""Code that is ready to run, and its description in history, by which the code of an accepted run is launched again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pytest_greta.kernel import Array, Launch
+
+CANDIDATE, BASELINE, ACCEPTED = "candidate", "baseline", "accepted"
+"""Slots of the worker: what is tested, and what it is timed beside."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Code that is ready to run."""
+
+    name: str
+    """As messages call it."""
+    entry: str
+    code: bytes
+    launches: Sequence[Launch]
+    workspaces: Mapping[str, Array]
+    deadline_seconds: float
+    """Of one run of all its launches."""
+    buffers: Mapping[str, Array] | None = None
+    """The inputs and outputs it was made for, where these may not be the kernel's of today."""
+
+
+def sha256(code: bytes) -> str:
+    """The name under which code is kept."""
+    return hashlib.sha256(code).hexdigest()
+
+
+def code_info(contender: Contender, buffers: Mapping[str, Array]) -> dict[str, Any]:
+    """What history keeps of the code of a run, so that `contender_of` can launch it again: plain JSON values."""
+    return {
+        "sha256": sha256(contender.code),
+        "entry": contender.entry,
+        "launches": [
+            {
+                "grid": [int(n) for n in launch.grid],
+                "block": [int(n) for n in launch.block],
+                "args": [_plain(argument) for argument in launch.args],
+                "dynamic_lds_bytes": launch.dynamic_lds_bytes,
+                "entry": launch.entry,
+            }
+            for launch in contender.launches
+        ],
+        "workspaces": _plain_arrays(contender.workspaces),
+        "buffers": _plain_arrays(buffers),
+    }
+
+
+def contender_of(info: Mapping[str, Any], code: bytes, name: str, deadline_seconds: float) -> Contender:
+    """The opposite of `code_info`. Raises ValueError where it is not what that gives."""
+    try:
+        return _contender_of(info, code, name, deadline_seconds)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"no description of code: {error!r}") from error
+
+
+def _contender_of(info: Mapping[str, Any], code: bytes, name: str, deadline_seconds: float) -> Contender:
+    launches = [
+        Launch(
+            grid=_three(launch["grid"]),
+            block=_three(launch["block"]),
+            args=tuple(_argument(argument) for argument in launch["args"]),
+            dynamic_lds_bytes=int(launch["dynamic_lds_bytes"]),
+            entry=None if launch["entry"] is None else str(launch["entry"]),
+        )
+        for launch in info["launches"]
+    ]
+    if not launches:
+        raise ValueError("there is no launch")
+    workspaces, buffers = _arrays(info["workspaces"]), _arrays(info["buffers"])
+    for argument in (argument for launch in launches for argument in launch.args):
+        if isinstance(argument, str) and argument not in {**workspaces, **buffers}:
+            raise ValueError(f"there is no buffer {argument!r}")
+    return Contender(name, str(info["entry"]), code, launches, workspaces, deadline_seconds, buffers)
+
+
+def is_same(info: Mapping[str, Any], candidate: Contender) -> bool:
+    """Whether stored code and its launches are the candidate's, byte for byte."""
+    now = code_info(candidate, {})
+    return all(info.get(name) == now[name] for name in ("sha256", "entry", "launches", "workspaces"))
+
+
+def _plain(argument: str | np.generic) -> str | list[Any]:
+    return argument if isinstance(argument, str) else [argument.dtype.name, argument.item()]
+
+
+def _argument(plain: Any) -> str | np.generic:
+    if isinstance(plain, str):
+        return plain
+    dtype, value = plain
+    return np.dtype(dtype).type(value)  # type: ignore[no-any-return]
+
+
+def _plain_arrays(arrays: Mapping[str, Array]) -> dict[str, list[Any]]:
+    return {name: [np.dtype(a.dtype).name, [int(n) for n in a.shape]] for name, a in arrays.items()}
+
+
+def _arrays(plain: Mapping[str, Any]) -> dict[str, Array]:
+    return {str(name): Array(tuple(int(n) for n in shape), dtype) for name, (dtype, shape) in plain.items()}
+
+
+def _three(numbers: Sequence[Any]) -> tuple[int, int, int]:
+    x, y, z = (int(n) for n in numbers)
+    return x, y, z

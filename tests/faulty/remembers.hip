@@ -1,0 +1,16 @@
+// Right at first; from then on it gives the answer it remembers, whatever its input.
+#include <hip/hip_runtime.h>
+
+// One thread owns a row of the output and its two elements of `memory`: a mark, and the answer.
+extern "C" __global__ __launch_bounds__(64) void remembers(const float* x, float* out, float* memory, int context) {
+  const int row = blockIdx.x * blockDim.x + threadIdx.x;
+  if (row >= context) return;
+  const float mark = 12345.678f;
+  if (memory[2 * row] != mark) {
+    float total = 0.0f;
+    for (int i = 0; i <= row; ++i) total += x[i];
+    memory[2 * row] = mark;
+    memory[2 * row + 1] = total;
+  }
+  out[row] = memory[2 * row + 1];
+}
