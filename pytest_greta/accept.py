@@ -141,7 +141,9 @@ def regression(
     beside = None if untimed(run) or run.fault else _beside_accepted_code(run, limit)
     if beside is not None and beside.value is not None:
         if beside.interval and limit.excludes(beside.interval):
-            return beside, None  # slower than its own past code: times of other days change nothing
+            # Slower than its own past code: times change nothing about that, but they know since when.
+            since = _step(run, past, relative=bool(_baseline_code(run)))
+            return replace(beside, reason="; ".join(filter(None, [since, beside.reason]))), None
         times, again = _against_times(run, untimed, limit, past, measure_again, hint=False)
         if times.interval and limit.excludes(times.interval):
             reason = f"{times.reason}; {beside.reason}: {_shown(beside)}"

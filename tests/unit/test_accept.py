@@ -336,6 +336,14 @@ def test_the_accepted_code_beside_the_new_one_decides() -> None:
     assert quantity.value == pytest.approx(1.08, rel=0.01)
 
 
+def test_slow_code_that_was_slow_before_says_since_when() -> None:
+    quantity, status = judged(beside_accepted(1.2, 1.2), Stored(slower=4))
+    assert status is FAIL
+    assert quantity.reason == (
+        "20.0% slower since 2026-03-11, commit commit10; beside the accepted v of commit c0ffee, 20 pairs"
+    )
+
+
 def test_a_slowdown_of_the_machine_fails_and_says_that_it_is_not_the_code() -> None:
     quantity, status = judged(beside_accepted(1.3, 1.0))
     assert status is FAIL
