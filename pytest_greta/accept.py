@@ -89,6 +89,7 @@ def info_of(run: Run) -> dict[str, Any]:
         "accepted": False,
         "why_not": "its gates were not evaluated",
         "new_level": "",
+        "yardstick": False,
     }
 
 
@@ -113,7 +114,9 @@ def historic_run(info: Mapping[str, Any], commit: str, when: str) -> tuple[Ident
             accepted=info["accepted"] is True,
             why_not=str(info["why_not"]),
             new_level=str(info["new_level"]),
-            code=info["code"] if isinstance(info.get("code"), Mapping) else {},
+            code=info["code"]
+            if isinstance(info.get("code"), Mapping) and info.get("yardstick") is True
+            else {},
         )
         return (kernel, variant, context, str(info["problem"]), run.device), run
     except (KeyError, TypeError, ValueError):
@@ -218,7 +221,7 @@ def _compared(run: Run, untimed: str, past: Past) -> Comparison | Quantity:
     """A run against history, or why it is not held against it."""
     if untimed or run.fault:
         return Quantity(None, reason=untimed or "the run ended with a fault")
-    if not run.seconds or min(*run.seconds, *run.baseline.seconds) <= 0:
+    if not run.seconds or min([*run.seconds, *run.baseline.seconds]) <= 0:
         return Quantity(None, reason="no time above zero was measured")
     if len(run.seconds) < FEWEST_ROUNDS:
         return Quantity(None, reason=f"fewer than {FEWEST_ROUNDS} rounds were measured")
@@ -262,6 +265,8 @@ class Acceptance:
     why_not: str = ""
     new_level: str = ""
     """The reason of `--greta-accept`, where it made the run a reference."""
+    yardstick: bool = False
+    """Whether its code is what later code is timed beside: not where it may be slower than that before it."""
 
 
 def no_reference(run: Run, untimed: str, past: Past) -> str:
@@ -283,8 +288,9 @@ def with_acceptance(gate: Gate, reason: str) -> Gate:
 def acceptance(verdicts: Sequence[Verdict], cannot: str) -> Acceptance:
     """Whether a run becomes a reference, from its verdicts and `no_reference`.
 
-    What is undecided does not keep a run out: a history of runs that happened to look fast would know too little of
-    the spread between runs, and cry wolf.
+    What is undecided does not keep its times out: a history of runs that happened to look fast would know too little
+    of the spread between runs, and cry wolf. But its code is no yardstick: measured once more it would be as fast as
+    itself, and a regression forgotten.
     """
     failed = [verdict.gate.name for verdict in verdicts if verdict.status is Status.FAIL]
     if "regression" in failed:
@@ -293,7 +299,13 @@ def acceptance(verdicts: Sequence[Verdict], cannot: str) -> Acceptance:
         return Acceptance(False, f"failed: {', '.join(dict.fromkeys(failed))}")
     if cannot:
         return Acceptance(False, cannot)
-    return Acceptance(True, new_level=next((v.gate.accepted for v in verdicts if v.is_accepted_failure), ""))
+    new_level = next((v.gate.accepted for v in verdicts if v.is_accepted_failure), "")
+    undecided = any(
+        v.status is Status.INCONCLUSIVE or (v.status is Status.NOT_MEASURED and not v.measured.excused)
+        for v in verdicts
+        if v.gate.name == "regression"
+    )
+    return Acceptance(True, new_level=new_level, yardstick=not undecided)
 
 
 def failing(verdicts: Sequence[Verdict], require: str | None, inconclusive: str = "") -> list[Verdict]:

@@ -87,25 +87,22 @@ class Buffers:
                 found[name] = checks.body(raw).copy().view(layout.dtype).reshape(layout.shape)
         return found
 
-    def changes(self) -> list[str]:
-        """How the device's inputs differ from what was written to them."""
-        found = []
-        for draw, inputs in self._draws.items():
-            for name, array in inputs.arrays.items():
-                with self._raw(f"{draw}/{name}") as raw:
-                    if not checks.same_bytes(checks.body(raw), array):
-                        differ = int((checks.body(raw) != array.reshape(-1).view(np.uint8)).sum())
-                        found.append(f"{differ} bytes of '{name}' were modified")
-        return list(dict.fromkeys(found))
-
-    def damage(self, slot: str) -> list[str]:
-        """What was written outside the buffers of a slot, and outside the inputs, which all share."""
-        found = []
+    def misuse(self, slot: str) -> tuple[list[str], list[str]]:
+        """How the device's inputs differ from what was written to them, and what was written outside of buffers: of
+        those of a slot, and of the inputs, which all share.
+        """
+        changes, damage = [], []
         for name, plan in self._plans.items():
-            if plan.slot in (None, slot):
-                with self._raw(name) as raw:
-                    found.append(checks.damaged_bands(name.split("/")[1], raw))
-        return [text for text in dict.fromkeys(found) if text]
+            if plan.slot not in (None, slot):
+                continue
+            owner, short = name.split("/")
+            with self._raw(name) as raw:
+                damage.append(checks.damaged_bands(short, raw))
+                array = None if plan.slot else self._draws[owner].arrays[short]
+                if array is not None and not checks.same_bytes(checks.body(raw), array):
+                    differ = int((checks.body(raw) != array.reshape(-1).view(np.uint8)).sum())
+                    changes.append(f"{differ} bytes of '{short}' were modified")
+        return list(dict.fromkeys(changes)), [text for text in dict.fromkeys(damage) if text]
 
     @contextmanager
     def _raw(self, name: str) -> Iterator[NDArray[np.uint8]]:

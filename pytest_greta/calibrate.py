@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_greta.cache import write_whole
 from pytest_greta.contender import BASELINE, Contender
 from pytest_greta.gates import Gate, Limit, Measurement, Status, Verdict, evaluate
 from pytest_greta.measure import Progress, Run, draw_inputs, time_only
@@ -137,9 +138,8 @@ def calibrate(
             variant=variant,
             problem=problem,
             candidate=dataclasses.replace(contender, launches=launches),
-            yardsticks={BASELINE: Yardstick(contender, () if pairs else (LIMIT,))},
+            yardsticks={BASELINE: Yardstick(contender, () if pairs else (LIMIT,), math.inf)},
             missing={},
-            yardstick_max_error=math.inf,
             fewest_rounds=pairs,
             most_rounds=pairs or MOST_BLOCKS,
             budget_seconds=budget_seconds,
@@ -223,10 +223,16 @@ def _part(whole: Launch, wanted: float, added: Callable[[Launch], float]) -> Lau
 
 
 def store(path: Path, new: Calibration) -> None:
-    """Add a calibration to the file, in the place of an older one of the same device, kernel, variant and context."""
-    kept = [old for old in load(path) if _key(old) != _key(new)]
+    """Add a calibration to the file, in the place of an older one of the same device, kernel, variant and context.
+
+    One that is still under way takes the place of none that went further. Raises OSError.
+    """
+    known = load(path)
+    if any(_key(old) == _key(new) and len(old.slower) > len(new.slower) for old in known):
+        return
+    kept = [old for old in known if _key(old) != _key(new)]
     text = json.dumps([dataclasses.asdict(one) for one in [*kept, new]], indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_whole(path, f"{text}\n".encode())
 
 
 def load(path: Path) -> list[Calibration]:

@@ -80,7 +80,8 @@ CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition i
             "Name of the function that ran, as the runtime gives it. The one asked for is built in.",
             limits=("equals",), fixed=True),
     GateDef("vram_bytes", "bytes", "run", "number", "lower",
-            "Device memory in use while the kernel's buffers are there, by all processes.",
+            "Device memory in use while the buffers of a run are there (inputs twice, those of the baseline and the "
+            "accepted code as well), by all processes.",
             limits=("max",), integer=True),
     GateDef("no_fault", "", "run", "bool", "",
             "Every launch ended, without a device error, a crash or a kill. Built in.", limits=(), fixed=True),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_greta.contract import geometry_problem
 from pytest_greta.kernel import Array, Launch
 
 CANDIDATE, BASELINE, ACCEPTED = "candidate", "baseline", "accepted"
@@ -57,48 +58,52 @@ def code_info(contender: Contender, buffers: Mapping[str, Array]) -> dict[str, A
 
 
 def contender_of(info: Mapping[str, Any], code: bytes, name: str, deadline_seconds: float) -> Contender:
-    """The opposite of `code_info`. Raises ValueError where it is not what that gives."""
+    """The opposite of `code_info`. Raises ValueError where it is not what that gives: history can be edited by hand."""
     try:
-        return _contender_of(info, code, name, deadline_seconds)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        launches = [
+            Launch(
+                grid=_three(launch["grid"]),
+                block=_three(launch["block"]),
+                args=tuple(_argument(argument) for argument in launch["args"]),
+                dynamic_lds_bytes=int(launch["dynamic_lds_bytes"]),
+                entry=None if launch["entry"] is None else str(launch["entry"]),
+            )
+            for launch in info["launches"]
+        ]
+        workspaces, buffers = _arrays(info["workspaces"]), _arrays(info["buffers"])
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"no description of code: {error!r}") from error
-
-
-def _contender_of(info: Mapping[str, Any], code: bytes, name: str, deadline_seconds: float) -> Contender:
-    launches = [
-        Launch(
-            grid=_three(launch["grid"]),
-            block=_three(launch["block"]),
-            args=tuple(_argument(argument) for argument in launch["args"]),
-            dynamic_lds_bytes=int(launch["dynamic_lds_bytes"]),
-            entry=None if launch["entry"] is None else str(launch["entry"]),
-        )
-        for launch in info["launches"]
-    ]
-    if not launches:
-        raise ValueError("there is no launch")
-    workspaces, buffers = _arrays(info["workspaces"]), _arrays(info["buffers"])
-    for argument in (argument for launch in launches for argument in launch.args):
-        if isinstance(argument, str) and argument not in {**workspaces, **buffers}:
-            raise ValueError(f"there is no buffer {argument!r}")
+    known = {*workspaces, *buffers}
+    named = {argument for launch in launches for argument in launch.args if isinstance(argument, str)}
+    if not launches or named - known or any(geometry_problem(launch) for launch in launches):
+        raise ValueError("no description of code: what it launches cannot be launched")
     return Contender(name, str(info["entry"]), code, launches, workspaces, deadline_seconds, buffers)
 
 
 def is_same(info: Mapping[str, Any], candidate: Contender) -> bool:
-    """Whether stored code and its launches are the candidate's, byte for byte."""
+    """Whether stored code and its launches are the candidate's, byte for byte. What its inputs hold may differ."""
     now = code_info(candidate, {})
     return all(info.get(name) == now[name] for name in ("sha256", "entry", "launches", "workspaces"))
 
 
-def _plain(argument: str | np.generic) -> str | list[Any]:
-    return argument if isinstance(argument, str) else [argument.dtype.name, argument.item()]
+def _plain(argument: str | np.generic) -> str | list[str]:
+    """A name as it is; a number by its bytes, which JSON cannot bend: there are infinities, and many NaNs."""
+    return argument if isinstance(argument, str) else [argument.dtype.name, argument.tobytes().hex()]
 
 
 def _argument(plain: Any) -> str | np.generic:
     if isinstance(plain, str):
         return plain
     dtype, value = plain
-    return np.dtype(dtype).type(value)  # type: ignore[no-any-return]
+    (number,) = np.frombuffer(bytes.fromhex(value), _dtype(dtype))
+    return number  # type: ignore[no-any-return]
+
+
+def _dtype(name: Any) -> np.dtype[Any]:
+    dtype = np.dtype(str(name))
+    if dtype.kind not in "biuf":
+        raise ValueError(f"{name} is no dtype of a buffer")
+    return dtype
 
 
 def _plain_arrays(arrays: Mapping[str, Array]) -> dict[str, list[Any]]:
@@ -106,7 +111,10 @@ def _plain_arrays(arrays: Mapping[str, Array]) -> dict[str, list[Any]]:
 
 
 def _arrays(plain: Mapping[str, Any]) -> dict[str, Array]:
-    return {str(name): Array(tuple(int(n) for n in shape), dtype) for name, (dtype, shape) in plain.items()}
+    return {
+        str(name): Array(tuple(int(n) for n in shape), _dtype(dtype))
+        for name, (dtype, shape) in plain.items()
+    }
 
 
 def _three(numbers: Sequence[Any]) -> tuple[int, int, int]:

@@ -111,6 +111,17 @@ def inputs(kernel: Kernel, problem: Problem, rng: np.random.Generator) -> dict[s
     return drawn
 
 
+def same_arrays(
+    kernel: Kernel, first: Mapping[str, NDArray[np.generic]], second: Mapping[str, NDArray[np.generic]]
+) -> None:
+    """Two draws of inputs are of the same names, shapes and dtypes: only what they hold is drawn."""
+    kinds = [{name: (a.shape, a.dtype) for name, a in draw.items()} for draw in (first, second)]
+    for name in {**kinds[0], **kinds[1]}:
+        then, now = (kind.get(name, "not there") for kind in kinds)
+        if then != now:
+            _refuse(kernel, "inputs", f"{name!r} is {then} in one draw and {now} in the next")
+
+
 def outputs(kernel: Kernel, problem: Problem) -> dict[str, Array]:
     """The outputs, every one with the rows of the kernel as its leading axes."""
     arrays = _arrays(kernel, "outputs", kernel.outputs(problem))
@@ -182,7 +193,9 @@ def launches(kernel: Kernel, problem: Problem, variant: Variant) -> list[Launch]
     if not isinstance(found, (list, tuple)) or not found or not all(isinstance(n, Launch) for n in found):
         _refuse(kernel, "launch", f"it gives {made!r}, not a Launch or a list of at least one")
     for launch in found:
-        _check_geometry(kernel, launch)
+        problem_found = geometry_problem(launch)
+        if problem_found:
+            _refuse(kernel, "launch", problem_found)
     return list(found)
 
 
@@ -197,7 +210,11 @@ def check_arguments(kernel: Kernel, made: Sequence[Launch], known: Sequence[str]
                     _refuse(
                         kernel, "launch", f"argument {number} is {argument!r}; there is {', '.join(known)}"
                     )
-            elif not isinstance(argument, np.generic) or argument.dtype.kind not in "biuf":
+            elif (
+                not isinstance(argument, np.generic)
+                or argument.dtype.kind not in "biuf"
+                or argument.dtype.itemsize not in _ITEM_BYTES
+            ):
                 what = f"{argument!r} of type {type(argument).__name__}"
                 _refuse(
                     kernel,
@@ -216,29 +233,23 @@ def check_names(kernel: Kernel, **groups: Sequence[str]) -> None:
             owner[name] = group
 
 
-def _check_geometry(kernel: Kernel, launch: Launch) -> None:
+def geometry_problem(launch: Launch) -> str:
+    """Why no GPU could take a launch; empty where one could."""
     for axis, value in (("grid", launch.grid), ("block", launch.block)):
         if not isinstance(value, tuple) or len(value) != 3 or not all(_positive(n) for n in value):
-            _refuse(kernel, "launch", f"{axis} is {value!r}, not three whole numbers above 0")
+            return f"{axis} is {value!r}, not three whole numbers above 0"
     if math.prod(launch.block) > _MAX_BLOCK_THREADS:
-        _refuse(
-            kernel,
-            "launch",
-            f"a block of {math.prod(launch.block)} threads; a GPU takes {_MAX_BLOCK_THREADS}",
-        )
+        return f"a block of {math.prod(launch.block)} threads; a GPU takes {_MAX_BLOCK_THREADS}"
     if any(g * b >= _MAX_GRID_THREADS for g, b in zip(launch.grid, launch.block, strict=True)):
-        _refuse(
-            kernel,
-            "launch",
-            f"grid {launch.grid} of blocks {launch.block} has 2^32 threads or more on an axis",
-        )
+        return f"grid {launch.grid} of blocks {launch.block} has 2^32 threads or more on an axis"
     lds_bytes: object = launch.dynamic_lds_bytes
     if isinstance(lds_bytes, bool) or not isinstance(lds_bytes, int) or not 0 <= lds_bytes <= 160 * 1024:
-        _refuse(kernel, "launch", f"dynamic_lds_bytes is {lds_bytes!r}, not a number from 0 to 160 KiB")
+        return f"dynamic_lds_bytes is {lds_bytes!r}, not a number from 0 to 160 KiB"
     if launch.entry is not None and (not isinstance(launch.entry, str) or not launch.entry):
-        _refuse(kernel, "launch", f"entry is {launch.entry!r}, not the name of a function")
+        return f"entry is {launch.entry!r}, not the name of a function"
     if not isinstance(launch.args, (tuple, list)):
-        _refuse(kernel, "launch", f"args is {launch.args!r}, not a tuple")
+        return f"args is {launch.args!r}, not a tuple"
+    return ""
 
 
 def _arrays(kernel: Kernel, method: str, returned: object) -> dict[str, Array]:

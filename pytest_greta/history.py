@@ -143,7 +143,7 @@ class Past:
 
         if not isinstance(self._storage, FileStorage):
             raise ValueError("history is not stored in files")
-        return Path(self._storage.path) / "greta-code"
+        return Path(self._storage.path) / "greta-accepted"
 
     @property
     def _storage(self) -> Any:
@@ -169,7 +169,8 @@ class Past:
 
 def saves(config: pytest.Config) -> bool:
     """Whether pytest-benchmark stores this session."""
-    return bool(config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None))
+    asked = config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None)
+    return bool(asked) and not hasattr(config, "workerinput")  # a process of xdist stores nothing
 
 
 def _plain(value: Any) -> Any:

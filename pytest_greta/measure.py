@@ -101,8 +101,7 @@ def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
         try:
             rng = np.random.default_rng(plan.seed)
             progress("drawing inputs")
-            count = 1 if plan.single_shot or plan.most_rounds == 1 else 2
-            draws = draw_inputs(plan.kernel, plan.problem, rng, count, stack)
+            draws = draw_inputs(plan.kernel, plan.problem, rng, 1 if plan.single_shot else 2, stack)
             _Bench(worker, plan, run, progress, rng, draws).measure()
         except DeviceFault as fault:
             run.fault, run.worker_output = fault, worker.output()
@@ -117,7 +116,11 @@ def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
 def time_only(worker: Worker, plan: Plan, draws: Mapping[str, Inputs], progress: Progress) -> Run:
     """Time candidate and yardsticks, and check nothing: for code that was verified before. Raises DeviceFault."""
     run = Run(plan, worker.info)
-    _Bench(worker, plan, run, progress, np.random.default_rng(plan.seed), draws).time_only()
+    try:
+        _Bench(worker, plan, run, progress, np.random.default_rng(plan.seed), draws).time_only()
+    except DeviceFault:
+        worker.kill()
+        raise
     add_quantities(run)
     return run
 
@@ -125,10 +128,11 @@ def time_only(worker: Worker, plan: Plan, draws: Mapping[str, Inputs], progress:
 def draw_inputs(
     kernel: Kernel, problem: Problem, rng: np.random.Generator, count: int, stack: ExitStack
 ) -> dict[str, Inputs]:
-    """Draw a kernel's inputs once or twice, in memory that lives as long as the stack."""
+    """Draw a kernel's inputs once or twice, in memory that lives as long as the stack. Raises KernelMistake."""
     draws = {}
     for name in _DRAWS[:count]:
         draws[name] = stack.enter_context(closing(Inputs(contract.inputs(kernel, problem, rng))))
+        contract.same_arrays(kernel, draws[_DRAWS[0]].arrays, draws[name].arrays)
     return draws
 
 
@@ -154,6 +158,7 @@ class _Bench:
         self.references: dict[str, checks.References] = {}
         self.differing = ""
         self.changed: list[str] = []
+        self.damaged: list[str] = []
         for name, array in next(iter(draws.values())).arrays.items():
             run.buffers[name] = Array(array.shape, array.dtype)
         run.buffers.update(self.outputs)
@@ -179,6 +184,10 @@ class _Bench:
                 if slot in self.contenders:
                     self._verify_yardstick(slot)
             self._time_unthrottled()
+            for draw in self.draws:
+                if draw not in self.first:  # so few rounds that none took it
+                    list(self._launch([CANDIDATE], draw, checks.POISONS[0]))
+                    self._check(draw, checks.POISONS[0])
         self._finish()
 
     def time_only(self) -> None:
@@ -189,24 +198,40 @@ class _Bench:
     def _load(self) -> None:
         kernel, inputs = self.plan.kernel, list(next(iter(self.draws.values())).arrays)
         for slot, contender in list(self.contenders.items()):
-            workspaces = list(contender.workspaces)
-            contract.check_names(kernel, inputs=inputs, outputs=list(self.outputs), workspaces=workspaces)
-            contract.check_arguments(kernel, contender.launches, [*inputs, *self.outputs, *workspaces])
+            if slot != ACCEPTED:  # what history says of accepted code was checked when it was read
+                workspaces = list(contender.workspaces)
+                contract.check_names(kernel, inputs=inputs, outputs=list(self.outputs), workspaces=workspaces)
+                contract.check_arguments(kernel, contender.launches, [*inputs, *self.outputs, *workspaces])
             self.progress(f"loading {contender.name}")
+            self.run.fault_of = slot
             try:
                 name = self.worker.load(slot, contender.code, contender.entry, contender.launches)
             except DeviceFault as fault:
+                if slot == BASELINE:
+                    raise DeviceFault(f"the baseline {contender.name}: {fault}", fault.kind) from fault
                 if slot != ACCEPTED or not self.worker.alive:
                     raise
                 self._drop(slot, f"cannot be loaded any more: {fault}")
                 continue
             if slot == CANDIDATE:
                 self._found("implementation", name)
-        needed = {slot: contender.workspaces for slot, contender in self.contenders.items()}
-        self.buffers = Buffers(self.worker, self.draws, self.outputs, needed)
+        self.run.fault_of = CANDIDATE
+        self._allocate()
         vram_bytes = self.worker.memory_used_bytes()
         if vram_bytes is not None:
             self._found("vram_bytes", vram_bytes, "in use on the device, by all processes")
+
+    def _allocate(self) -> None:
+        """Buffers of all contenders, with their bands whole, and the inputs in them."""
+        needed = {slot: contender.workspaces for slot, contender in self.contenders.items()}
+        try:
+            self.buffers = Buffers(self.worker, self.draws, self.outputs, needed)
+        except DeviceFault as fault:
+            if ACCEPTED not in self.contenders or not self.worker.alive:
+                raise
+            self._drop(ACCEPTED, f"does not fit beside: {fault}")
+            self._allocate()
+            return
         self.buffers.write_inputs()
 
     def _drop(self, slot: str, problem: str) -> None:
@@ -222,8 +247,8 @@ class _Bench:
         self._check(draw, poison)
         if self.plan.single_shot:
             self.run.seconds.append(seconds)
-        else:  # now, before a later launch may undo what the first one did
-            self._note_changes()
+        else:  # now, before a later launch may undo what the first one did, or be taken for it
+            self._note_misuse()
 
     def _verify_yardstick(self, slot: str) -> None:
         """The first launch of a yardstick. A wrong one is dropped: its times would mean nothing."""
@@ -233,12 +258,15 @@ class _Bench:
         outputs = self.buffers.outputs(slot)
         self.poisoned[slot] = {poison: outputs}
         error, place = checks.max_error(self.references[draw], outputs, self.plan.kernel.decode)
-        wrong = [self._unwritten(slot), *self.buffers.damage(slot), *self.buffers.changes()]
-        if not error <= self.plan.yardstick_max_error:
-            wrong.append(f"its error is {error:.2e} in {place}, over {self.plan.yardstick_max_error:.2e}")
+        changes, damage = self.buffers.misuse(slot)
+        known = {*self.changed, *self.damaged}  # by the candidate
+        wrong = [self._unwritten(slot), *(text for text in (*damage, *changes) if text not in known)]
+        limit = self.plan.yardsticks[slot].max_error
+        if not error <= limit:
+            wrong.append(f"its error is {error:.2e} in {place}, over {limit:.2e}")
         if any(wrong):
             self._drop(slot, f"is wrong: {'; '.join(text for text in wrong if text)}")
-            self.buffers.write_inputs()
+            self._allocate()
 
     def _time_unthrottled(self) -> None:
         """Time, and again where the device was throttled; the last try stands, marked as throttled if it was."""
@@ -355,13 +383,14 @@ class _Bench:
             self._unknown("deterministic", "what was not written cannot be compared")
         else:
             self._found("deterministic", not self.differing, self.differing or f"{launches} launches")
-        damage = self.buffers.damage(CANDIDATE)
-        self._note_changes()
-        self._found("canaries", not damage, "; ".join(damage))
+        self._note_misuse()
+        self._found("canaries", not self.damaged, "; ".join(self.damaged))
         self._found("inputs_unchanged", not self.changed, "; ".join(self.changed))
 
-    def _note_changes(self) -> None:
-        self.changed = list(dict.fromkeys([*self.changed, *self.buffers.changes()]))
+    def _note_misuse(self) -> None:
+        changes, damage = self.buffers.misuse(CANDIDATE)
+        self.changed = list(dict.fromkeys([*self.changed, *changes]))
+        self.damaged = list(dict.fromkeys([*self.damaged, *damage]))
 
     def _unwritten(self, slot: str) -> str:
         kept = self.poisoned[slot]

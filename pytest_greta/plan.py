@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
@@ -31,6 +31,8 @@ class Yardstick:
     contender: Contender
     limits: tuple[Limit, ...]
     """What the ratio will be held against. Rounds go on until all are decided; without any they ask for no rounds."""
+    max_error: float
+    """Above this error it is no yardstick: the limit of its own gate."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,6 @@ class Plan:
     """By slot: `BASELINE`, and the code of the last accepted run as `ACCEPTED`."""
     missing: Mapping[str, str]
     """Why a yardstick is not there, by slot."""
-    yardstick_max_error: float
-    """Above this error a yardstick is none: the limit of the baseline's own gate."""
     fewest_rounds: int
     """So many are timed within the budget, also where all limits are decided earlier."""
     most_rounds: int
@@ -78,7 +78,8 @@ def plan_run(
         if isinstance(found, str):
             missing[BASELINE] = found
         else:
-            yardsticks[BASELINE] = Yardstick(found, _limits(session, gates, device, "speedup"))
+            max_error = _max_error(session.run_gates(kernel, baseline, problem))
+            yardsticks[BASELINE] = Yardstick(found, _limits(session, gates, device, "speedup"), max_error)
         limits = _limits(session, gates, device, "regression")
         reference = _accepted_run(session, kernel, variant, problem, device) if limits else None
         if reference and is_same(reference.code, candidate):
@@ -88,9 +89,9 @@ def plan_run(
             if isinstance(found, str):
                 missing[ACCEPTED] = found
             else:
-                yardsticks[ACCEPTED] = Yardstick(found, limits)
+                yardsticks[ACCEPTED] = Yardstick(found, limits, _max_error(gates))
     if options.rounds_given:
-        yardsticks = {slot: Yardstick(yardstick.contender, ()) for slot, yardstick in yardsticks.items()}
+        yardsticks = {slot: replace(yardstick, limits=()) for slot, yardstick in yardsticks.items()}
     fewest, most = _rounds(session, context, yardsticks, is_compared(gates, device))
     return Plan(
         kernel=kernel,
@@ -99,7 +100,6 @@ def plan_run(
         candidate=candidate,
         yardsticks=yardsticks,
         missing=missing,
-        yardstick_max_error=_max_error(session, kernel, baseline, problem),
         fewest_rounds=fewest,
         most_rounds=most,
         budget_seconds=options.budget_seconds,
@@ -133,7 +133,8 @@ def _is_timed(device: DeviceInfo) -> bool:
 def _limits(session: Session, gates: Sequence[Gate], device: DeviceInfo, name: str) -> tuple[Limit, ...]:
     """What a ratio will be held against, where its times mean something."""
     judged = _is_timed(device) and not session.parallel
-    return tuple(g.limit for g in gates if judged and g.name == name and g.times_on(device.kind))
+    found = [g for g in gates if judged and g.name == name and g.times_on(device.kind)]
+    return tuple(gate.expected.bound if gate.expected else gate.limit for gate in found)
 
 
 def _rounds(
@@ -145,7 +146,7 @@ def _rounds(
     if session.parallel:
         return 1, 1
     decides = any(yardstick.limits for yardstick in yardsticks.values())
-    fewest = ROUNDS if compared else 0 if decides else session.options.rounds_for(context)
+    fewest = ROUNDS if compared else session.options.rounds_for(context)
     return fewest, MOST_BLOCKS if decides else fewest
 
 
@@ -186,7 +187,15 @@ def _accepted(
         return f"the code of the accepted {name} is described in a way that cannot be read"
 
 
-def _max_error(session: Session, kernel: Kernel, baseline: Variant, problem: Problem) -> float:
-    gates = session.run_gates(kernel, baseline, problem)
-    limits = [gate.limit.max for gate in gates if gate.name == "max_error"]
+def _max_error(gates: Sequence[Gate]) -> float:
+    """The error that the gates of a run let pass."""
+    found = [gate for gate in gates if gate.name == "max_error"]
+    limits = [gate.expected.bound.max if gate.expected else gate.limit.max for gate in found]
     return min(limit for limit in limits if limit is not None)
+
+
+def without_accepted(plan: Plan, problem: str) -> Plan:
+    """The plan without the accepted code, which turned out to be no yardstick."""
+    name = f"the accepted {plan.yardsticks[ACCEPTED].contender.name}"
+    kept = {slot: yardstick for slot, yardstick in plan.yardsticks.items() if slot != ACCEPTED}
+    return replace(plan, yardsticks=kept, missing={**plan.missing, ACCEPTED: f"{name} {problem}"})

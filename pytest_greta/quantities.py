@@ -48,7 +48,7 @@ def ratio_quantity(run: Run, slot: str, limits: Sequence[Limit]) -> Quantity:
     """The ratio of a yardstick's pairs, with its interval."""
     beside = run.beside(slot)
     pairs = beside.pairs
-    if not pairs.blocks or min(*run.seconds, *beside.seconds) <= 0:
+    if not pairs.blocks or min([*run.seconds, *beside.seconds]) <= 0:
         return Quantity(None, reason=f"no pair with the {slot} was measured")
     interval = pairs.interval
     if interval is None:

@@ -177,9 +177,9 @@ class Session:
         }
 
     def acceptance(self, run: Run, verdicts: Sequence[Verdict]) -> Acceptance:
-        """Whether a run becomes a reference for later ones. The code of one that does is kept."""
+        """Whether a run becomes a reference for later ones. The code of one that becomes a yardstick is kept."""
         found = acceptance(verdicts, no_reference(run, self._untimed(run), self.past))
-        if found.accepted and self.past.is_saved:
+        if found.yardstick and self.past.is_saved:
             self.past.keep_code(run.plan.candidate.code)
         return found
 
@@ -253,14 +253,18 @@ class Session:
         return [dataclasses.replace(subject, gates=gates)] if gates else []
 
     def _measure(self, kernel: Kernel, variant: Variant, candidate: Contender, context: int) -> Run:
+        from pytest_greta.contender import ACCEPTED
         from pytest_greta.measure import measure
-        from pytest_greta.plan import plan_run
+        from pytest_greta.plan import plan_run, without_accepted
 
         gates = self.run_gates(kernel, variant, kernel.problem(context, self.host.kind))
         plan = plan_run(self, kernel, candidate, variant, context, gates)
         self.builder.compiler.settle()
         with self.progress.measuring(f"{variant.name} @ {context}"):
             run = measure(self.host.worker(), plan, self.progress.show)
+            if run.fault and run.fault_of == ACCEPTED:  # no fault of the code that is tested
+                plan = without_accepted(plan, f"fails today: {run.fault}")
+                run = measure(self.host.worker(), plan, self.progress.show)
         self._add_scaling(run)
         return run
 

@@ -42,6 +42,11 @@ def test_a_faulty_kernel_fails_its_run(greta: Run, variant: str, message: str) -
     assert "Traceback" not in text
 
 
+def test_an_answer_that_is_remembered_is_found_in_a_single_round(greta: Run) -> None:
+    text = failure(greta("--greta-variant=remembers", "--greta-rounds=1", "-k", "test_run"))
+    assert "max_error <= 1.00e-04   measured" in text
+
+
 def test_a_kernel_that_drops_a_long_context_is_caught(greta: Run) -> None:
     greta("--greta-variant=truncates", "--greta-ctx=2048", "-k", "test_run").assert_outcomes(passed=1)
     text = failure(greta("--greta-variant=truncates", "--greta-ctx=4096", "-k", "test_run"))

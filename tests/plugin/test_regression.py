@@ -126,7 +126,7 @@ def test_changed_code_is_timed_beside_the_accepted_code(measured: pytest.Pyteste
 
 def test_without_the_accepted_code_times_decide_and_say_so(measured: pytest.Pytester, greta: Run) -> None:
     greta(*OPTIONS).assert_outcomes(passed=1)
-    (kept,) = measured.path.glob(".benchmarks/greta-code/*.code")
+    (kept,) = measured.path.glob(".benchmarks/greta-accepted/*.code")
     use(measured, "many_vgprs")
     kept.write_bytes(b"damaged")
     greta(*OPTIONS)
@@ -139,6 +139,44 @@ def test_without_the_accepted_code_times_decide_and_say_so(measured: pytest.Pyte
     file.write_text(json.dumps(data))
     greta(*OPTIONS)
     assert "is described in a way that cannot be read" in verdict(measured)
+
+
+def test_an_undecided_slowdown_is_no_yardstick(measured: pytest.Pytester, greta: Run) -> None:
+    greta(*OPTIONS).assert_outcomes(passed=1)
+    use(measured, "many_vgprs")
+    greta(*OPTIONS, "--greta-rounds=3")
+    assert "INCONCLUSIVE" in verdict(measured)
+    greta(*OPTIONS)  # the same code again is not held against itself
+    assert "(beside the accepted v of commit unversioned, " in verdict(measured)
+
+
+def test_accepted_code_that_fails_today_fails_no_test(measured: pytest.Pytester, greta: Run) -> None:
+    greta(*OPTIONS).assert_outcomes(passed=1)
+    use(measured, "many_vgprs")
+    (file,) = measured.path.glob(".benchmarks/*/*.json")
+    stored = file.read_text()
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"workspaces": {"hoard": ["uint8", [1 << 50]]}}, "does not fit beside: "),
+        ({"entry": "nowhere"}, "cannot be loaded any more: "),
+        ({"buffers": {"x": ["float32", [8]]}}, "was made for other buffers: 'out' was not there"),
+    ]
+    for change, message in changes:
+        data = json.loads(stored)
+        data["benchmarks"][0]["extra_info"]["code"].update(change)
+        if "buffers" in change:
+            data["benchmarks"][0]["extra_info"]["code"]["launches"][0]["args"] = ["x"]
+        file.write_text(json.dumps(data))
+        greta(*OPTIONS, "--greta-rounds=3").assert_outcomes(passed=1)
+        assert message in verdict(measured)
+        for later in sorted(measured.path.glob(".benchmarks/*/*.json"))[1:]:
+            later.unlink()
+    data = json.loads(stored)
+    (launch,) = data["benchmarks"][0]["extra_info"]["code"]["launches"]
+    launch["grid"] = [1 << 20, 1, 1]  # far beyond its buffers
+    launch["args"][2] = ["int32", "ffffff7f"]
+    file.write_text(json.dumps(data))
+    greta(*OPTIONS, "--greta-rounds=3").assert_outcomes(passed=1)
+    assert "the accepted v of commit unversioned fails today: " in verdict(measured)
 
 
 def test_history_does_not_depend_on_the_name_of_the_test(measured: pytest.Pytester, greta: Run) -> None:
@@ -218,13 +256,11 @@ def test_a_failed_run_is_no_reference(measured: pytest.Pytester, greta: Run) -> 
         "its test failed",
         "its test failed",
     ]
-    result = greta(*OPTIONS, "--greta-single-shot")
-    result.assert_outcomes(failed=1)
     measured.makepyfile(test_gates="def test_run(greta_run):\n    greta_run.check()\n")
+    greta(*OPTIONS, "--greta-single-shot").assert_outcomes(passed=1)
+    assert infos(measured)[-1]["why_not"] == "a single shot"
     result = greta(*OPTIONS)
-    result.stdout.fnmatch_lines(
-        ["*device yet: none of * earlier runs was accepted; the last: its test failed"]
-    )
+    result.stdout.fnmatch_lines(["*device yet: none of * earlier runs was accepted; the last: a single shot"])
 
 
 def test_under_xdist_the_gate_is_not_measured(measured: pytest.Pytester, greta: Run) -> None:

@@ -82,9 +82,14 @@ def test_what_fails_a_test(
 @pytest.mark.parametrize(
     ("verdicts", "cannot", "expected"),
     [
-        ([verdict("vgprs", PASS)], "", Acceptance(True)),
+        ([verdict("vgprs", PASS)], "", Acceptance(True, yardstick=True)),
+        ([verdict("vgprs", PASS), verdict("regression", PASS)], "", Acceptance(True, yardstick=True)),
+        ([verdict("vgprs", PASS), verdict("speedup", INCONCLUSIVE)], "", Acceptance(True, yardstick=True)),
+        # its times count, but its code may be slower than that before it: the next run is not timed beside it
         ([verdict("vgprs", PASS), verdict("regression", INCONCLUSIVE)], "", Acceptance(True)),
+        ([verdict("regression", INCONCLUSIVE, excused=True)], "", Acceptance(True)),
         ([verdict("regression", NOT_MEASURED)], "", Acceptance(True)),
+        ([verdict("regression", NOT_MEASURED, excused=True)], "", Acceptance(True, yardstick=True)),
         ([verdict("vgprs", PASS)], "dirty", Acceptance(False, "dirty")),
         ([verdict("regression", FAIL)], "dirty", Acceptance(False, "regressed")),
         ([verdict("vgprs", FAIL), verdict("sgprs", FAIL)], "", Acceptance(False, "failed: vgprs, sgprs")),
@@ -110,7 +115,8 @@ def test_only_a_slowdown_is_accepted_on_purpose(
     found = Quantity(ratio, Interval(low, high))
     one = evaluate(gate, Measurement("k", "v", {"regression": found}, context=64, device="hip"))
     assert one.status is status
-    assert acceptance([one], "") == Acceptance(True, new_level=new_level)
+    decided = status is not INCONCLUSIVE
+    assert acceptance([one], "") == Acceptance(True, new_level=new_level, yardstick=decided)
 
 
 def test_a_stored_entry_is_read_back() -> None:
@@ -140,7 +146,7 @@ def test_what_is_no_run_of_greta_is_passed_over(change: dict[str, object]) -> No
 
 DEVICE = DeviceInfo("hip", "GPU", "gfx942", 304, 64, 0, 0, "driver", "runtime")
 VARIANT = Variant("v", "v.hip", "v")
-LAUNCH = Launch((4, 1, 1), (64, 1, 1), ("x", "part", np.int32(64), np.float32(0.1)), 256)
+LAUNCH = Launch((4, 1, 1), (64, 1, 1), ("x", "part", np.int32(64), np.float32(-np.inf)), 256)
 CONTENDER = Contender("v", "v", b"code", [LAUNCH], {"part": Array((4,), np.float32)}, 60.0)
 BUFFERS = {"x": Array((64,), np.float16)}
 LIMIT = Limit(max=1.05)
@@ -191,7 +197,6 @@ def run_at(level: float) -> Run:
         candidate=CONTENDER,
         yardsticks={},
         missing={},
-        yardstick_max_error=1.0,
         fewest_rounds=0,
         most_rounds=20,
         budget_seconds=60.0,
@@ -205,7 +210,7 @@ def beside_accepted(level: float, ratio: float, problem: str = "") -> Run:
     """A run whose pairs with the code of the last accepted run show a ratio."""
     run = run_at(level)
     name = "v of commit c0ffee"
-    yardsticks = {ACCEPTED: Yardstick(dataclasses.replace(CONTENDER, name=name), (LIMIT,))}
+    yardsticks = {ACCEPTED: Yardstick(dataclasses.replace(CONTENDER, name=name), (LIMIT,), 1.0)}
     run.plan = dataclasses.replace(run.plan, yardsticks=yardsticks)
     run.accepted.problem = problem
     run.accepted.seconds = [seconds / ratio for seconds in run.seconds]
@@ -259,6 +264,13 @@ def test_an_undecided_run_says_what_would_fail_and_a_young_history_is_excused() 
     assert "; with this history 1." in quantity.reason
 
 
+def test_a_single_round_is_too_few_and_no_error() -> None:
+    run = run_at(1.0)
+    run.seconds = [1.0]
+    quantity, again = regression(run, lambda _: "", LIMIT, Stored(), lambda: run)
+    assert (quantity.value, quantity.reason, again) == (None, "fewer than 3 rounds were measured", None)
+
+
 def test_without_a_reference_nothing_is_measured_again() -> None:
     quantity, again = compared(9.0, 9.0, Stored(accepted=0, slower=2))
     assert (quantity.value, quantity.excused, again) == (None, True, [])
@@ -275,7 +287,7 @@ def test_a_second_measurement_that_says_nothing_confirms_nothing() -> None:
 
 def test_what_was_stored_is_what_is_read_back() -> None:
     run = run_at(1.0)
-    info = {**info_of(run), "accepted": True, "why_not": "", "new_level": ""}
+    info = {**info_of(run), "accepted": True, "why_not": "", "new_level": "", "yardstick": True}
     found = historic_run(json.loads(json.dumps(info)), "c", "2026-03-02T10:00:00")
     assert found
     assert found[0] == identity_of(run.plan.kernel, VARIANT, run.plan.problem, DEVICE)
@@ -286,7 +298,15 @@ def test_what_was_stored_is_what_is_read_back() -> None:
     )
     assert code_info(again, BUFFERS) == info["code"]
     assert is_same(found[1].code, CONTENDER)
+    undecided = historic_run({**info, "yardstick": False}, "c", "2026-03-02T10:00:00")
+    assert undecided
+    assert not undecided[1].code
     assert [type(argument) for argument in again.launches[0].args] == [str, str, np.int32, np.float32]
+
+
+def launch_info() -> dict[str, Any]:
+    """What history keeps of a launch."""
+    return dict(code_info(CONTENDER, BUFFERS)["launches"][0])
 
 
 @pytest.mark.parametrize(
@@ -295,7 +315,7 @@ def test_what_was_stored_is_what_is_read_back() -> None:
         {"code": b"other"},
         {"entry": "w"},
         {"launches": [dataclasses.replace(LAUNCH, block=(128, 1, 1))]},
-        {"launches": [dataclasses.replace(LAUNCH, args=("x", "part", np.int64(64), np.float32(0.1)))]},
+        {"launches": [dataclasses.replace(LAUNCH, args=("x", "part", np.int64(64), np.float32(-np.inf)))]},
         {"workspaces": {}},
     ],
 )
@@ -309,6 +329,14 @@ def test_code_is_the_same_only_if_all_that_is_launched_is(change: dict[str, Any]
         {"launches": []},
         {"launches": 1},
         {"launches": [{}]},
+        {"launches": [{**launch_info(), "grid": [-1, 1, 1]}]},
+        {"launches": [{**launch_info(), "grid": [math.inf, 1, 1]}]},
+        {"launches": [{**launch_info(), "block": [2048, 1, 1]}]},
+        {"launches": [{**launch_info(), "args": [["int32", "00"]]}]},
+        {"launches": [{**launch_info(), "args": [["object", "0000000000000000"]]}]},
+        {"launches": [{**launch_info(), "args": [["int32", None]]}]},
+        {"workspaces": {"part": ["nonsense", [4]]}},
+        {"buffers": {"x": ["object", [4]]}},
         {"workspaces": {}},  # an argument without a buffer
         {"buffers": {"x": "float16"}},
         {"workspaces": None},

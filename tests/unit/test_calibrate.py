@@ -52,6 +52,8 @@ def test_the_file_keeps_the_latest_of_each_variant_and_context(tmp_path: Path) -
     assert {line.count("|") for line in (header, rule)} == {10}
     assert len(rows) == 2
     assert rows[0].count("not measured") == 5
+    store(path, calibration())  # one that has just begun does not replace one that went further
+    assert load(path) == [other, again]
     path.write_text("[{}]")
     assert load(path) == []
 
