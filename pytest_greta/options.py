@@ -68,8 +68,9 @@ OPTIONS = {
         ),
         Option(
             "rounds",
-            "exactly so many timed rounds (a launch of the variant, the baseline and the accepted code), for all contexts "
-            f"or each, e.g. 5 or 4096:2,8192:1 [as many as the gates on speed need to be decided; {DEFAULT_ROUNDS} without one]",
+            "exactly so many timed rounds (a launch of the variant, the baseline and the accepted code), for all "
+            "contexts or each, e.g. 5 or 4096:2,8192:1 [as many as the gates on speed need to be decided; "
+            f"{DEFAULT_ROUNDS} without one]",
             "N|CTX:N,...",
         ),
         Option(
