@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_greta.catalogue import CATALOGUE
 from pytest_greta.contender import ACCEPTED, BASELINE, code_info, sha256
-from pytest_greta.gates import Gate, Interval, Limit, Quantity, Status, Verdict
+from pytest_greta.gates import Gate, Interval, Limit, Quantity, Status, Verdict, measured_text
 from pytest_greta.quantities import ratio_quantity
 from pytest_greta.regression import (
     FEWEST_ROUNDS,
@@ -141,6 +141,7 @@ def regression(
     Where times of earlier runs show a slowdown all the same, it is one of the machine, and fails as well.
     `untimed` says why the times of a run mean nothing, if so.
     """
+    definition = CATALOGUE["regression"]
     beside = None if untimed(run) or run.fault else _beside_accepted_code(run, limit)
     if beside is not None and beside.value is not None:
         if beside.interval and limit.excludes(beside.interval):
@@ -149,13 +150,17 @@ def regression(
             return replace(beside, reason="; ".join(filter(None, [since, beside.reason]))), None
         times, again = _against_times(run, untimed, limit, past, measure_again, hint=False)
         if times.interval and limit.excludes(times.interval):
-            reason = f"{times.reason}; {beside.reason}: {_shown(beside)}"
+            reason = f"{times.reason}; {beside.reason}: {measured_text(definition, beside, limit)}"
             if beside.interval and limit.allows(beside.interval.high):
                 reason += ": not the code, but what it runs on"
             return replace(times, reason=reason), again
         if beside.is_exact:
             return beside, again
-        history = f"{times.reason}: {_shown(times)}" if times.value is not None else times.reason
+        history = (
+            f"{times.reason}: {measured_text(definition, times, limit)}"
+            if times.value is not None
+            else times.reason
+        )
         return replace(beside, reason=f"{beside.reason}; {history}"), again
     times, again = _against_times(run, untimed, limit, past, measure_again, hint=True)
     missing = beside.reason if beside else run.plan.missing.get(ACCEPTED, "")
@@ -176,13 +181,6 @@ def _beside_accepted_code(run: Run, limit: Limit) -> Quantity | None:
     found = ratio_quantity(run, ACCEPTED, [limit])
     reason = f"beside {name}, {pairs.blocks} pairs"
     return replace(found, reason="; ".join(filter(None, [reason, found.reason])))
-
-
-def _shown(quantity: Quantity) -> str:
-    text = f"{quantity.value:.3f}x"
-    return (
-        f"{text} [{quantity.interval.low:.3f}, {quantity.interval.high:.3f}]" if quantity.interval else text
-    )
 
 
 def _against_times(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ import pytest
 
 from pytest_greta.accept import Identity, historic_run
 from pytest_greta.cache import write_whole
+from pytest_greta.contender import sha256 as digest
 from pytest_greta.regression import HistoricRun
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Past:
             code = (self._code_folder / f"{sha256}.code").read_bytes()
         except (OSError, ValueError):
             return None
-        return code if hashlib.sha256(code).hexdigest() == sha256 else None
+        return code if digest(code) == sha256 else None
 
     def keep_code(self, code: bytes) -> None:
         """Keep the code of an accepted run beside the history, where this is stored in files.
@@ -134,7 +134,7 @@ class Past:
         Where that fails, later runs say that they lack it: no reason to lose this one.
         """
         with suppress(OSError, ValueError):
-            write_whole(self._code_folder / f"{hashlib.sha256(code).hexdigest()}.code", code)
+            write_whole(self._code_folder / f"{digest(code)}.code", code)
 
     @property
     def _code_folder(self) -> Path:
