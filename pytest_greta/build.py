@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
+from pytest_greta.barriers import describe
 from pytest_greta.catalogue import CATALOGUE
-from pytest_greta.codeobject import CodeObject, KernelResources, occupancy, read_resources
+from pytest_greta.codeobject import CodeObject, KernelResources, occupancy, read_resources, source_lines
 from pytest_greta.compiler import CPU_TARGET, Compiler, Job
 from pytest_greta.errors import CompileError, DeviceFault, GretaError, KernelMistake, ToolMissing
 from pytest_greta.gates import Quantity
@@ -117,8 +119,11 @@ def resource_quantities(
     LDS is the static LDS of the code object and the dynamic LDS of the launch together.
     """
     found: dict[str, list[float | None]] = {}
+    launched: list[KernelResources] = []
     for launch in launches(kernel, variant, min(context, variant.max_context or context), "hip"):
         taken = resources_of(variant, code_object, launch.entry or variant.entry)
+        if taken not in launched:
+            launched.append(taken)
         threads = launch.block[0] * launch.block[1] * launch.block[2]
         if threads > taken.max_block_threads:
             raise KernelMistake(
@@ -139,7 +144,24 @@ def resource_quantities(
         }
         for gate, value in values.items():
             found.setdefault(gate, []).append(value)
-    return {gate: _worst(gate, values) for gate, values in found.items()}
+    quantities = {gate: _worst(gate, values) for gate, values in found.items()}
+    return {**quantities, "unwaited_barriers": _unwaited_barriers(code_object, launched)}
+
+
+def _unwaited_barriers(code_object: CodeObject, kernels: Sequence[KernelResources]) -> Quantity:
+    """Those of all kernels together, and where they are."""
+    found = [(kernel, barrier) for kernel in kernels for barrier in kernel.unwaited_barriers or ()]
+    if not found and any(kernel.unwaited_barriers is None for kernel in kernels):
+        reason = f"the machine code of {code_object.target} is not of a form known to greta"
+        return Quantity(None, reason=reason, excused=True)  # nothing that the author could mend
+    lines = source_lines(code_object.code) if found else {}
+
+    def place(kernel: KernelResources, offset: int) -> str:
+        line = lines.get(kernel.address + offset)
+        return f"{kernel.name}+{offset:#x}" + (f" ({line})" if line else "")
+
+    texts = [describe(barrier, partial(place, kernel)) for kernel, barrier in found]
+    return Quantity(len(found), reason="; ".join(texts))
 
 
 def resources_of(variant: Variant, code_object: CodeObject, entry: str) -> KernelResources:

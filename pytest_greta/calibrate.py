@@ -103,7 +103,7 @@ def calibrate_variant(
     """Calibrate a variant at a context of a session. Raises what `Session.run_result` raises, and DeviceFault."""
     contender = make_contender(session, kernel, variant, context)
     session.builder.compiler.settle()
-    problem, options = kernel.problem(context, session.host.kind), session.options
+    problem, options = kernel.problem(context, session.host.sizes), session.options
     with session.progress.measuring(f"{variant.name} @ {context}"):
         yield from calibrate(
             session.host.worker(),

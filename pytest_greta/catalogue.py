@@ -54,6 +54,9 @@ CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition i
     _code("lds_bytes", "bytes", "lower", "LDS of one block: static, and the dynamic LDS of its launch."),
     _code("occupancy", "waves per SIMD", "higher", "Wavefronts that fit on one SIMD at the same time."),
     _code("code_bytes", "bytes", "lower", "Machine code of the kernel."),
+    _code("unwaited_barriers", "barriers", "lower",
+          "Barriers that a wavefront can reach while its own writes to LDS are under way: a race in the machine code. "
+          "At most 0 is built in."),
     _code("mfma", "instructions", "higher", "Matrix instructions in the main loop: MFMA, WMMA and their sparse forms."),
     GateDef("prefill_seconds", "s", "run", "number", "lower",
             "Device time of one prefill, by device events. Above zero is built in.",

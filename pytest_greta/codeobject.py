@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
+from pytest_greta.barriers import UnwaitedBarrier, unwaited_barriers
 from pytest_greta.errors import GretaError
-from pytest_greta.instructions import matrix_instructions
+from pytest_greta.flow import matrix_instructions
 
 _METADATA_NOTE = 32  # NT_AMDGPU_METADATA
 _BUNDLE_MAGIC = b"__CLANG_OFFLOAD_BUNDLE__"
@@ -42,6 +44,10 @@ class KernelResources:
     wave_size: int
     matrix_instructions: int | None = None
     """Matrix instructions in the kernel's main loop; None where its encodings are not known."""
+    unwaited_barriers: tuple[UnwaitedBarrier, ...] | None = field(default=None, repr=False)
+    """Barriers that a wavefront can reach with a write to LDS under way; None where that cannot be told."""
+    address: int = 0
+    """Where the kernel's function begins in the code object."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +142,22 @@ def read_resources(code: bytes) -> dict[str, KernelResources]:
         functions = {s.name: s for s in symbols.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"}
         target = str(metadata.get("amdhsa.target", "")).rpartition("--")[2]
         return {
-            kernel[".name"]: _resources(kernel, _machine_code(elf, functions.get(kernel[".name"])), target)
+            kernel[".name"]: _resources(kernel, elf, functions.get(kernel[".name"]), target)
             for kernel in metadata.get("amdhsa.kernels", ())
         }
     except (ELFError, ValueError, KeyError, AttributeError, TypeError, struct.error) as error:
         raise GretaError(f"not a readable AMDGPU code object: {error or type(error).__name__}") from error
+
+
+def machine_code(code: bytes) -> dict[str, bytes]:
+    """The machine code of every function in an AMDGPU code object, by name."""
+    from elftools.elf.elffile import ELFFile
+
+    elf = ELFFile(io.BytesIO(unbundle(code)))
+    symbols: Any = elf.get_section_by_name(".dynsym")
+    return {
+        s.name: _machine_code(elf, s) for s in symbols.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"
+    }
 
 
 def unbundle(code: bytes) -> bytes:
@@ -193,7 +210,8 @@ def _machine_code(elf: Any, symbol: Any) -> bytes:
     return bytes(section.data()[begin : begin + symbol["st_size"]])
 
 
-def _resources(kernel: Mapping[str, Any], code: bytes, target: str) -> KernelResources:
+def _resources(kernel: Mapping[str, Any], elf: Any, symbol: Any, target: str) -> KernelResources:
+    code = _machine_code(elf, symbol)
     return KernelResources(
         name=kernel[".name"],
         scratch_bytes=kernel[".private_segment_fixed_size"],
@@ -207,7 +225,36 @@ def _resources(kernel: Mapping[str, Any], code: bytes, target: str) -> KernelRes
         max_block_threads=kernel[".max_flat_workgroup_size"],
         wave_size=kernel[".wavefront_size"],
         matrix_instructions=matrix_instructions(code, target),
+        unwaited_barriers=unwaited_barriers(code, target),
+        address=symbol["st_value"] if symbol is not None else 0,
     )
+
+
+def source_lines(code: bytes) -> dict[int, str]:
+    """The source line of every address that the line information of a code object names: `{6912: "v6.hip:40"}`.
+
+    Empty where it has none, which is so unless the code was compiled with `-g` or `-gline-tables-only`.
+    """
+    from elftools.common.exceptions import DWARFError, ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        elf = ELFFile(io.BytesIO(unbundle(code)))
+        return dict(_line_rows(elf.get_dwarf_info())) if elf.has_dwarf_info() else {}
+    except (DWARFError, ELFError, ValueError, KeyError, AttributeError, TypeError, IndexError, struct.error):
+        return {}  # damaged line information costs the lines, not the finding
+
+
+def _line_rows(dwarf: Any) -> Iterator[tuple[int, str]]:
+    for unit in dwarf.iter_CUs():
+        program = dwarf.line_program_for_CU(unit)
+        if program is None:
+            continue
+        first_file = 0 if program["version"] >= 5 else 1
+        for entry in program.get_entries():
+            if entry.state is not None and not entry.state.end_sequence:
+                file = program["file_entry"][entry.state.file - first_file]
+                yield entry.state.address, f"{PurePath(file.name.decode()).name}:{entry.state.line}"
 
 
 def _round_up(value: int, granule: int) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_greta.catalogue import CATALOGUE, GateDef
 from pytest_greta.errors import ConfigError
 from pytest_greta.gatereader import DEVICES, INCONCLUSIVE, SCOPES, TARGET, VERSION, KernelEntry, Reader
-from pytest_greta.gates import DEFAULT_DEADLINE_SECONDS, EVERY_VARIANT, Gate, built_in
+from pytest_greta.gates import DEFAULT_DEADLINE_SECONDS, EVERY_VARIANT, Gate, built_in, built_in_for_code
 from pytest_greta.scopes import covers, specificity
 from pytest_greta.yamlnode import Position, quote, suggestion
 
@@ -52,13 +52,15 @@ class GateFile:
     ) -> list[Gate]:
         """The gates that apply to one code object (`target`), or to one run (`context`, `device`).
 
-        A run has its built-in gates as well. They need `entry`, the name of the function asked for, and
+        Both have their built-in gates as well. Those of a run need `entry`, the name of the function asked for, and
         `max_error`, the error allowed where the file says nothing. `prefill_seconds` and `implementation`
         are there twice where the file adds a limit to the built-in one. A kernel that the file does not
         name has built-in gates only. Raises ValueError where an argument of a run is missing.
         """
         if target is not None:
-            return self._written(kernel, variant, target=target)
+            written = self._written(kernel, variant, target=target)
+            default = built_in_for_code(kernel, variant, target)
+            return [gate for gate in default if gate.name not in {w.name for w in written}] + written
         if context is None or device is None or entry is None or max_error is None:
             raise ValueError("gates_for needs a target, or context, device, entry and max_error")
         written = self._written(kernel, variant, context=context, device=device)

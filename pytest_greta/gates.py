@@ -31,6 +31,7 @@ SLACK = 1.25
 Quantities that are counted allow for none."""
 
 CPU_TIMES = "a cpu's times say nothing about a GPU's"
+EMULATED_TIMES = "an emulated GPU's times say nothing about a GPU's"
 
 
 class Status(enum.Enum):
@@ -62,7 +63,7 @@ class Quantity:
     reason: str = ""
     """Why it was not measured, or a note on how it was."""
     excused: bool = False
-    """Not to be decided yet, which is nobody's fault: a new benchmark has no history to be held against."""
+    """Cannot be decided, which is nobody's fault: a new benchmark has no history, a new GPU unknown encodings."""
 
     @property
     def is_exact(self) -> bool:
@@ -224,6 +225,13 @@ def built_in(kernel: str, variant: str, entry: str, max_error: float) -> list[Ga
         "deadline_seconds": Limit(max=DEFAULT_DEADLINE_SECONDS),
     }
     return [Gate(name, kernel, variant, limit) for name, limit in limits.items()]
+
+
+def built_in_for_code(kernel: str, variant: str, target: str) -> list[Gate]:
+    """The gates of every code object for an AMD GPU; code of others (under HIP on CUDA) has none."""
+    if not target.startswith("gfx"):
+        return []
+    return [Gate("unwaited_barriers", kernel, variant, Limit(max=0))]
 
 
 def evaluate(gate: Gate, measurement: Measurement) -> Verdict:

@@ -53,6 +53,14 @@ class Host:
         return "hip"
 
     @property
+    def sizes(self) -> str:
+        """The device kind whose sizes problems have: `cpu` on an emulated GPU too, which is as slow.
+
+        Raises DeviceUnavailable.
+        """
+        return "cpu" if self.kind == "hip" and self.worker().info.emulated else self.kind
+
+    @property
     def blocked(self) -> bool:
         """The device was lost during the run: no further test can run on it."""
         return bool(self._lost)

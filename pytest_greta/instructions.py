@@ -1,19 +1,30 @@
 """Machine code of AMD GPUs, cut into instructions: how long each is, whether it multiplies matrices, where it branches.
 
 No operand is read beyond what decides the length of an instruction. Encodings: AMD's manuals "CDNA3 Instruction Set
-Architecture" and "RDNA2", "RDNA3", "RDNA4 Instruction Set Architecture", chapter "Microcode Formats".
+Architecture" and "RDNA2", "RDNA3", "RDNA4 Instruction Set Architecture", chapter "Microcode Formats". Opcodes are those
+of llvm-mc (LLVM 22), which the tests assemble with.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 _LITERAL, _SDWA, _DPP16 = 255, 249, 250
 _DPP8 = (233, 234)
-_SOPP = 0x17F
-"""The upper nine bits of scalar instructions without operands: branches among them."""
+SOPP = 0x17F
+"""The upper nine bits of scalar instructions without operands: branches, waits and barriers among them."""
+SOP1 = 0x17D
+"""The upper nine bits of scalar instructions with one source: jumps to an address among them."""
+
+_BRANCHES = {9: range(2, 10), 10: range(2, 10), 11: range(32, 39), 12: range(32, 39)}
+"""Opcodes of s_branch, the first, and of the conditional branches, by generation."""
+_ENDS = {9: (1, 27, 30), 10: (1, 27, 30), 11: (48, 49, 50), 12: (48, 49, 50)}
+"""s_endpgm, s_endpgm_saved, s_endpgm_ordered_ps_done."""
+_JUMPS = {9: (0x1D, 0x1F), 10: (0x20, 0x22), 11: (0x48, 0x4A), 12: (0x48, 0x4A)}
+"""SOP1: s_setpc_b64, s_rfe_b64."""
 
 
 @dataclass(frozen=True)
@@ -22,86 +33,25 @@ class Instruction:
 
     offset: int
     size_bytes: int
+    word: int
+    """Its first 32 bits, which hold encoding and opcode."""
     is_matrix: bool
     """Whether it is `v_mfma_*`, `v_smfmac_*`, `v_wmma_*` or `v_swmmac_*`."""
     branch_to: int | None
     """Offset of the instruction a direct branch, conditional or not, goes to."""
     is_end: bool
-    """Whether the next instruction does not follow: s_branch, s_endpgm."""
+    """Whether the next instruction does not follow: s_branch, s_endpgm, s_setpc_b64."""
+    is_jump: bool = False
+    """Whether it goes on at an address that only the running program knows: s_setpc_b64."""
 
 
-def matrix_instructions(code: bytes, target: str) -> int | None:
-    """Matrix instructions in the main loop of a function: of its innermost loops that have any, the one with most.
-
-    0 where no loop has any; None for a target whose encodings are not known here, or code that is not of them.
-    A loop is a strongly connected part of the flow of control; an inner one is what is left of it without its entries.
-    """
+@lru_cache(maxsize=4)
+def decoded(code: bytes, target: str) -> tuple[Instruction, ...] | None:
+    """All instructions of a function; None for a target whose encodings are not known here, or code not of them."""
     try:
-        instructions = list(decode(code, target))
+        return tuple(decode(code, target))
     except ValueError:
         return None
-    offsets = [i.offset for i in instructions]
-    begins = {0} | {i.branch_to for i in instructions if i.branch_to is not None}
-    begins |= {i.offset + i.size_bytes for i in instructions if i.branch_to is not None or i.is_end}
-    begins &= set(offsets)
-    matrix: dict[int, int] = {}
-    successors: dict[int, set[int]] = {}
-    block = 0
-    for i in instructions:
-        if i.offset in begins:
-            block = i.offset
-            matrix[block], successors[block] = 0, set()
-        matrix[block] += i.is_matrix
-        if i.branch_to in begins:
-            successors[block].add(i.branch_to)
-        after = i.offset + i.size_bytes
-        if after in begins and not i.is_end:
-            successors[block].add(after)
-    return max(_of_innermost_loops(set(matrix), successors, matrix), default=0)
-
-
-def _of_innermost_loops(
-    blocks: set[int], successors: Mapping[int, set[int]], matrix: Mapping[int, int]
-) -> Iterator[int]:
-    """Matrix instructions of every innermost loop among `blocks` that has any."""
-    for loop in _loops(blocks, successors):
-        count = sum(matrix[block] for block in loop)
-        if count:
-            outside = set(successors) - loop
-            entries = {to for block in outside for to in successors[block]} & loop or {min(loop)}
-            inner = list(_of_innermost_loops(loop - entries, successors, matrix))
-            yield from inner or [count]
-
-
-def _loops(blocks: set[int], successors: Mapping[int, set[int]]) -> Iterator[set[int]]:
-    """The strongly connected parts of `blocks` that hold a cycle (Kosaraju's algorithm)."""
-    order: list[int] = []
-    seen: set[int] = set()
-    for root in sorted(blocks):
-        stack = [(root, False)]
-        while stack:
-            block, is_done = stack.pop()
-            if is_done:
-                order.append(block)
-            elif block not in seen:
-                seen.add(block)
-                stack.append((block, True))
-                stack += [(to, False) for to in successors[block] & blocks]
-    predecessors: dict[int, set[int]] = {block: set() for block in blocks}
-    for block in blocks:
-        for to in successors[block] & blocks:
-            predecessors[to].add(block)
-    left = set(blocks)
-    for root in reversed(order):
-        part, open_ = set(), [root]
-        while open_:
-            block = open_.pop()
-            if block in left:
-                left.remove(block)
-                part.add(block)
-                open_ += predecessors[block]
-        if len(part) > 1 or any(block in successors[block] for block in part):
-            yield part
 
 
 def decode(code: bytes, target: str) -> Iterator[Instruction]:
@@ -109,31 +59,33 @@ def decode(code: bytes, target: str) -> Iterator[Instruction]:
 
     Raises ValueError for an unknown target or encoding, and where the last instruction does not end with the code.
     """
-    generation = _generation(target)
-    size = _size_gfx9 if generation == 9 else _size_gfx10
+    major = generation(target)
+    size = _size_gfx9 if major == 9 else _size_gfx10
+    branches, ends, jumps = _BRANCHES[major], _ENDS[major], _JUMPS[major]
     offset = 0
     while offset < len(code):
         if offset + 4 > len(code):
             raise ValueError("the code ends within an instruction")
         (low,) = struct.unpack_from("<I", code, offset)
         (high,) = struct.unpack_from("<I", code, offset + 4) if offset + 8 <= len(code) else (0,)
-        words = size(low, high, generation)
+        words = size(low, high, major)
         if offset + 4 * words > len(code):
             raise ValueError("the code ends within an instruction")
-        branch_to, is_end = None, False
-        if low >> 23 == _SOPP:
+        branch_to, is_end, is_jump = None, False, False
+        if low >> 23 == SOPP:
             opcode = low >> 16 & 0x7F
-            branches, end = (range(32, 39), 48) if generation >= 11 else (range(2, 10), 1)
-            is_end = opcode in (branches[0], end)
+            is_end = opcode == branches[0] or opcode in ends
             if opcode in branches:
                 distance = (low & 0xFFFF) - ((low & 0x8000) << 1)
                 branch_to = offset + 4 + 4 * distance
-        yield Instruction(offset, 4 * words, _is_matrix(low, generation), branch_to, is_end)
+        elif low >> 23 == SOP1:
+            is_end = is_jump = low >> 8 & 0xFF in jumps
+        yield Instruction(offset, 4 * words, low, _is_matrix(low, major), branch_to, is_end, is_jump)
         offset += 4 * words
 
 
-def _generation(target: str) -> int:
-    """The major version of an architecture whose encodings are known."""
+def generation(target: str) -> int:
+    """The major version of an architecture whose encodings are known. Raises ValueError for any other."""
     digits = target.split(":")[0].removeprefix("gfx").split("-")[0]
     major = digits[:-2]
     if major not in ("9", "10", "11", "12") or digits.startswith("125"):  # gfx125x has encodings of its own
@@ -189,9 +141,9 @@ def _size_vector(low: int, literals: tuple[int, ...], sources: tuple[int, ...]) 
 
 def _size_scalar(low: int, imm32: int, fma: tuple[int, ...]) -> int:
     """SOP1, SOP2, SOPC, SOPK and SOPP."""
-    if low >> 23 == _SOPP:
+    if low >> 23 == SOPP:
         return 1
-    if low >> 23 == 0x17D:  # SOP1
+    if low >> 23 == SOP1:
         return 2 if low & 0xFF == _LITERAL else 1
     if low >> 28 == 0b1011 and low >> 23 != 0x17E:  # SOPK: s_setreg_imm32_b32 has a constant
         return 2 if low >> 23 & 0x1F == imm32 else 1

@@ -10,6 +10,7 @@ from pytest_greta import contract
 from pytest_greta.accept import identity_of
 from pytest_greta.contender import ACCEPTED, BASELINE, Contender, contender_of, is_same
 from pytest_greta.errors import CompileError, ToolMissing
+from pytest_greta.gates import EMULATED_TIMES
 from pytest_greta.regression import reference_runs
 from pytest_greta.sequential import MOST_BLOCKS
 
@@ -70,10 +71,12 @@ def plan_run(
 ) -> Plan:
     """What to measure of a variant at a context. `gates` are those of its run. Raises DeviceUnavailable."""
     options, device = session.options, session.host.worker().info
-    problem = kernel.problem(context, session.host.kind)
+    problem = kernel.problem(context, session.host.sizes)
     baseline = kernel.variant(session.gate_file.kernels[kernel.name].baseline)
     yardsticks, missing, unchanged_since = {}, {}, ""
-    if not options.single_shot:
+    if device.emulated:  # nothing is timed beside it: no ratio of such times would count
+        missing[BASELINE] = EMULATED_TIMES
+    elif not options.single_shot:
         found = _baseline(session, kernel, baseline, variant, context)
         if isinstance(found, str):
             missing[BASELINE] = found
@@ -92,7 +95,9 @@ def plan_run(
                 yardsticks[ACCEPTED] = Yardstick(found, limits, _max_error(gates))
     if options.rounds_given:
         yardsticks = {slot: replace(yardstick, limits=()) for slot, yardstick in yardsticks.items()}
-    fewest, most = _rounds(session, context, yardsticks, is_compared(gates, device))
+    fewest, most = (
+        (1, 1) if device.emulated else _rounds(session, context, yardsticks, is_compared(gates, device))
+    )
     return Plan(
         kernel=kernel,
         variant=variant,
@@ -112,7 +117,7 @@ def plan_run(
 def make_contender(session: Session, kernel: Kernel, variant: Variant, context: int) -> Contender:
     """A variant ready to run. Raises CompileError, ToolMissing, DeviceUnavailable or KernelMistake."""
     code = session.builder.for_device(kernel, variant, context).code
-    problem = kernel.problem(context, session.host.kind)
+    problem = kernel.problem(context, session.host.sizes)
     deadline_seconds = session.options.deadline_seconds or session.gate_file.deadline_seconds(
         kernel.name, variant.name, context, session.host.kind
     )

@@ -24,7 +24,7 @@ class Row:
     status: str
     reason: str
     check: bool
-    """A built-in gate that says yes or no: of interest only when it says no."""
+    """A built-in gate that says yes or no, or counts faults: of interest only when it says no."""
     noted: bool
     """Its reason is told although it passes: a failure is accepted, or nothing had to be measured."""
 
@@ -41,7 +41,7 @@ class Row:
             measured=measured_text(definition, verdict.measured, gate.limit),
             status=verdict.status.value,
             reason=verdict.reason,
-            check=not gate.line and definition.kind != "number",
+            check=not gate.line and (definition.kind != "number" or definition.integer),
             noted=verdict.is_accepted_failure or verdict.measured.is_exact,
         )
 

@@ -24,6 +24,7 @@ from pytest_greta.errors import CompileError, ConfigError, DeviceFault
 from pytest_greta.gatefile import GateFile
 from pytest_greta.gates import (
     CPU_TIMES,
+    EMULATED_TIMES,
     Gate,
     Limit,
     Measurement,
@@ -257,7 +258,7 @@ class Session:
         from pytest_greta.measure import measure
         from pytest_greta.plan import plan_run, without_accepted
 
-        gates = self.run_gates(kernel, variant, kernel.problem(context, self.host.kind))
+        gates = self.run_gates(kernel, variant, kernel.problem(context, self.host.sizes))
         plan = plan_run(self, kernel, candidate, variant, context, gates)
         self.builder.compiler.settle()
         with self.progress.measuring(f"{variant.name} @ {context}"):
@@ -322,7 +323,7 @@ class Session:
         """Why the times of a run say nothing, if so."""
         device = run.device
         if device.emulated:
-            return "an emulated GPU's times say nothing about a GPU's"
+            return EMULATED_TIMES
         if device.serialized:
             return "launches are serialised (--greta-serialize)"
         if run.telemetry and run.telemetry.is_throttled:

@@ -32,11 +32,11 @@ extern "C" __global__ BOUNDS void v7_split(
   if (begin < end) keys.begin(sK, k + (size_t)begin * D, end - begin);
   Queries queries(q + row * D, mine, context - mine);
   if (begin < end) keys.finish(sK);
+  __syncthreads();  // K has arrived
   bool nonfinite = false;  // in tiles on the diagonal
   for (int key = begin; key < end; key += KEYS) {
     const bool needed = queries.need(key);
     Weights weights;
-    __syncthreads();  // K has arrived, the previous V is no longer read
     values.begin(sV, v + (size_t)key * D, end - key);
     if (needed) {
       queries.scores(weights, sK, key);
@@ -48,6 +48,7 @@ extern "C" __global__ BOUNDS void v7_split(
     if (key + KEYS < end) keys.begin(sK, k + (size_t)(key + KEYS) * D, end - key - KEYS);
     if (needed) queries.add(weights, sV);
     if (key + KEYS < end) keys.finish(sK);
+    __syncthreads();  // the next K has arrived, V is no longer read
   }
   if (nonfinite) queries.add_nonfinite(v, max(first / KEYS * KEYS, begin), end);
   if (parts == 1) {

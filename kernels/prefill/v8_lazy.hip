@@ -27,11 +27,11 @@ extern "C" __global__ BOUNDS void v8_lazy(
   keys.begin(sK, k, end);
   Queries queries(q + head, mine, context - mine);
   keys.finish(sK);
+  __syncthreads();  // K has arrived
   bool nonfinite = false;  // in tiles on the diagonal
   for (int key = 0; key < end; key += KEYS) {
     const bool needed = queries.need(key);
     Weights weights;
-    __syncthreads();  // K has arrived, the previous V is no longer read
     values.begin(sV, v + (size_t)key * D, end - key);
     if (needed) {
       queries.scores(weights, sK, key);
@@ -43,6 +43,7 @@ extern "C" __global__ BOUNDS void v8_lazy(
     if (key + KEYS < end) keys.begin(sK, k + (size_t)(key + KEYS) * D, end - key - KEYS);
     if (needed) queries.add(weights, sV);
     if (key + KEYS < end) keys.finish(sK);
+    __syncthreads();  // the next K has arrived, V is no longer read
   }
   if (nonfinite) queries.add_nonfinite(v, first / KEYS * KEYS, end);
   queries.store(out + head, context - mine);

@@ -401,6 +401,9 @@ def _range(buffer: Buffer, offset_bytes: int, size_bytes: int) -> int:
 def _info(bindings: Bindings, index: int) -> DeviceInfo:
     properties = _properties(bindings, index)
     target = text(properties.gcnArchName)
+    emulated = hip_identity.is_emulated()
+    # To overwrite the caches of an emulated GPU takes minutes, and makes nothing cold that counts.
+    cache_bytes = 0 if emulated else int(properties.l2CacheSize) + hip_identity.infinity_cache_bytes(target)
     major, minor = _call(bindings.hiprtc.hiprtcVersion)
     driver = hip_identity.hip_version(_call(bindings.hip.hipDriverGetVersion))
     return DeviceInfo(
@@ -410,10 +413,10 @@ def _info(bindings: Bindings, index: int) -> DeviceInfo:
         compute_units=int(properties.multiProcessorCount),
         wave_size=int(properties.warpSize),
         memory_bytes=int(properties.totalGlobalMem),
-        cache_bytes=int(properties.l2CacheSize) + hip_identity.infinity_cache_bytes(target),
+        cache_bytes=cache_bytes,
         driver=hip_identity.kernel_driver() or f"HIP {driver}",
         runtime=f"HIP {hip_identity.hip_version(_call(bindings.hip.hipRuntimeGetVersion))}",
-        emulated=hip_identity.is_emulated(),
+        emulated=emulated,
         extra={"hip_python": bindings.version, "hiprtc": f"{major}.{minor}", "pci": _pci_address(properties)},
     )
 

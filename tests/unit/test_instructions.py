@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-from elftools.elf.elffile import ELFFile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.prefill.prefill import Prefill
 from pytest_greta.codeobject import read_resources
 from pytest_greta.compiler import Job, find_toolchain, run_compiler
-from pytest_greta.instructions import decode, matrix_instructions
+from pytest_greta.flow import matrix_instructions
+from pytest_greta.instructions import decode
+from tests.unit.assembler import assemble
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 
@@ -26,26 +25,6 @@ MATRIX = re.compile(r"v_(mfma|smfmac|wmma|swmmac)_")
 CASES = [(source, target) for source in SOURCES for target in ("gfx942", "gfx1100")] + [
     (ROOT / "kernels/prefill/v6_turns.hip", target) for target in ("gfx90a", "gfx950", "gfx1030", "gfx1201")
 ]
-
-
-def assemble(text: str, target: str, folder: Path) -> bytes:
-    """The machine code of an assembly text's `.text`."""
-    source, output = folder / "a.s", folder / "a.o"
-    source.write_text(text)
-    machine = ["--target=amdgcn-amd-amdhsa", f"-mcpu={target}"]
-    command = [
-        *find_toolchain(target).clang,
-        "-x",
-        "assembler",
-        *machine,
-        "-c",
-        str(source),
-        "-o",
-        str(output),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    section: Any = ELFFile(io.BytesIO(output.read_bytes())).get_section_by_name(".text")
-    return bytes(section.data())
 
 
 def of_compiler(source: Path, target: str, folder: Path) -> str:
