@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -16,6 +15,7 @@ from pytest_greta.codeobject import CodeObject, KernelResources, occupancy, read
 from pytest_greta.compiler import CPU_TARGET, Compiler, Job
 from pytest_greta.errors import CompileError, DeviceFault, GretaError, KernelMistake, ToolMissing
 from pytest_greta.gates import Quantity
+from pytest_greta.includes import local_files
 from pytest_greta.yamlnode import suggestion
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pytest_greta.kernel import Kernel, Launch, Variant
 
 _COMPILE_SECONDS = 300.0
-_LOCAL_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
 
 
 class Builder:
@@ -57,18 +56,12 @@ class Builder:
         """The code that runs on the session's device. Raises CompileError, ToolMissing or DeviceUnavailable."""
         if self._host.kind == "cpu":
             return self.compiler.compile(self.cpu_job(kernel, variant, context))
-        return self._by_device(kernel.source_path(variant), _defines(variant))
+        return self._by_device(kernel.source_path(variant), hiprtc_options(kernel, variant))
 
-    def _by_device(self, source: Path, defines: Sequence[tuple[str, str]]) -> CodeObject:
+    def _by_device(self, source: Path, options: Sequence[str]) -> CodeObject:
         """Compile with hiprtc, in the worker: a compiler belongs in a process that may die."""
         worker = self._host.worker()
         info, cache = worker.info, self.compiler.cache
-        options = [
-            "-O3",
-            "-std=c++17",
-            f"-I{source.parent}",
-            *(f"-D{name}={value}" for name, value in defines),
-        ]
         request = repr(
             ("hiprtc", info.target, info.runtime, info.driver, sorted(info.extra.items()), source, options)
         )
@@ -84,7 +77,7 @@ class Builder:
                 raise CompileError(f"{source.name}: the device's compiler failed: {fault}") from fault
             except CompileError as error:
                 raise CompileError(f"{source.name} does not compile for {info.target}:\n{error}") from error
-            cache.store(request, _with_includes(source), code)
+            cache.store(request, local_files(source), code)
         return CodeObject(info.target, code, _resources_of(code), cached)
 
     def resource_history(
@@ -98,6 +91,12 @@ class Builder:
                 quantities = resource_quantities(kernel, variant, code_object, context)
                 found[target] = {name: quantity.value for name, quantity in quantities.items()}
         return found
+
+
+def hiprtc_options(kernel: Kernel, variant: Variant) -> list[str]:
+    """What hiprtc is called with for a variant, the architecture aside."""
+    folder = kernel.source_path(variant).parent
+    return ["-O3", "-std=c++17", f"-I{folder}", *(f"-D{name}={value}" for name, value in _defines(variant))]
 
 
 def launches(kernel: Kernel, variant: Variant, context: int, device: str) -> Sequence[Launch]:
@@ -196,16 +195,3 @@ def _resources_of(code: bytes) -> dict[str, KernelResources]:
         return read_resources(code)
     except GretaError:  # a code object of another vendor, under HIP on CUDA
         return {}
-
-
-def _with_includes(source: Path) -> list[Path]:
-    """The source and the local headers it includes, directly or not."""
-    found, open_ = [source], [source]
-    while open_:
-        path = open_.pop()
-        for name in _LOCAL_INCLUDE.findall(path.read_text(errors="replace")):
-            header = (path.parent / name).resolve()
-            if header.is_file() and header not in found:
-                found.append(header)
-                open_.append(header)
-    return found

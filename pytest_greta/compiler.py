@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pytest_greta import includes
 from pytest_greta.cache import CodeCache
 from pytest_greta.codeobject import CodeObject, read_resources
 from pytest_greta.errors import CompileError, ToolMissing
@@ -80,6 +82,23 @@ class Compiler:
         """
         self.submit([job])
         return self._results[job].result()
+
+    def hiprtc_notes(self, job: Job) -> tuple[str, ...]:
+        """A line for each file of a job that includes what hiprtc has not. Preprocessed as hiprtc would, and cached."""
+        files = includes.local_files(job.source)
+        if not includes.mentions_library(files):
+            return ()
+        toolchain = find_toolchain(job.target)
+        request = repr((toolchain.identity, toolchain.flags, job, "includes for hiprtc"))
+        listing = self.cache.lookup(request)
+        if listing is None:
+            try:
+                text, dependencies = preprocess_for_hiprtc(toolchain, job)
+            except CompileError:  # it has a part for hiprtc, which only hiprtc understands
+                return ()
+            listing = json.dumps(includes.library_includes(text, files)).encode()
+            self.cache.store(request, dependencies, listing)
+        return includes.notes(json.loads(listing))
 
     def settle(self) -> None:
         """Wait until nothing compiles any more, so that a measurement has the cores to itself."""
@@ -164,6 +183,15 @@ def run_compiler(toolchain: Toolchain, job: Job) -> tuple[bytes, list[Path]]:
             return code, _dependencies(Path(name, _DEPENDENCIES))
     except OSError as error:  # no room for temporary files, most likely
         raise CompileError(f"{job.source.name} cannot be compiled for {job.target}: {error}") from error
+
+
+def preprocess_for_hiprtc(toolchain: Toolchain, job: Job) -> tuple[str, list[Path]]:
+    """What clang includes where `__HIPCC_RTC__` is defined, as text, with every file that was read. CompileError."""
+    with tempfile.TemporaryDirectory(prefix="greta-") as name:
+        output = Path(name, "code.i")
+        front = (*_front(toolchain, job, Path(name)), f"--offload-arch={job.target}", "-D__HIPCC_RTC__")
+        _run(job, *front, "-E", "-dI", job.source, "-o", output)
+        return output.read_text(errors="replace"), _dependencies(Path(name, _DEPENDENCIES))
 
 
 def _build_amdgpu(toolchain: Toolchain, job: Job, folder: Path) -> bytes:

@@ -13,6 +13,7 @@ from pytest_greta.state import (
     BENCHMARK,
     CALIBRATED,
     FAILED,
+    NOTES,
     STOPPED,
     UNCHECKED,
     VERDICTS,
@@ -201,6 +202,8 @@ def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> N
     item.stash.setdefault(VERDICTS, []).extend(verdicts)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
     item.user_properties += report.properties(verdicts)
+    if not isinstance(result, RunResult):
+        item.stash[NOTES] = list(result.notes)
     if BENCHMARK in item.stash and isinstance(result, RunResult) and result.run:
         info = asdict(session.acceptance(result.run, verdicts))
         info["verdicts"] = [verdict.line() for verdict in verdicts]

@@ -23,6 +23,7 @@ from pytest_greta.state import (
     BENCHMARK,
     FAILED,
     HOST,
+    NOTES,
     ON_TERMINAL,
     PROBLEMS,
     SESSION,
@@ -296,6 +297,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             rows.append(Row.stopped(kernel_of(item).name, variant, target or context, *item.stash[STOPPED]))
         report.greta_rows = [row.plain() for row in rows]
         report.greta_device = get_host(item.config).device_name()
+        report.greta_notes = item.stash.get(NOTES, [])
     if report.failed and BENCHMARK in item.stash and not item.stash.get(FAILED, []):
         from pytest_greta import history
 

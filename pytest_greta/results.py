@@ -32,6 +32,7 @@ class CodeResult:
     subjects: Sequence[Subject]
     code_object: CodeObject
     notes: tuple[str, ...] = ()
+    """What a reader must know although every gate passes: told in the summary."""
 
 
 @dataclass(frozen=True)

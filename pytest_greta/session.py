@@ -158,10 +158,12 @@ class Session:
 
     def code_result(self, kernel: Kernel, variant: Variant, target: str) -> CodeResult:
         """Compile a variant for a target and read its resources. Raises CompileError or ToolMissing."""
-        code_object = self.builder.compiler.compile(self.builder.job(kernel, variant, target))
+        compiler, job = self.builder.compiler, self.builder.job(kernel, variant, target)
+        code_object = compiler.compile(job)
         context = self._launch_context(kernel)
         quantities = resource_quantities(kernel, variant, code_object, context)
-        return CodeResult([self._code_subject(kernel, variant, target, quantities)], code_object)
+        subject = self._code_subject(kernel, variant, target, quantities)
+        return CodeResult([subject], code_object, compiler.hiprtc_notes(job))
 
     def history(self, run: Run) -> Mapping[str, object]:
         """What history keeps of a run besides its times."""

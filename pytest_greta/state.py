@@ -39,6 +39,8 @@ SIGTERM = pytest.StashKey[bool]()
 """Whether SIGTERM interrupts the session."""
 STOPPED = pytest.StashKey[tuple[str, str]]()
 """On an item: the status and the reason of a measurement that could not be made."""
+NOTES = pytest.StashKey[list[str]]()
+"""On an item: what the summary tells of its code besides the verdicts."""
 BENCHMARK = pytest.StashKey[Any]()
 """On an item: the pytest-benchmark fixture that holds its times."""
 CALIBRATED = pytest.StashKey[list[str]]()

@@ -24,6 +24,7 @@ class Summary:
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self.devices: list[str] = []
+        self.notes: list[str] = []
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep the verdicts of a test."""
@@ -31,6 +32,7 @@ class Summary:
         device = getattr(report, "greta_device", "")
         if device and device not in self.devices:
             self.devices.append(device)
+        self.notes += [note for note in getattr(report, "greta_notes", []) if note not in self.notes]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of verdicts."""
@@ -51,6 +53,8 @@ class Summary:
         for line in summary([Row(**row) for row in self.rows], terminalreporter.config.get_verbosity() > 0):
             markup = {_COLOURS[line.status]: True} if line.status else {"bold": True}
             terminalreporter.write_line(line.text, **markup)
+        for note in self.notes:
+            terminalreporter.write_line(f"note: {note}", yellow=True)
         for text in self._calibrations(terminalreporter.config):
             terminalreporter.write_line(f"calibrated: {text}")
 

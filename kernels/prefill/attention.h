@@ -70,7 +70,7 @@ struct Queries {
       last[matrix::own_of(i)] = first + matrix::query_of(lane, i) - key - matrix::row_of(lane, 0);
     UNROLL for (int n = 0; n < KEYS / matrix::ROWS; ++n)
       UNROLL for (int i = 0; i < matrix::VALUES; ++i)
-        if (n * matrix::ROWS + matrix::row_of(0, i) > last[matrix::own_of(i)]) score[n][i] = -INFINITY;
+        if (n * matrix::ROWS + matrix::row_of(0, i) > last[matrix::own_of(i)]) score[n][i] = -__builtin_inff();
   }
 
   // Scores become weights, 2^(score - maximum); what was summed so far is scaled down to a larger maximum. LAZY: only where
@@ -78,7 +78,7 @@ struct Queries {
   // exactly as 1, and the division by their sum in the end makes up for it.
   template <bool LAZY = false> __device__ __forceinline__ void soften(Weights& score) {
     float larger[matrix::OWN], shrink[matrix::OWN];
-    UNROLL for (int o = 0; o < matrix::OWN; ++o) larger[o] = -INFINITY;
+    UNROLL for (int o = 0; o < matrix::OWN; ++o) larger[o] = -__builtin_inff();
     UNROLL for (int n = 0; n < KEYS / matrix::ROWS; ++n)
       UNROLL for (int i = 0; i < matrix::VALUES; ++i)
         larger[matrix::own_of(i)] = fmaxf(larger[matrix::own_of(i)], score[n][i]);

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_greta import includes
 from pytest_greta.devices import BoundLaunch, Device, DeviceInfo, hip_identity, hip_missing
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
 
@@ -325,19 +326,17 @@ class HipDevice:
 def compile_source(hiprtc: Any, source: str, name: str, options: Sequence[str]) -> bytes:
     """Compile HIP source text with hiprtc and return the code object. CompileError carries hiprtc's log.
 
-    hiprtc has HIP's device declarations built in and no file of that name: `#include <hip/hip_runtime.h>`
-    finds an empty one here, so that a source that hipcc takes compiles unchanged. Other headers are looked
-    for in ROCm's own folder.
+    hiprtc has HIP's device declarations built in and no file of that name: `#include <hip/hip_runtime.h>`, in the
+    source or in a header of its own, finds an empty one here, so that a source that hipcc takes compiles unchanged.
+    Other headers are looked for in ROCm's own folder.
     """
-    included = set(re.findall(r'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)', source, re.MULTILINE))
-    headers = sorted(included & BUILT_IN_HEADERS)
+    headers = [header.encode() for header in sorted(BUILT_IN_HEADERS)]
     folder = hip_missing.rocm_root(os.environ)[0] / "include"
-    if included - BUILT_IN_HEADERS and folder.is_dir():
+    if folder.is_dir():
         options = [*options, f"-I{folder}"]
     program = _call(
         hiprtc.hiprtcCreateProgram,
-        *(source.encode(), name.encode()),
-        *(len(headers), [EMPTY_HEADER] * len(headers) or None, [h.encode() for h in headers] or None),
+        *(source.encode(), name.encode(), len(headers), [EMPTY_HEADER] * len(headers), headers),
         about=name,
     )
     try:
@@ -347,7 +346,8 @@ def compile_source(hiprtc: Any, source: str, name: str, options: Sequence[str]) 
                 hiprtc.hiprtcCompileProgram, program, len(flags), flags, about=f"{name}, {' '.join(options)}"
             )
         except HipError as error:
-            raise CompileError(_log(hiprtc, program, name) or str(error)) from None
+            log = _log(hiprtc, program, name)
+            raise CompileError(f"{log}{includes.hint(log)}" if log else str(error)) from None
         code = bytearray(_call(hiprtc.hiprtcGetCodeSize, program, about=name))
         _call(hiprtc.hiprtcGetCode, program, code, about=name)
         return bytes(code)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from pytest_greta.build import hiprtc_options
 from pytest_greta.devices import BoundLaunch
 from pytest_greta.devices.hip import Buffer, Function, HipDevice, HipError, open_hip
 from pytest_greta.errors import CompileError, DeviceUnavailable
@@ -404,9 +405,8 @@ def test_the_kernels_compute_what_their_references_do(device: HipDevice, kernel:
         if n in inputs:
             device.write(buffer, 0, np.ascontiguousarray(inputs[n]).data.cast("B"))
     source = kernel.source_path(variant)
-    defines = [f"-D{key}={value}" for key, value in variant.defines.items()]
-    options = [f"-I{source.parent}", *defines]
-    module = device.load(device.compile(source.read_text(), source.name, options))
+    code = device.compile(source.read_text(), source.name, hiprtc_options(kernel, variant))
+    module = device.load(code)
     planned = kernel.launch(problem, variant)
     launches = [planned] if isinstance(planned, Launch) else list(planned)
     seconds = device.launch(

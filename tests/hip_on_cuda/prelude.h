@@ -11,9 +11,7 @@
 typedef __nv_bfloat16 __hip_bfloat16;
 typedef __nv_bfloat162 __hip_bfloat162;
 
-#define __builtin_inff() ((float)(1e300 * 1e300))
-#define INFINITY __builtin_inff()
-#define NAN __int_as_float(0x7fffffff)
+#define __builtin_inff() __int_as_float(0x7f800000)
 #define HIP_DYNAMIC_SHARED(type, name) extern __shared__ type name[];
 
 // HIP's wavefront exchanges name no mask: the lanes that are active take part. CUDA still declares functions of

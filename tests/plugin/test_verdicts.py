@@ -228,3 +228,30 @@ def test_a_session_without_greta_needs_no_gates(project: pytest.Pytester, greta:
     result = greta()
     result.assert_outcomes(passed=1)
     assert "greta 0.1.0" not in result.stdout.str()
+
+
+@pytest.mark.parametrize("options", [(), ("-n1",)])
+def test_code_that_hiprtc_will_refuse_is_noted_and_passes(
+    project: pytest.Pytester, greta: Run, options: tuple[str, ...]
+) -> None:
+    """One line in the summary for a source, however many tests compile it."""
+    project.makeconftest(
+        "import pathlib\n"
+        "from pytest_greta import Kernel, Launch, Variant\n"
+        "class One(Kernel):\n"
+        "    name = 'faulty'\n"
+        "    variants = [Variant('good', 'one.hip', 'one')]\n"
+        "    def launch(self, problem, variant):\n"
+        "        return Launch((1, 1, 1), (64, 1, 1), ())\n"
+        "def pytest_greta_kernels():\n"
+        "    return [One()]\n"
+    )
+    (project.path / "one.hip").write_text(
+        '#include <cmath>\nextern "C" __global__ void one(float* x) { x[0] = INFINITY; }\n'
+    )
+    write_gates(project, GATES.replace("[gfx942]", "[gfx942, gfx1100]"))
+    result = greta(*options, "-k", "test_resources")
+    result.assert_outcomes(passed=2)
+    notes = [line for line in result.outlines if line.startswith("note: ")]
+    assert len(notes) == 1
+    assert notes[0].startswith("note: one.hip includes <cmath>: this compiles here and with hipcc. hiprtc, ")

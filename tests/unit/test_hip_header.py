@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,7 @@ AMD_TARGETS = ["gfx90a", "gfx942", "gfx1100", "gfx1201"]
 TARGETS = [*AMD_TARGETS, CPU_TARGET]
 # The toolchain with greta's header, also where ROCm is installed.
 TOOLCHAIN = find_toolchain(CPU_TARGET)
+ROOT = Path(__file__).resolve().parents[2]
 INCLUDE = Path(pytest_greta.__file__).parent / "include"
 HEADERS = sorted(p.name for p in INCLUDE.iterdir() if p.is_file()) + [
     f"hip/{p.name}" for p in sorted((INCLUDE / "hip").glob("*.h"))
@@ -27,6 +29,8 @@ BINARY = "pow atan2 hypot fmod remainder fmin fmax copysign fdim"
 
 MATH = """
 #include <hip/hip_runtime.h>
+#include <algorithm>
+#include <cmath>
 extern "C" __global__ void k(float* f, double* d, int n) {
   int i = threadIdx.x;
 CALLS
@@ -88,6 +92,7 @@ extern "C" __global__ __launch_bounds__(256) void k(float* __restrict__ f, doubl
 """
 
 LAYOUT = """
+#include <cstdint>
 #include <hip/hip_runtime.h>
 #include <hip/hip_bf16.h>
 #define CHECK(T, name) \\
@@ -126,6 +131,28 @@ def test_everything_compiles_and_nothing_is_undefined(tmp_path: Path, source: st
         assert code[:4] == b"\x03\x02#\x07"
     else:
         assert code[:4] == b"\x7fELF"  # linked with --no-undefined
+
+
+@pytest.mark.skipif(shutil.which("clang-19") is None, reason="clang-19 is not installed")
+@pytest.mark.parametrize("target", ["gfx942", "gfx1100"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        *(
+            pytest.param(text, id=name)
+            for name, text in {"math": MATH, "rest": REST, "layout": LAYOUT}.items()
+        ),
+        *(pytest.param(path, id=path.stem) for path in sorted(ROOT.glob("kernels/*/*.hip"))),
+    ],
+)
+def test_clang_19_takes_the_header_too(tmp_path: Path, source: str | Path, target: str) -> None:
+    path = tmp_path / "k.hip" if isinstance(source, str) else source
+    if isinstance(source, str):
+        path.write_text(source)
+    options = ("-x", "hip", "-O3", "-std=c++17", "--cuda-device-only", f"--offload-arch={target}")
+    command = ["clang-19", *options, *TOOLCHAIN.flags, "-S", str(path), "-o", str(tmp_path / "k.s")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_symbol_that_is_undefined_is_seen(tmp_path: Path) -> None:

@@ -99,10 +99,10 @@ template <int scope = __MEMORY_SCOPE_DEVICE, typename T> GRETA_DEVICE T fetch_ad
   GRETA_DEVICE T atomicAdd##suffix(T* p, T v) { return greta::fetch_add_float<scope>(p, v); }                   \
   GRETA_DEVICE T atomicSub##suffix(T* p, T v) { return greta::fetch_add_float<scope>(p, -v); }                  \
   GRETA_DEVICE T atomicMin##suffix(T* p, T v) {                                                                 \
-    return greta::fetch_update<scope>(p, [v](T old) { return __builtin_elementwise_minnum(old, v); });          \
+    return greta::fetch_update<scope>(p, [v](T old) { return GRETA_min(old, v); });                             \
   }                                                                                                             \
   GRETA_DEVICE T atomicMax##suffix(T* p, T v) {                                                                 \
-    return greta::fetch_update<scope>(p, [v](T old) { return __builtin_elementwise_maxnum(old, v); });          \
+    return greta::fetch_update<scope>(p, [v](T old) { return GRETA_max(old, v); });                             \
   }                                                                                                             \
   GRETA_DEVICE T atomicExch##suffix(T* p, T v) {                                                                \
     using Bits = typename greta::bits_of<sizeof(T)>::type;                                                      \

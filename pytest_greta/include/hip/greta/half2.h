@@ -67,10 +67,10 @@ GRETA_DEVICE __half2 __hfma2(__half2 x, __half2 y, __half2 z) {
 GRETA_DEVICE __half2 __hneg2(__half2 x) { return greta::make_half2(-greta::vector_of(x)); }
 GRETA_DEVICE __half2 __habs2(__half2 x) { return __half2(__habs(x.x), __habs(x.y)); }
 GRETA_DEVICE __half2 __hmax2(__half2 x, __half2 y) {
-  return greta::make_half2(__builtin_elementwise_maxnum(greta::vector_of(x), greta::vector_of(y)));
+  return greta::make_half2(GRETA_max(greta::vector_of(x), greta::vector_of(y)));
 }
 GRETA_DEVICE __half2 __hmin2(__half2 x, __half2 y) {
-  return greta::make_half2(__builtin_elementwise_minnum(greta::vector_of(x), greta::vector_of(y)));
+  return greta::make_half2(GRETA_min(greta::vector_of(x), greta::vector_of(y)));
 }
 
 // Comparisons: 1 or 0 for each half, and (hb) whether both hold.

@@ -1,4 +1,4 @@
-// The math functions by the names kernels call them: expf, exp(double), C++'s exp(float), and std::exp.
+// The math functions by the names kernels call them: expf, exp(double) and C++'s exp(float). <cmath> puts them into std.
 #pragma once
 
 // GRETA_OWN_MATH replaces OpenCL's functions by the ones for amdgcn, which is how these are tested on a CPU.
@@ -14,24 +14,6 @@ namespace greta { namespace elementary = own; }
 namespace greta { namespace elementary = opencl; }
 #endif
 
-#define INFINITY __builtin_inff()
-#define HUGE_VALF __builtin_inff()
-#define HUGE_VAL __builtin_inf()
-#define NAN __builtin_nanf("")
-#define M_E 2.7182818284590452354
-#define M_LOG2E 1.4426950408889634074
-#define M_LOG10E 0.43429448190325182765
-#define M_LN2 0.69314718055994530942
-#define M_LN10 2.30258509299404568402
-#define M_PI 3.14159265358979323846
-#define M_PI_2 1.57079632679489661923
-#define M_PI_4 0.78539816339744830962
-#define M_1_PI 0.31830988618379067154
-#define M_2_PI 0.63661977236758134308
-#define M_2_SQRTPI 1.12837916709551257390
-#define M_SQRT2 1.41421356237309504880
-#define M_SQRT1_2 0.70710678118654752440
-
 // The float, the double, C++'s overload for float, and the one that takes integers to double.
 #define GRETA_MATH_UNARY(name, float_function, double_function)                                             \
   GRETA_DEVICE float name##f(float x) { return float_function(x); }                                         \
@@ -39,10 +21,6 @@ namespace greta { namespace elementary = opencl; }
   GRETA_DEVICE float name(float x) { return float_function(x); }                                            \
   template <typename T> GRETA_DEVICE typename greta::only_if<double, __is_integral(T)>::type name(T x) {    \
     return double_function(static_cast<double>(x));                                                         \
-  }                                                                                                         \
-  namespace std {                                                                                           \
-  using ::name;                                                                                             \
-  using ::name##f;                                                                                          \
   }
 // The same for two arguments; where they differ in type, both become double.
 #define GRETA_MATH_BINARY(name, float_function, double_function)                                            \
@@ -52,10 +30,6 @@ namespace greta { namespace elementary = opencl; }
   template <typename T, typename U>                                                                         \
   GRETA_DEVICE typename greta::only_if<double, __is_arithmetic(T) && __is_arithmetic(U)>::type name(T x, U y) { \
     return double_function(static_cast<double>(x), static_cast<double>(y));                                 \
-  }                                                                                                         \
-  namespace std {                                                                                           \
-  using ::name;                                                                                             \
-  using ::name##f;                                                                                          \
   }
 #define GRETA_MATH_BUILTIN(name) GRETA_MATH_UNARY(name, __builtin_##name##f, __builtin_##name)
 #define GRETA_MATH_ELEMENTARY(name) GRETA_MATH_UNARY(name, greta::elementary::name, greta::elementary::name)
@@ -170,7 +144,7 @@ GRETA_MATH_MISSING(normcdfinv)
     *c = greta::elementary::cos(x);                                                                               \
   }                                                                                                               \
   GRETA_DEVICE T normcdf##f(T x) {                                                                                \
-    return static_cast<T>(0.5 * greta::elementary::erfc(-M_SQRT1_2 * static_cast<double>(x)));                    \
+    return static_cast<T>(0.5 * greta::elementary::erfc(-0.70710678118654752440 * static_cast<double>(x)));       \
   }
 GRETA_MATH_BOTH(float, f, unsigned)
 GRETA_MATH_BOTH(double, , unsigned long)
@@ -201,7 +175,7 @@ GRETA_DEVICE long long llabs(long long x) { return abs(x); }
   template <typename T, typename U, typename = typename greta::only_if<T, __is_arithmetic(T) && __is_arithmetic(U)>::type> \
   GRETA_DEVICE auto name(T x, U y) -> decltype(true ? T() : U()) {                                               \
     using Common = decltype(true ? T() : U());                                                                   \
-    if constexpr (__is_floating_point(Common)) return __builtin_elementwise_##name##num(Common(x), Common(y));   \
+    if constexpr (__is_floating_point(Common)) return GRETA_##name(Common(x), Common(y));                         \
     else return Common(x) order Common(y) ? Common(x) : Common(y);                                               \
   }
 GRETA_MIN_MAX(min, <)
@@ -209,13 +183,6 @@ GRETA_MIN_MAX(max, >)
 #undef GRETA_MIN_MAX
 
 namespace std {
-using ::abs;
-using ::fma;
-using ::isfinite;
 using ::isinf;
 using ::isnan;
-using ::ldexp;
-using ::signbit;
-template <typename T> GRETA_MEMBER const T& min(const T& x, const T& y) { return y < x ? y : x; }
-template <typename T> GRETA_MEMBER const T& max(const T& x, const T& y) { return x < y ? y : x; }
 }  // namespace std

@@ -1,9 +1,12 @@
-// Clocks, printf, assert, and the integer types that kernels expect without an include.
+// Clocks, printf, and the types that hiprtc knows without an include. The others are in <stddef.h> and <stdint.h>.
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
-
+using size_t = __SIZE_TYPE__;
+using ptrdiff_t = __PTRDIFF_TYPE__;
+using int32_t = __INT32_TYPE__;
+using uint32_t = __UINT32_TYPE__;
+using int64_t = __INT64_TYPE__;
+using uint64_t = __UINT64_TYPE__;
 using uint = unsigned;
 using ushort = unsigned short;
 using uchar = unsigned char;

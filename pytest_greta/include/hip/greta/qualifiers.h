@@ -57,3 +57,13 @@
 #define GRETA_SELECT_3(a, b, chosen, ...) chosen
 #define __launch_bounds__(...) \
   GRETA_SELECT_3(__VA_ARGS__, GRETA_LAUNCH_BOUNDS_2, GRETA_LAUNCH_BOUNDS_1, )(__VA_ARGS__)
+
+// The smaller and the larger of two numbers; of a number and a NaN, the number. Older compilers (clang 19) know these
+// built-ins by the names without "num".
+#if __has_builtin(__builtin_elementwise_minnum)
+#define GRETA_min(x, y) __builtin_elementwise_minnum(x, y)
+#define GRETA_max(x, y) __builtin_elementwise_maxnum(x, y)
+#else
+#define GRETA_min(x, y) __builtin_elementwise_min(x, y)
+#define GRETA_max(x, y) __builtin_elementwise_max(x, y)
+#endif

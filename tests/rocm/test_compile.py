@@ -1,0 +1,29 @@
+"""Every variant of every family compiles with AMD's hiprtc, and what comes out holds the gates of gates.yaml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_greta.gates import Status
+from pytest_greta.kernel import Kernel, Variant
+from tests.rocm.build_all import build, gate_file, kernels, verdicts
+
+CASES = [(kernel, variant) for kernel in kernels() for variant in kernel.variants]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "variant"), [pytest.param(k, v, id=f"{k.name}-{v.name}") for k, v in CASES]
+)
+def test_a_variant_compiles_and_holds_its_gates(
+    hiprtc: Any, target: str, kernel: Kernel, variant: Variant
+) -> None:
+    gates = gate_file()
+    code = build(hiprtc, kernel, variant, target)
+    assert variant.entry in code.kernels
+    assert all(taken.code_bytes > 0 for taken in code.kernels.values())
+    if target in gates.targets:  # no one has set limits for the others
+        found = verdicts(kernel, variant, code, gates)
+        assert {"scratch_bytes", "vgprs"} <= {verdict.gate.name for verdict in found}
+        assert [verdict.line() for verdict in found if verdict.status is not Status.PASS] == []
