@@ -2,7 +2,8 @@
 //
 // The idea: v5 waits for every tile. Here one of the two LDS buffers is filled while the other is multiplied: the tile
 // of V is on its way while scores are computed from K, the next tile of K while outputs are computed from V. A buffer
-// each is enough, so a compute unit still has room for two blocks, and there are two barriers a tile, as before.
+// each is enough, so a compute unit still has room for two blocks, and there are two barriers a tile, as before. The
+// second stands at the end of the loop: at its top, compilers lose the wait that makes it one (docs/barriers.md).
 //
 // Who owns what: as in v5. What is on its way lies in registers of the thread that will write it to LDS (AMD), or goes
 // to LDS past the registers (NVIDIA's cp.async).
@@ -30,7 +31,7 @@ extern "C" __global__ BOUNDS void v6_turns(
   keys.finish(sK);
   __syncthreads();  // K has arrived
   bool nonfinite = false;  // in tiles on the diagonal
-  for (int key = 0; key < end; key += KEYS) {
+  for (int key = 0;; key += KEYS) {
     const bool needed = queries.need(key);
     Weights weights;
     values.begin(sV, v + (size_t)key * D, end - key);
@@ -43,7 +44,8 @@ extern "C" __global__ BOUNDS void v6_turns(
     if (key + KEYS > first) nonfinite |= tile::clear_nonfinite<Number, KEYS * D / 8, THREADS>(sV);
     if (key + KEYS < end) keys.begin(sK, k + (size_t)(key + KEYS) * D, end - key - KEYS);
     if (needed) queries.add(weights, sV);
-    if (key + KEYS < end) keys.finish(sK);
+    if (key + KEYS >= end) break;
+    keys.finish(sK);
     __syncthreads();  // the next K has arrived, V is no longer read
   }
   if (nonfinite) queries.add_nonfinite(v, first / KEYS * KEYS, end);

@@ -47,7 +47,8 @@ extern "C" __global__ BOUNDS void v7_split(
     if (key + KEYS > first) nonfinite |= tile::clear_nonfinite<Number, KEYS * D / 8, THREADS>(sV);
     if (key + KEYS < end) keys.begin(sK, k + (size_t)(key + KEYS) * D, end - key - KEYS);
     if (needed) queries.add(weights, sV);
-    if (key + KEYS < end) keys.finish(sK);
+    if (key + KEYS >= end) break;
+    keys.finish(sK);
     __syncthreads();  // the next K has arrived, V is no longer read
   }
   if (nonfinite) queries.add_nonfinite(v, max(first / KEYS * KEYS, begin), end);

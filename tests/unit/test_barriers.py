@@ -187,16 +187,23 @@ def test_source_lines_are_told_where_the_code_has_them(tmp_path: Path) -> None:
 
 
 def turned(variant: str, folder: Path) -> Path:
-    """The source of a variant with the barrier back at the top of its loop, where it once stood."""
+    """The source of a variant with its loop as it once was: one barrier at the top, none at the end."""
     text = Prefill().source_path(Prefill().variant(variant)).read_text()
-    before = "  __syncthreads();  // K has arrived\n  bool nonfinite"
-    end = "    __syncthreads();  // the next K has arrived, V is no longer read\n  }\n"
     top = "    Weights weights;\n"
-    for part in (before, end, top):
-        assert text.count(part) == 1
-    text = text.replace(before, "  bool nonfinite").replace(end, "  }\n")
+    left_early = {
+        "for (int key = 0;; key += KEYS)": "for (int key = 0; key < end; key += KEYS)",
+        "    if (key + KEYS >= end) break;\n    keys.finish": "    if (key + KEYS < end) keys.finish",
+    }
+    for now, then in {
+        **(left_early if variant == "v6" else {}),
+        "  __syncthreads();  // K has arrived\n": "",
+        "    __syncthreads();  // the next K has arrived, V is no longer read\n": "",
+        top: f"{top}    __syncthreads();\n",
+    }.items():
+        assert text.count(now) == 1
+        text = text.replace(now, then)
     source = folder / f"{variant}.hip"
-    source.write_text(text.replace(top, f"{top}    __syncthreads();\n"))
+    source.write_text(text)
     for header in ("attention.h", "tile.h", "matrix.h"):
         (folder / header).write_text((ROOT / "kernels/prefill" / header).read_text())
     return source
