@@ -10,7 +10,7 @@ from tests.plugin.conftest import GATES, Run, write_gates
 
 
 def test_a_calibration_is_measured_stored_and_shown_later(project: pytest.Pytester, greta: Run) -> None:
-    result = greta("--greta-variant=slow", "--greta-ctx=4096", "--greta-calibrate=2", "--greta-budget=0.5")
+    result = greta("--greta-variant=slow", "--greta-ctx=4096", "--greta-calibrate=2", "--greta-budget=0.05")
     result.assert_outcomes(skipped=1, deselected=1)
     result.stdout.fnmatch_lines(
         ["* greta calibration *", "faulty slow @ 4096: speedup >= 0.99: * false alarms in 2, *"]

@@ -18,10 +18,10 @@ from tests.plugin.conftest import GATES, Run, write_gates
 
 
 @pytest.fixture(scope="session")
-def gpu_missing(shared_cache: Path) -> str:
+def gpu_missing(code_cache: Path) -> str:
     """Why there is no GPU, if so; found out in another process, which keeps this one free of the driver."""
     try:
-        Worker("hip", shared_cache).close()
+        Worker("hip", code_cache).close()
     except DeviceUnavailable as error:
         return str(error)
     return ""

@@ -28,8 +28,8 @@ SOURCES = {v.name: PREFILL.source_path(v) for v in PREFILL.variants}
 
 
 @pytest.fixture(scope="module")
-def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compiler]:
-    made = Compiler(tmp_path_factory.mktemp("cache"))
+def compiler(code_cache: Path) -> Iterator[Compiler]:
+    made = Compiler(code_cache)
     made.submit(Job(source, target) for source in SOURCES.values() for target in TARGETS)
     yield made
     made.close()
