@@ -107,6 +107,19 @@ def greta(project: pytest.Pytester) -> Run:
     return run
 
 
+@pytest.fixture
+def refused(project: pytest.Pytester) -> Run:
+    """Like `greta`, but in this process, for runs that are refused before anything is compiled or measured."""
+
+    # What is imported already is imported already.
+    warnings = ("-Werror", "-Wignore::pytest.PytestAssertRewriteWarning")
+
+    def run(*options: str) -> pytest.RunResult:
+        return project.runpytest_inprocess(*PLUGINS, *warnings, *options)
+
+    return run
+
+
 def write_gates(project: pytest.Pytester, text: str) -> None:
     """Replace the project's gates.yaml."""
     (project.path / "gates.yaml").write_text(textwrap.dedent(text))
