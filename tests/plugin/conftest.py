@@ -80,6 +80,8 @@ def project(
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(small_caches), prepend=os.pathsep)
+    # Python takes old bytecode for a file that is rewritten within a second to the same size.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     pytester.makeconftest(CONFTEST.format(repository=str(REPOSITORY)))
     pytester.makepyfile(test_gates=TESTS)
     write_gates(pytester, GATES)

@@ -64,7 +64,7 @@ def launched(process: subprocess.Popen[str]) -> bool:
     def busy() -> bool:
         for worker in workers_of(process.pid):
             fields = Path(f"/proc/{worker}/stat").read_text().rpartition(") ")[2].split()
-            if (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") > 2.5:
+            if (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") > 1.6:
                 return True
         return False
 
@@ -112,7 +112,7 @@ def test_progress_shows_on_a_terminal_and_is_wiped_away(project: pytest.Pytester
     command = [sys.executable, "-m", "pytest", *PLUGINS, "-v", "-k", "test_run"]
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [*command, "--greta-variant=endless", "--greta-deadline=3"],
+        [*command, "--greta-variant=endless", "--greta-deadline=2.5"],
         cwd=project.path,
         stdout=theirs,
         stderr=theirs,
@@ -138,7 +138,7 @@ def test_without_a_terminal_long_measurements_say_that_they_live(
     project.makepyfile(sitecustomize="import pytest_greta.progress as p\np._LINE_SECONDS = 1.0\n")
     monkeypatch.setenv("PYTHONPATH", str(project.path))
     result = project.runpytest_subprocess(
-        *PLUGINS, "-k", "test_run", "--greta-variant=endless", "--greta-deadline=4"
+        *PLUGINS, "-k", "test_run", "--greta-variant=endless", "--greta-deadline=2.5"
     )
     result.assert_outcomes(failed=1)
     result.stdout.re_match_lines([r"greta: endless @ 256: verifying endless \(\d s\)"])
