@@ -2,7 +2,8 @@
 
 - a pytest session that uses no greta, with the plugin and with `-p no:greta`, interleaved in random order;
 - the same code object compiled again from a warm cache;
-- one gate evaluated.
+- one gate evaluated;
+- shifts found in a history of 100 and of 800 runs.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from pytest_greta.compiler import Compiler, Job
 from pytest_greta.gates import Gate, Limit, Measurement, Quantity, evaluate
+from pytest_greta.regression import find_steps
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -71,6 +75,17 @@ def gate_seconds(rounds: int) -> float:
     return (time.perf_counter() - begin) / rounds
 
 
+def step_seconds(runs: int, rounds: int) -> float:
+    """Median seconds to look for shifts in a history of so many runs."""
+    levels = np.random.default_rng(1).normal(0, 0.01, runs).tolist()
+    found = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        find_steps(levels)
+        found.append(time.perf_counter() - begin)
+    return statistics.median(found)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -82,6 +97,9 @@ def main() -> None:
     print(f"median of the differences of {rounds:3d} pairs          {1e3 * difference:8.1f} ms")
     print(f"code object from a warm cache                   {1e3 * warm_compile_seconds(rounds):8.2f} ms")
     print(f"one gate evaluated                              {1e6 * gate_seconds(10000):8.2f} us")
+    for runs in (100, 800):
+        seconds = step_seconds(runs, rounds)
+        print(f"shifts in a history of {runs} runs                  {1e3 * seconds:8.1f} ms")
 
 
 if __name__ == "__main__":

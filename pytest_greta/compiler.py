@@ -7,6 +7,7 @@ Optimised IR is never put through the optimiser again: that gives other register
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -20,11 +21,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pytest_greta import includes
+from pytest_greta import includes, spirv
 from pytest_greta.cache import CodeCache
 from pytest_greta.codeobject import CodeObject, read_resources
 from pytest_greta.errors import CompileError, ToolMissing
-from pytest_greta.spirv import force_wavefront, size_dynamic_lds
 
 CPU_TARGET = "spirv64"
 _DEADLINE_SECONDS = 300
@@ -111,7 +111,7 @@ class Compiler:
 
     def _compile(self, job: Job) -> CodeObject:
         toolchain = find_toolchain(job.target)
-        request = repr((toolchain.identity, toolchain.flags, job))
+        request = repr((toolchain.identity, toolchain.flags, _recipe(), job))
         code = self.cache.lookup(request)
         cached = True
         if code is None:
@@ -123,6 +123,14 @@ class Compiler:
                     self.cache.store(request, dependencies, code)
         kernels = {} if job.target == CPU_TARGET else read_resources(code)
         return CodeObject(job.target, code, kernels, cached)
+
+
+@cache
+def _recipe() -> str:
+    """Changes whenever the way from source to code does: code that another release of greta made is not taken."""
+    return hashlib.sha256(
+        b"".join(Path(str(file)).read_bytes() for file in (__file__, spirv.__file__))
+    ).hexdigest()
 
 
 @cache
@@ -220,8 +228,8 @@ def _build_spirv(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
     if job.block[1:] != (1, 1):  # launched as one axis, along which its wavefronts run
         front += tuple(f"-DGRETA_BLOCK_{axis}={n}" for axis, n in zip("XYZ", job.block, strict=True))
     _run(job, *front, "-emit-llvm", "-S", job.source, "-o", ir)
-    text = size_dynamic_lds(ir.read_text(), job.dynamic_lds_bytes)
-    ir.write_text(force_wavefront(text, job.wave_size))
+    text = spirv.size_dynamic_lds(ir.read_text(), job.dynamic_lds_bytes)
+    ir.write_text(spirv.force_wavefront(text, job.wave_size))
     translate = ("--target=spirv64-unknown-unknown", "-Wno-override-module", *_PRINTF, "-x", "ir", "-c")
     _run(job, *toolchain.clang, *translate, ir, "-o", output)
     return output.read_bytes()

@@ -321,7 +321,7 @@ class _Bench:
 
     def _launch(self, slots: Sequence[str], draw: str, poison: int) -> Iterator[float]:
         deadlines = [self.contenders[slot].deadline_seconds for slot in slots]
-        launched = self.worker.run(slots, draw, poison, deadlines)
+        launched = self.worker.run(slots, draw, poison, deadlines, self.plan.cold)
         for slot in slots:
             begin = time.monotonic()
             self.run.fault_of = slot

@@ -59,6 +59,8 @@ class Plan:
     seed: int
     unchanged_since: str = ""
     """The commit of the last accepted run, where its code and launches are the candidate's, byte for byte."""
+    cold: bool = True
+    """Whether caches are made cold before every launch: not where times do not count."""
 
 
 def plan_run(
@@ -111,6 +113,7 @@ def plan_run(
         single_shot=options.single_shot,
         seed=session.draw_seed(),
         unchanged_since=unchanged_since,
+        cold=not session.parallel,
     )
 
 

@@ -14,7 +14,6 @@ old runs that happen to agree, or a single one, from being taken as truth; ten r
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import math
 import statistics
@@ -289,7 +288,7 @@ def find_steps(levels: Sequence[float], noise: float = 0.0) -> list[int]:
     segments of at least `SHORTEST_SEGMENT` (B. Jackson et al., "An algorithm for optimal partitioning of data on an
     interval", IEEE Signal Processing Letters 12 (2005); asv minimises the like with a penalty taken from the data).
     Bounded deviations, so that stray runs make no step. sigma comes from the differences of neighbours, which hardly
-    know of steps, and is at least `noise`, the error of a single level.
+    know of steps, and is at least `noise`, the error of a single level. Takes n^2 log n steps for n levels.
     """
     count = len(levels)
     if count < 2 * SHORTEST_SEGMENT:
@@ -300,26 +299,78 @@ def find_steps(levels: Sequence[float], noise: float = 0.0) -> list[int]:
     if sigma == 0.0:
         sigma = max(differences) / 100 or 1.0
     penalty = STEP_PENALTY * (1 + 6 / count)
-    best, begins = [0.0] + [math.inf] * count, [0] * (count + 1)
-    costs = [_segment_costs(levels, begin, sigma) for begin in range(count)]
-    for end in range(SHORTEST_SEGMENT, count + 1):
-        for begin in range(end - SHORTEST_SEGMENT + 1):
-            cost = best[begin] + costs[begin][end - begin - 1] + penalty
-            if cost < best[end]:
-                best[end], begins[end] = cost, begin
+    segments = _Segments(levels, sigma)
+    best, begins = np.zeros(count + 1), np.zeros(count + 1, dtype=int)
+    best[1:SHORTEST_SEGMENT] = math.inf
+    for first in range(SHORTEST_SEGMENT, count + 1, _AT_ONCE):
+        ends = range(first, min(first + _AT_ONCE, count + 1))
+        for end, segment_costs in zip(ends, segments.costs(ends), strict=True):
+            costs = best[:end] + segment_costs[:end] + penalty
+            begins[end] = np.argmax(costs <= costs.min() + _TIE)
+            best[end] = costs[begins[end]]
     positions, end = [], count
     while end > 0:
-        end = begins[end]
+        end = int(begins[end])
         positions.append(end)
     return [position for position in reversed(positions) if position]
 
 
-def _segment_costs(levels: Sequence[float], begin: int, sigma: float) -> list[float]:
-    """Bounded deviations from the median, in sigma, summed: of the segments that begin at `begin`, by length from 1."""
-    ordered: list[float] = []
-    costs = []
-    for value in levels[begin:]:
-        bisect.insort(ordered, value)
-        middle = ordered[len(ordered) // 2]
-        costs.append(sum(min(abs(x - middle) / sigma, FARTHEST) for x in ordered))
-    return costs
+_TIE = 1e-9
+"""Costs that differ by less are equal but for rounding. A stray run between two levels often costs the same on either
+side; then the later level begins with it."""
+
+_AT_ONCE = 64
+"""Ends of segments whose costs are computed together: few calls of numpy for a short history, little memory for a long
+one."""
+
+
+class _Segments:
+    """What segments of the levels cost: their bounded deviations from the median, in sigma, summed.
+
+    In a table, row i holds for every rank r how many of the first i levels are below the r-th smallest of all, and
+    their sum. The difference of two rows says the same of the levels between them, so a segment's median is found by
+    bisection over ranks, and its cost takes three look-ups: where deviations begin to be bounded, the median, and
+    where they are bounded again.
+    """
+
+    def __init__(self, levels: Sequence[float], sigma: float) -> None:
+        count = len(levels)
+        order = np.argsort(levels, kind="stable")
+        ordered = np.asarray(levels, dtype=float)[order]
+        ordered -= ordered[count // 2]  # sums of small numbers lose the fewest digits
+        self._bits = count.bit_length()
+        table = count + 1, 1 << self._bits
+        self._counts, self._sums = np.zeros(table, dtype=np.int32), np.zeros(table)
+        self._counts[order + 1, np.arange(count) + 1] = 1
+        self._sums[order + 1, np.arange(count) + 1] = ordered
+        for entries in (self._counts, self._sums):
+            entries.cumsum(axis=0, out=entries).cumsum(axis=1, out=entries)
+        self._sigma, self._ordered = sigma, ordered
+        self._low = np.searchsorted(ordered, ordered - FARTHEST * sigma, side="left")
+        self._high = np.searchsorted(ordered, ordered + FARTHEST * sigma, side="right")
+
+    def costs(self, ends: Sequence[int]) -> NDArray[np.float64]:
+        """Of the segments before each of `ends`, by their beginning from 0 on; infinite where they are too short."""
+        begins, after = np.arange(ends[-1]), np.array(ends)[:, None]
+        lengths = after - begins
+
+        def below(ranks: NDArray[np.intp]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+            """Of each segment, how many levels are below a rank, and their sum."""
+            counts, sums = self._counts, self._sums
+            return counts[after, ranks] - counts[begins, ranks], sums[after, ranks] - sums[begins, ranks]
+
+        middle = np.zeros(lengths.shape, dtype=np.intp)
+        for bit in reversed(range(self._bits)):
+            above = middle + (1 << bit)
+            not_beyond = self._counts[after, above] - self._counts[begins, above] <= lengths // 2
+            middle = np.where(not_beyond, above, middle)
+        middle = np.minimum(middle, len(self._ordered) - 1)  # of segments that are none
+        low_count, low_sum = below(self._low[middle])
+        middle_count, middle_sum = below(middle)
+        high_count, high_sum = below(self._high[middle])
+        median = self._ordered[middle]
+        above_median = high_sum - middle_sum - median * (high_count - middle_count)
+        below_median = median * (middle_count - low_count) - (middle_sum - low_sum)
+        bounded = lengths - (high_count - low_count)
+        costs = (above_median + below_median) / self._sigma + FARTHEST * bounded
+        return np.where(lengths >= SHORTEST_SEGMENT, costs, math.inf)

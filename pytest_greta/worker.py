@@ -151,14 +151,14 @@ class Worker:
         self._ask("read", _REQUEST_SECONDS, memory, name=name)
 
     def run(
-        self, slots: Sequence[str], draw: str, poison: int, deadlines_seconds: Sequence[float]
+        self, slots: Sequence[str], draw: str, poison: int, deadlines_seconds: Sequence[float], cold: bool
     ) -> Iterator[float]:
         """Run the program of each slot in turn; yields the device seconds of each launch as it ends.
 
-        Each launch has its own deadline. Before each, caches are made cold and its outputs poisoned.
+        Each launch has its own deadline. Before each, its outputs are poisoned, and caches made cold if asked for.
         `draw` is the draw of inputs they read.
         """
-        self._send("run", slots=list(slots), draw=draw, poison=poison)
+        self._send("run", slots=list(slots), draw=draw, poison=poison, cold=cold)
         for deadline_seconds in deadlines_seconds:
             seconds: float = self._receive("run", deadline_seconds)
             yield seconds
@@ -307,13 +307,14 @@ class _Server:
     def read(self, name: str, memory: SharedMemory) -> None:
         self.device.read(self.buffers[name][0], 0, memory.view)
 
-    def run(self, slots: Sequence[str], draw: str, poison: int) -> Iterator[float]:
+    def run(self, slots: Sequence[str], draw: str, poison: int, cold: bool) -> Iterator[float]:
         for slot in slots:
             bound = self._bind(slot, draw)
             for buffer, plan in self.buffers.values():
                 if plan.poisoned and plan.slot == slot and plan.size_bytes:
                     self.device.fill(buffer, poison, BAND_BYTES, plan.size_bytes)
-            self.device.flush_caches()
+            if cold:
+                self.device.flush_caches()
             with self.telemetry.launching():
                 seconds = self.device.launch(bound)
             yield seconds

@@ -26,8 +26,8 @@ INCLUDES = """
 
 
 @pytest.fixture(scope="session")
-def cpu_device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CpuDevice]:
-    opened = open_cpu(CodeCache(tmp_path_factory.mktemp("cache")))
+def cpu_device(code_cache: Path) -> Iterator[CpuDevice]:
+    opened = open_cpu(CodeCache(code_cache))
     yield opened
     opened.close()
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kernels.prefill.prefill import Prefill, PrefillBf16, PrefillD64, PrefillShard, from_bf16, to_bf16
-from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
+from pytest_greta.compiler import CPU_TARGET, Compiler, Job
 from pytest_greta.devices import BoundLaunch
 from pytest_greta.devices.cpu import CpuDevice
 from pytest_greta.kernel import Problem
@@ -54,16 +55,17 @@ Attention = Callable[[Build, Numbers, Numbers, Numbers], Numbers]
 
 
 @pytest.fixture(scope="module")
-def attention(cpu_device: CpuDevice) -> Attention:
+def attention(cpu_device: CpuDevice, code_cache: Path) -> Iterator[Attention]:
     """Run a build on q, k and v as they are, and return what it wrote."""
     modules: dict[Build, Any] = {}
+    compiler = Compiler(code_cache)
 
     def run(build: Build, q: Numbers, k: Numbers, v: Numbers) -> Numbers:
         family, variant = build.family, build.family.variant(build.variant)
         if build not in modules:
             defines = {**{k: str(v) for k, v in variant.defines.items()}, **dict(build.defines)}
             job = Job(family.source_path(variant), CPU_TARGET, tuple(defines.items()), wave_size=build.wave)
-            code, _ = run_compiler(find_toolchain(CPU_TARGET), job)
+            code = compiler.compile(job).code
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the runtime's remarks on vectorization arrive as warnings
                 modules[build] = cpu_device.load(code)
@@ -90,7 +92,8 @@ def attention(cpu_device: CpuDevice) -> Attention:
             cpu_device.free(buffer)
         return out
 
-    return run
+    yield run
+    compiler.close()
 
 
 def rounded(build: Build, values: Numbers) -> Numbers:
@@ -140,7 +143,7 @@ def test_error_is_at_most_twice_that_of_a_plain_implementation(attention: Attent
         (64, 2, 2),
         (65, 4, 1),
         (129, 1, 1),
-        (1000, 1, 1),
+        (500, 1, 1),
     ]:
         q, k, v = draw(build, heads, kv_heads, context)
         exact, plain = exact_and_plain(build, q, k, v)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-from tests.plugin.conftest import REPOSITORY
+from tests.plugin.conftest import PLUGINS, REPOSITORY
 
 FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"\A(?:#|//) (?P<path>[\w./]+)\n")
@@ -31,7 +30,7 @@ def files(document: str) -> dict[str, str]:
     ],
 )
 def test_the_files_of_a_document_work_together(
-    pytester: pytest.Pytester, shared_cache: Path, document: str, options: list[str], outcomes: dict[str, int]
+    pytester: pytest.Pytester, document: str, options: list[str], outcomes: dict[str, int]
 ) -> None:
     shown = files(document)
     assert {"conftest.py", "gates.yaml"} <= set(shown)
@@ -39,7 +38,7 @@ def test_the_files_of_a_document_work_together(
         target = pytester.path / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
-    result = pytester.runpytest_subprocess(f"-ocache_dir={shared_cache}", "-Werror", *options)
+    result = pytester.runpytest_subprocess(*PLUGINS, "-Werror", *options)
     result.assert_outcomes(**outcomes)
 
 

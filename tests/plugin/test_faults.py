@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -18,28 +19,35 @@ def failure(result: pytest.RunResult) -> str:
     return text[text.index("= FAILURES =") :]
 
 
-@pytest.mark.parametrize(
-    ("variant", "message"),
-    [
-        ("noop", "complete is true   measured false   FAIL (256 of 256 elements of 'out' were not written"),
-        ("skips_last_row", "FAIL (1 of 256 elements of 'out' were not written, the first at [255])"),
-        ("half_written", "FAIL (128 of 256 elements of 'out' were not written"),
-        ("writes_past_end", "past the end of 'out'"),
-        ("writes_before_start", "before 'out'"),
-        ("modifies_input", "bytes of 'x' were modified"),
-        ("returns_nan", "gates.yaml:13  returns_nan @ 256  max_error <= 1.00e-04   measured inf   FAIL"),
-        ("inaccurate", "gates.yaml:13  inaccurate @ 256  max_error <= 1.00e-04   measured"),
-        ("nondeterministic", "elements of 'out' differ between two launches on equal inputs"),
-        ("remembers", "gates.yaml:13  remembers @ 256  max_error <= 1.00e-04   measured"),
-        ("crashes", "the worker process died of SIGSEGV during 'run'"),
-        ("missing_entry", "not_in_good"),
-        ("out_of_memory", "no_fault is true   measured false   FAIL (allocating 1125899906850816 bytes"),
-    ],
-)
-def test_a_faulty_kernel_fails_its_run(greta: Run, variant: str, message: str) -> None:
-    text = failure(greta(f"--greta-variant={variant}", "-k", "test_run"))
-    assert message in text
+FAULTY = {
+    "noop": "complete is true   measured false   FAIL (256 of 256 elements of 'out' were not written",
+    "skips_last_row": "FAIL (1 of 256 elements of 'out' were not written, the first at [255])",
+    "half_written": "FAIL (128 of 256 elements of 'out' were not written",
+    "writes_past_end": "past the end of 'out'",
+    "writes_before_start": "before 'out'",
+    "modifies_input": "bytes of 'x' were modified",
+    "returns_nan": "gates.yaml:13  returns_nan @ 256  max_error <= 1.00e-04   measured inf   FAIL",
+    "inaccurate": "gates.yaml:13  inaccurate @ 256  max_error <= 1.00e-04   measured",
+    "nondeterministic": "elements of 'out' differ between two launches on equal inputs",
+    "remembers": "gates.yaml:13  remembers @ 256  max_error <= 1.00e-04   measured",
+    "crashes": "the worker process died of SIGSEGV during 'run'",
+    "missing_entry": "not_in_good",
+    "out_of_memory": "no_fault is true   measured false   FAIL (allocating 1125899906850816 bytes",
+}
+
+
+def test_a_faulty_kernel_fails_its_run(greta: Run) -> None:
+    """All in one session: what one leaves behind must not show in the next."""
+    result = greta(f"--greta-variant={','.join(FAULTY)}", "-k", "test_run")
+    result.assert_outcomes(failed=len(FAULTY))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    text = result.stdout.str()
     assert "Traceback" not in text
+    failures = text[text.index("= FAILURES =") :].partition("\n=")[0]
+    sections = re.split(r"^_+ test_run\[(\w+)-256\] _+$", failures, flags=re.MULTILINE)
+    found = dict(zip(sections[1::2], sections[2::2], strict=True))
+    assert set(found) == set(FAULTY)
+    assert {variant: found[variant] for variant in FAULTY if FAULTY[variant] not in found[variant]} == {}
 
 
 def test_an_answer_that_is_remembered_is_found_in_a_single_round(greta: Run) -> None:

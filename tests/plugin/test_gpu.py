@@ -21,10 +21,10 @@ from tests.plugin.conftest import GATES, Run, write_gates
 
 
 @pytest.fixture(scope="session")
-def gpu(shared_cache: Path) -> DeviceInfo | str:
+def gpu(code_cache: Path) -> DeviceInfo | str:
     """The GPU, or why there is none; found out in another process, which keeps this one free of the driver."""
     try:
-        worker = Worker("hip", shared_cache)
+        worker = Worker("hip", code_cache)
     except DeviceUnavailable as error:
         return str(error)
     worker.close()

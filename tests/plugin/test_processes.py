@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugin.conftest import PLUGINS
+
 WAIT_SECONDS = 30.0
 
 
@@ -42,9 +44,9 @@ def wait_for(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> bo
     return False
 
 
-def start(project: pytest.Pytester, cache: Path) -> subprocess.Popen[str]:
+def start(project: pytest.Pytester) -> subprocess.Popen[str]:
     """pytest in the project, measuring a kernel that never ends."""
-    command = [sys.executable, "-m", "pytest", f"-ocache_dir={cache}", "-k", "test_run"]
+    command = [sys.executable, "-m", "pytest", *PLUGINS, "-k", "test_run"]
     return subprocess.Popen(
         [*command, "--greta-variant=endless", "--greta-deadline=600", "-v"],
         cwd=project.path,
@@ -62,7 +64,7 @@ def launched(process: subprocess.Popen[str]) -> bool:
     def busy() -> bool:
         for worker in workers_of(process.pid):
             fields = Path(f"/proc/{worker}/stat").read_text().rpartition(") ")[2].split()
-            if (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") > 2.5:
+            if (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") > 1.6:
                 return True
         return False
 
@@ -74,9 +76,9 @@ def launched(process: subprocess.Popen[str]) -> bool:
                        (signal.SIGKILL, -signal.SIGKILL)]
 )  # fmt: skip
 def test_ending_pytest_while_a_kernel_runs_leaves_no_worker(
-    project: pytest.Pytester, shared_cache: Path, sent: signal.Signals, code: int
+    project: pytest.Pytester, sent: signal.Signals, code: int
 ) -> None:
-    with start(project, shared_cache) as process:
+    with start(project) as process:
         assert launched(process)
         process.send_signal(sent)
         output, _ = process.communicate(timeout=WAIT_SECONDS)
@@ -86,8 +88,8 @@ def test_ending_pytest_while_a_kernel_runs_leaves_no_worker(
         assert "KeyboardInterrupt" in output
 
 
-def test_a_killed_worker_fails_its_test_and_no_other(project: pytest.Pytester, shared_cache: Path) -> None:
-    with start(project, shared_cache) as process:
+def test_a_killed_worker_fails_its_test_and_no_other(project: pytest.Pytester) -> None:
+    with start(project) as process:
         assert launched(process)
         (worker,) = workers_of(process.pid)
         os.kill(worker, signal.SIGKILL)
@@ -96,8 +98,8 @@ def test_a_killed_worker_fails_its_test_and_no_other(project: pytest.Pytester, s
     assert "the worker process died of SIGKILL during 'run'" in output
 
 
-def test_a_stopped_worker_ends_with_its_session(project: pytest.Pytester, shared_cache: Path) -> None:
-    with start(project, shared_cache) as process:
+def test_a_stopped_worker_ends_with_its_session(project: pytest.Pytester) -> None:
+    with start(project) as process:
         assert launched(process)
         (worker,) = workers_of(process.pid)
         os.kill(worker, signal.SIGSTOP)
@@ -106,11 +108,11 @@ def test_a_stopped_worker_ends_with_its_session(project: pytest.Pytester, shared
     assert wait_for(lambda: not workers_of(process.pid))
 
 
-def test_progress_shows_on_a_terminal_and_is_wiped_away(project: pytest.Pytester, shared_cache: Path) -> None:
-    command = [sys.executable, "-m", "pytest", f"-ocache_dir={shared_cache}", "-v", "-k", "test_run"]
+def test_progress_shows_on_a_terminal_and_is_wiped_away(project: pytest.Pytester) -> None:
+    command = [sys.executable, "-m", "pytest", *PLUGINS, "-v", "-k", "test_run"]
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [*command, "--greta-variant=endless", "--greta-deadline=3"],
+        [*command, "--greta-variant=endless", "--greta-deadline=2.5"],
         cwd=project.path,
         stdout=theirs,
         stderr=theirs,
@@ -131,12 +133,12 @@ def test_progress_shows_on_a_terminal_and_is_wiped_away(project: pytest.Pytester
 
 
 def test_without_a_terminal_long_measurements_say_that_they_live(
-    project: pytest.Pytester, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.makepyfile(sitecustomize="import pytest_greta.progress as p\np._LINE_SECONDS = 1.0\n")
     monkeypatch.setenv("PYTHONPATH", str(project.path))
     result = project.runpytest_subprocess(
-        f"-ocache_dir={shared_cache}", "-k", "test_run", "--greta-variant=endless", "--greta-deadline=4"
+        *PLUGINS, "-k", "test_run", "--greta-variant=endless", "--greta-deadline=2.5"
     )
     result.assert_outcomes(failed=1)
     result.stdout.re_match_lines([r"greta: endless @ 256: verifying endless \(\d s\)"])

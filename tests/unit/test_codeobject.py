@@ -25,12 +25,18 @@ pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'c
 TARGETS = ["gfx942", "gfx90a", "gfx1100", "gfx908", "gfx1030", "gfx1201"]
 PREFILL = Prefill()
 SOURCES = {v.name: PREFILL.source_path(v) for v in PREFILL.variants}
+# All variants for the targets of gates.yaml; for the others one that spills, one in scalars, one on matrix units.
+CASES = [
+    (variant, target)
+    for target in TARGETS
+    for variant in (SOURCES if target in TARGETS[:3] else ("v1", "v3", "v6"))
+]
 
 
 @pytest.fixture(scope="module")
-def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compiler]:
-    made = Compiler(tmp_path_factory.mktemp("cache"))
-    made.submit(Job(source, target) for source in SOURCES.values() for target in TARGETS)
+def compiler(code_cache: Path) -> Iterator[Compiler]:
+    made = Compiler(code_cache)
+    made.submit(Job(SOURCES[variant], target) for variant, target in CASES)
     yield made
     made.close()
 
@@ -55,8 +61,7 @@ def test_resources_equal_what_llvm_readelf_prints(
     expect_metadata(resources(compiler, variant, target), kernel)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("variant", SOURCES)
+@pytest.mark.parametrize(("variant", "target"), CASES)
 def test_resources_equal_the_metadata_the_compiler_writes_as_text(
     compiler: Compiler, variant: str, target: str, tmp_path: Path
 ) -> None:

@@ -72,6 +72,14 @@ def test_what_has_not_changed_is_not_compiled_again(compiler: Compiler, source: 
     assert second.code == first.code
 
 
+def test_what_another_release_of_greta_compiled_is_compiled_again(
+    compiler: Compiler, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler.compile(Job(source, "gfx942"))
+    monkeypatch.setattr(compiler_module, "_recipe", lambda: "another")
+    assert not again(compiler).compile(Job(source, "gfx942")).cached
+
+
 def test_a_changed_header_is_compiled_again(compiler: Compiler, source: Path) -> None:
     job = Job(source, "gfx942")
     first = compiler.compile(job)

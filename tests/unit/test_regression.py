@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import statistics
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
@@ -12,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_greta.regression import (
+    FARTHEST,
     RATIOS,
+    SHORTEST_SEGMENT,
     STEP_PENALTY,
     TIMES,
     WINDOW,
@@ -258,3 +262,40 @@ def test_steps_do_not_depend_on_scale_and_level(levels: list[int], power: int, l
 def test_equal_levels_have_no_step_and_an_exact_one_has() -> None:
     assert find_steps([0.5] * 10) == []
     assert find_steps([0.0] * 5 + [1.0] * 5) == [5]
+
+
+def best_division(levels: list[float], noise: float) -> list[int]:
+    """What `find_steps` says it finds, by trying every division. Of equally good ones, later levels begin early."""
+    differences = [abs(b - a) for a, b in itertools.pairwise(levels)]
+    sigma = max(statistics.median(differences) / 0.954, noise) or max(differences) / 100 or 1.0
+
+    def cost(begin: int, end: int) -> float:
+        middle = sorted(levels[begin:end])[(end - begin) // 2]
+        return sum(min(abs(x - middle) / sigma, FARTHEST) for x in levels[begin:end])
+
+    penalty, places, found = STEP_PENALTY * (1 + 6 / len(levels)), range(1, len(levels)), {}
+    for steps_ in range(len(levels) // SHORTEST_SEGMENT):
+        for positions in itertools.combinations(places, steps_):
+            segments = list(itertools.pairwise([0, *positions, len(levels)]))
+            if all(end - begin >= SHORTEST_SEGMENT for begin, end in segments):
+                found[positions] = sum(cost(*segment) + penalty for segment in segments)
+    least = min(found.values())
+    return list(min((p for p in found if found[p] <= least + 1e-9), key=lambda p: (0, *p)[::-1]))
+
+
+level = st.integers(-5, 5) | st.sampled_from([-200, 40, 60, 1000]) | st.floats(-300.0, 300.0)
+
+
+@given(
+    st.lists(st.tuples(level, st.integers(1, 5)), min_size=6, max_size=9), st.sampled_from([0.0, 0.01, 2.0])
+)
+def test_the_division_in_levels_is_the_best_of_all(spans: list[tuple[float, int]], noise: float) -> None:
+    levels = [value + 0.001 * (i % 2) for value, runs in spans for i in range(runs)][:13]
+    assert find_steps(levels, noise) == best_division(levels, noise)
+
+
+def test_steps_of_a_long_history_are_found() -> None:
+    levels = np.random.default_rng(8).normal(-9.0, 0.01, 800)
+    levels[300:] += 0.05
+    levels[550:] -= 0.08
+    assert {300, 550} <= set(find_steps(levels.tolist()))

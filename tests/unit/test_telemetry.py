@@ -180,9 +180,7 @@ def test_a_library_of_another_release_is_one_sentence(tmp_path: Path) -> None:
     source, library = tmp_path / "old.c", tmp_path / "lib" / "libamd_smi.so"
     library.parent.mkdir()
     source.write_text("int amdsmi_init(unsigned long flags) { return 0; }\n")
-    subprocess.run(
-        [sys.executable, "-m", "ziglang", "cc", "-shared", "-o", str(library), str(source)], check=True
-    )
+    amd_smi_library.compile_library(source, library)
     text = sentence({"ROCM_PATH": str(tmp_path)})
     assert text.startswith("no telemetry: amdsmi is installed but does not load: AttributeError: ")
     assert "undefined symbol" in text

@@ -1,0 +1,25 @@
+"""What the tests of all folders share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_greta.state import _cache_folder
+
+_FIRST, _LAST = "tests/gates/", "tests/devices/test_prefill_matrix_on_cpu.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Far apart what builds the same large kernels: two processes that do so at once build them twice."""
+    items.sort(key=lambda item: (not item.nodeid.startswith(_FIRST)) + item.nodeid.startswith(_LAST))
+
+
+@pytest.fixture(scope="session")
+def code_cache(pytestconfig: pytest.Config) -> Path:
+    """The folder where this session keeps compiled code, for all its processes and for the next session.
+
+    What is not about compiling or caching compiles here, so that nothing is compiled twice.
+    """
+    return _cache_folder(pytestconfig)
