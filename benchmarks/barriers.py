@@ -15,10 +15,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from pytest_greta.barriers import unwaited_barriers
-from pytest_greta.codeobject import machine_code
-from pytest_greta.compiler import Compiler, Job
-from pytest_greta.instructions import decoded
+from pytest_greta.compiler.barriers import unwaited_barriers
+from pytest_greta.compiler.clang import Job
+from pytest_greta.compiler.codeobject import machine_code
+from pytest_greta.compiler.compiler import Compiler
+from pytest_greta.compiler.instructions import decoded
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TARGETS = ("gfx942", "gfx1100", "gfx1201")

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_greta import stats
-from pytest_greta.gates import scaling
+from pytest_greta.gates.evaluation import scaling
+from pytest_greta.stats import shape as stats
 
 Key = tuple[str, str, int]
 

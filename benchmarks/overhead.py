@@ -19,9 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_greta.compiler import Compiler, Job
-from pytest_greta.gates import Gate, Limit, Measurement, Quantity, evaluate
-from pytest_greta.regression import find_steps
+from pytest_greta.compiler.clang import Job
+from pytest_greta.compiler.compiler import Compiler
+from pytest_greta.gates.evaluation import evaluate
+from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity
+from pytest_greta.stats.runs import find_steps
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

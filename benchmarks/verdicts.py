@@ -30,8 +30,9 @@ from pytest_benchmark.stats import Stats
 from pytest_benchmark.utils import parse_compare_fail
 
 from benchmarks.noise import MODELS, Noise, Times, recorded
-from pytest_greta import regression, sequential
-from pytest_greta.stats import shape
+from pytest_greta.stats import pairs as sequential
+from pytest_greta.stats import runs as regression
+from pytest_greta.stats.shape import shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_greta.gates import Limit
-from pytest_greta.sequential import FEWEST_BLOCKS, PairedTest
+from pytest_greta.gates.model import Limit
+from pytest_greta.stats.pairs import FEWEST_BLOCKS, PairedTest
 
 LIMIT = 1.00
 MOST = 80

@@ -22,17 +22,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_greta.cache import write_whole
-from pytest_greta.contender import BASELINE, Contender
-from pytest_greta.gates import Gate, Limit, Measurement, Status, Verdict, evaluate
-from pytest_greta.measure import Progress, Run, draw_inputs, time_only
-from pytest_greta.plan import Plan, Yardstick, make_contender
-from pytest_greta.sequential import MOST_BLOCKS
+from pytest_greta.compiler.cache import write_whole
+from pytest_greta.gates.evaluation import evaluate
+from pytest_greta.gates.model import Gate, Limit, Measurement, Status, Verdict
+from pytest_greta.measure.bench import Progress, draw_inputs, time_only
+from pytest_greta.measure.executable import BASELINE, Contender
+from pytest_greta.measure.plan import Plan, Yardstick
+from pytest_greta.measure.run import Run
+from pytest_greta.stats.pairs import MOST_BLOCKS
 
 if TYPE_CHECKING:
+    from pytest_greta.device.worker import Worker
     from pytest_greta.kernel import Kernel, Launch, Problem, Variant
     from pytest_greta.session import Session
-    from pytest_greta.worker import Worker
 
 LIMIT = Limit(min=0.99)
 SLOWDOWNS = (0.01, 0.02, 0.03, 0.05, 0.10)
@@ -98,22 +100,22 @@ class Calibration:
 
 
 def calibrate_variant(
-    session: Session, kernel: Kernel, variant: Variant, context: int
+    session: Session, kernel: Kernel, variant: Variant, problem: Problem
 ) -> Iterator[Calibration]:
-    """Calibrate a variant at a context of a session. Raises what `Session.run_result` raises, and DeviceFault."""
-    contender = make_contender(session, kernel, variant, context)
+    """Calibrate a variant for a problem. Raises what `Runner.run_result` raises, and DeviceFault."""
+    contender = session.planner.contender(kernel, variant, problem)
     session.builder.compiler.settle()
-    problem, options = kernel.problem(context, session.host.sizes), session.options
-    with session.progress.measuring(f"{variant.name} @ {context}"):
+    options = session.options
+    with session.progress.measuring(f"{variant.name} @ {problem.id}"):
         yield from calibrate(
-            session.host.worker(),
+            session.device.worker(),
             kernel,
             variant,
             problem,
             contender,
             options.calibrate,
             options.budget_seconds,
-            session.draw_seed(),
+            session.planner.draw_seed(),
             session.progress.show,
         )
 
@@ -149,19 +151,11 @@ def calibrate(
         return time_only(worker, plan, draws, progress)
 
     def judged(slowdown: float, more: Sequence[Launch], count: int) -> Found:
-        runs, verdicts = [], []
+        runs = []
         for number in range(count):
             progress(f"{slowdown:.0%} more work, gate {number + 1} of {count}")
             runs.append(timed([*contender.launches, *more]))
-            verdicts.append(_verdict(runs[-1]))
-        return Found(
-            slowdown,
-            math.exp(-statistics.median(x for run in runs for x in run.baseline.pairs.log_ratios)) - 1,
-            count,
-            sum(verdict.status is Status.FAIL for verdict in verdicts),
-            sum(verdict.status not in (Status.FAIL, Status.PASS) for verdict in verdicts),
-            statistics.fmean(run.baseline.pairs.blocks for run in runs),
-        )
+        return _found(slowdown, runs)
 
     def added(part: Launch) -> float:
         """What a part of the grid adds, behind the variant's own launches, over their time."""
@@ -190,10 +184,23 @@ def calibrate(
             yield found
 
 
+def _found(slowdown: float, runs: Sequence[Run]) -> Found:
+    """What the gates of some runs said."""
+    statuses = [_verdict(run).status for run in runs]
+    return Found(
+        slowdown,
+        math.exp(-statistics.median(x for run in runs for x in run.baseline.pairs.log_ratios)) - 1,
+        len(runs),
+        statuses.count(Status.FAIL),
+        sum(status not in (Status.FAIL, Status.PASS) for status in statuses),
+        statistics.fmean(run.baseline.pairs.blocks for run in runs),
+    )
+
+
 def _verdict(run: Run) -> Verdict:
     plan, kind = run.plan, run.device.kind
     gate = Gate("speedup", plan.kernel.name, plan.variant.name, LIMIT, devices=(kind,))
-    found = Measurement(gate.kernel, gate.variant, run.quantities, context=plan.problem.context, device=kind)
+    found = Measurement(gate.kernel, gate.variant, run.quantities, problem=plan.problem, device=kind)
     return evaluate(gate, found)
 
 

@@ -58,9 +58,12 @@ def _family_problems(kernel: Kernel) -> Iterator[str]:
     for sizes in ("sizes", "cpu_sizes"):
         given = getattr(kernel, sizes)
         if not isinstance(given, Mapping) or not all(
-            isinstance(k, str) and _positive(v) for k, v in given.items()
+            isinstance(k, str) and (_positive(v) or (isinstance(v, str) and v)) for k, v in given.items()
         ):
-            yield f"{sizes} is {given!r}, not a mapping from names to whole numbers above 0"
+            yield f"{sizes} is {given!r}, not a mapping from names to whole numbers above 0 or texts"
+    yield from _target_problems(kernel.targets)
+    if kernel.max_context is not None and not _positive(kernel.max_context):
+        yield f"max_context is {kernel.max_context!r}, not a whole number above 0"
     limit = kernel.max_error
     if limit is not None and not (isinstance(limit, (int, float)) and math.isfinite(limit) and limit >= 0):
         yield f"max_error is {limit!r}, not a number of 0 or more"
@@ -73,6 +76,15 @@ def _family_problems(kernel: Kernel) -> Iterator[str]:
         yield from (f"variant {variant.name!r}: {problem}" for problem in _variant_problems(kernel, variant))
 
 
+def _target_problems(targets: object) -> Iterator[str]:
+    if targets is None:
+        return
+    if isinstance(targets, str) or not isinstance(targets, Sequence) or not targets:
+        yield f"targets is {targets!r}, not a list of targets such as ('gfx942',)"
+    elif not all(isinstance(target, str) and target.startswith("gfx") for target in targets):
+        yield f"targets has {targets!r}; a target reads like gfx942"
+
+
 def _variant_problems(kernel: Kernel, variant: Variant) -> Iterator[str]:
     for field in ("name", "source", "entry"):
         value = getattr(variant, field)
@@ -81,12 +93,8 @@ def _variant_problems(kernel: Kernel, variant: Variant) -> Iterator[str]:
             return
     if variant.max_context is not None and not _positive(variant.max_context):
         yield f"max_context is {variant.max_context!r}, not a whole number above 0"
-    if not isinstance(variant.defines, Mapping):
-        yield f"defines is {variant.defines!r}, not a mapping"
-    else:
-        for name, value in variant.defines.items():
-            if not isinstance(name, str) or not _NAME.fullmatch(name) or "\n" in str(value):
-                yield f"defines has {name!r}: {value!r}, which is no macro with its value"
+    yield from _define_problems(variant.defines)
+    yield from _target_problems(variant.targets)
     try:
         source = kernel.source_path(variant)
     except (OSError, TypeError):  # a class that was not defined in a file
@@ -97,6 +105,36 @@ def _variant_problems(kernel: Kernel, variant: Variant) -> Iterator[str]:
 
 
 # -- what the methods return -----------------------------------------------------------------------------
+
+
+def refusal(kernel: Kernel, problem: Problem, variant: Variant) -> str:
+    """Why a variant cannot process a problem; empty where it can."""
+    limits = [limit for limit in (variant.max_context, kernel.max_context) if limit is not None]
+    if limits and problem.context > min(limits):
+        return f"it processes at most {min(limits)} (max_context)"
+    why: object = kernel.refuses(problem, variant)
+    if not isinstance(why, str):
+        _refuse(kernel, "refuses", f"it gives {why!r}, not a text: why it refuses, empty where it does not")
+    return why
+
+
+def defines(kernel: Kernel, problem: Problem, variant: Variant) -> tuple[tuple[str, str], ...]:
+    """Preprocessor definitions of a variant for a problem, sorted."""
+    given: object = kernel.defines(problem, variant)
+    wrong = [*_define_problems(given)]
+    if wrong:
+        _refuse(kernel, "defines", wrong[0])
+    assert isinstance(given, Mapping)
+    return tuple(sorted((name, str(value)) for name, value in given.items()))
+
+
+def _define_problems(given: object) -> Iterator[str]:
+    if not isinstance(given, Mapping):
+        yield f"defines is {given!r}, not a mapping"
+        return
+    for name, value in given.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or "\n" in str(value):
+            yield f"defines has {name!r}: {value!r}, which is no macro with its value"
 
 
 def inputs(kernel: Kernel, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:

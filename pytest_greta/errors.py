@@ -35,6 +35,10 @@ class DeviceUnavailable(GretaError):
     """A device that cannot be opened: what is missing, where it was looked for, what to do."""
 
 
+class NotForDevice(GretaError):
+    """A variant that is written for other devices than the one at hand: no failure, whatever is required."""
+
+
 class DeviceFault(GretaError):
     """A device call failed or the process that owns the device died.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from pytest_greta.state import (
+from pytest_greta.stash import (
     BENCHMARK,
     CALIBRATED,
     FAILED,
@@ -23,8 +23,8 @@ from pytest_greta.state import (
 )
 
 if TYPE_CHECKING:
-    from pytest_greta.codeobject import CodeObject, KernelResources
-    from pytest_greta.kernel import Kernel, Variant
+    from pytest_greta.compiler.codeobject import CodeObject, KernelResources
+    from pytest_greta.kernel import Kernel, Problem, Variant
     from pytest_greta.results import CodeResult, RunResult
 
 
@@ -69,10 +69,14 @@ class GatedRun:
         result = _obtain(self._item, self._measure)
         run = result.run
         if run and run.seconds:  # whatever the gates will say: nothing measured is lost
-            from pytest_greta import history
+            from pytest_greta.history import benchmark as history
 
+            session = get_session(self._item.config)
             history.record(self._benchmark, get_clock(self._item.config), run.seconds)
-            history.add_info(self._benchmark, get_session(self._item.config).history(run))
+            history.add_info(
+                self._benchmark,
+                session.runner.history(run, session.targets_of(run.plan.kernel, run.plan.variant)),
+            )
             self._item.stash[BENCHMARK] = self._benchmark
         if run and run.fault and run.worker_output:
             self._item.add_report_section("call", "greta worker", run.worker_output)
@@ -107,9 +111,18 @@ def greta_target(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def greta_context(request: pytest.FixtureRequest) -> int:
-    """The context under test. Parametrised: `--greta-ctx`, else the contexts of gates.yaml for the device."""
-    return int(_parameter(request))
+def greta_problem(request: pytest.FixtureRequest) -> Problem:
+    """The problem under test: a context and other sizes. Parametrised: those of gates.yaml for the device, narrowed or
+    replaced by `--greta-ctx` and `--greta-axis`.
+    """
+    problem: Problem = _parameter(request).problem
+    return problem
+
+
+@pytest.fixture
+def greta_context(greta_problem: Problem) -> int:
+    """The context under test: that of `greta_problem`."""
+    return greta_problem.context
 
 
 @pytest.fixture
@@ -118,7 +131,10 @@ def greta_code(
 ) -> GatedCode:
     """The variant compiled for the target. `.resources` is what it takes; `.check()` evaluates its gates."""
     session = get_session(request.config)
-    return GatedCode(request.node, lambda: session.code_result(greta_kernel, greta_variant, greta_target))
+    groups = session.code_problems(greta_kernel, greta_variant)
+    return GatedCode(
+        request.node, lambda: session.runner.code_result(greta_kernel, greta_variant, greta_target, groups)
+    )
 
 
 @pytest.fixture
@@ -126,14 +142,14 @@ def greta_run(
     request: pytest.FixtureRequest,
     greta_kernel: Kernel,
     greta_variant: Variant,
-    greta_context: int,
+    greta_problem: Problem,
     benchmark: Any,
 ) -> Iterator[GatedRun]:
-    """The variant measured at the context. `.seconds` are its times; `.check()` evaluates its gates.
+    """The variant measured for the problem. `.seconds` are its times; `.check()` evaluates its gates.
 
     The times are stored in pytest-benchmark's history whatever the gates say.
     """
-    from pytest_greta import history
+    from pytest_greta.history import benchmark as history
 
     session = get_session(request.config)
     if session.options.calibrate:
@@ -148,13 +164,13 @@ def greta_run(
 
         def keep_all() -> None:
             """What is found by and by: an interrupted calibration keeps what it has."""
-            for found in calibrate.calibrate_variant(session, greta_kernel, greta_variant, greta_context):
+            for found in calibrate.calibrate_variant(session, greta_kernel, greta_variant, greta_problem):
                 calibrate.store(path, found)
                 lines[-1] = str(found)
 
         _obtain(request.node, keep_all)
         pytest.skip(f"calibrated, not tested: {lines[-1]}")
-    measure_it = lambda: session.run_result(greta_kernel, greta_variant, greta_context)  # noqa: E731
+    measure_it = lambda: session.runner.run_result(greta_kernel, greta_variant, greta_problem)  # noqa: E731
     yield GatedRun(request.node, measure_it, benchmark)
     if BENCHMARK not in request.node.stash:
         history.forgive(benchmark)
@@ -171,13 +187,23 @@ def _parameter(request: pytest.FixtureRequest) -> Any:
 
 def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
     """What `make` returns; what stops it ends the test with one clear message."""
-    from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable, KernelMistake, ToolMissing
+    from pytest_greta.errors import (
+        CompileError,
+        DeviceFault,
+        DeviceUnavailable,
+        KernelMistake,
+        NotForDevice,
+        ToolMissing,
+    )
 
     missing = ""
     try:
         return make()
     except (CompileError, DeviceFault, KernelMistake) as error:
         message = str(error)
+    except NotForDevice as error:
+        item.stash[STOPPED] = ("NOT MEASURED", str(error))
+        pytest.skip(f"NOT MEASURED: {error}")
     except pytest.skip.Exception as skipped:  # by the kernel's own code
         message = missing = skipped.msg or "skipped"
     except (DeviceUnavailable, ToolMissing) as error:
@@ -186,15 +212,16 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
     session = get_session(item.config)
     if not missing:
         pytest.fail(message, pytrace=False)
-    if session.options.require or session.host.blocked:  # required, or lost on the way
+    if session.options.require or session.device.blocked:  # required, or lost on the way
         pytest.fail(f"NOT MEASURED: {missing}", pytrace=False)
     pytest.skip(f"NOT MEASURED: {missing}")
 
 
 def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> None:
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
-    from pytest_greta import history, report
-    from pytest_greta.accept import failing
+    from pytest_greta import table as report
+    from pytest_greta.gates.policy import failing
+    from pytest_greta.history import benchmark as history
     from pytest_greta.results import RunResult
 
     session = get_session(item.config)
@@ -205,7 +232,7 @@ def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> N
     if not isinstance(result, RunResult):
         item.stash[NOTES] = list(result.notes)
     if BENCHMARK in item.stash and isinstance(result, RunResult) and result.run:
-        info = asdict(session.acceptance(result.run, verdicts))
+        info = asdict(session.runner.acceptance(result.run, verdicts))
         info["verdicts"] = [verdict.line() for verdict in verdicts]
         history.add_info(item.stash[BENCHMARK], info)
     failed = failing(verdicts, session.options.require, session.gate_file.inconclusive)

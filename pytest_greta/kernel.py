@@ -6,11 +6,11 @@ Its `Variant`s are the implementations, one `.hip` source each. See docs/writing
 
 from __future__ import annotations
 
-import inspect
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,23 +30,58 @@ class Variant:
     entry: str
     """Name of the `extern "C" __global__` function."""
     max_context: int | None = None
-    """Longest context this variant can process; a longer one is refused before anything runs."""
+    """Longest context this variant can process; a longer one is left out, with the reason in the summary."""
     defines: Mapping[str, str | int] = field(default_factory=dict)
     """Preprocessor definitions (`-DNAME=value`) the source is compiled with."""
+    targets: Sequence[str] | None = None
+    """The targets it is written for, such as `("gfx942",)`; None for all. It is not compiled for others."""
+
+
+Size: TypeAlias = "int | str"
+"""What an axis of a problem may hold: a number (`heads`: 32), or a name (`dtype`: "bf16")."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """The size of one run: the context (sequence length) and the kernel's other sizes by name."""
+    """One point of a kernel's axes: the context (sequence length), and the other sizes by name."""
 
     context: int
-    sizes: Mapping[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, Size] = field(default_factory=dict)
+    """Whole numbers and texts: those of the family, with those of `axes` in their place."""
+    axes: Mapping[str, Size] = field(default_factory=dict)
+    """What gates.yaml or the command line set besides the context: what tells problems of one context apart."""
 
     def __getitem__(self, name: str) -> int:
-        return self.sizes[name]
+        """A size that is a number. KeyError for an unknown name, TypeError for a text (`text` gives those)."""
+        size = self.sizes[name]
+        if isinstance(size, str):
+            raise TypeError(f"{name} of this problem is the text {size!r}; ask for problem.text({name!r})")
+        return size
+
+    def text(self, name: str) -> str:
+        """A size as text: `dtype`. KeyError for an unknown name."""
+        return str(self.sizes[name])
 
     def __str__(self) -> str:
+        """All of it: what history compares by."""
         return " ".join([f"context={self.context}", *(f"{k}={v}" for k, v in self.sizes.items())])
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    @property
+    def id(self) -> str:
+        """As in the names of tests: `4096`, `4096-heads4`, `4096-bf16`."""
+        return "-".join([str(self.context), *_axis_texts(self.axes)])
+
+    @property
+    def form(self) -> str:
+        """Its axes without the context: `heads4-bf16`; empty where none was set."""
+        return "-".join(_axis_texts(self.axes))
+
+
+def _axis_texts(axes: Mapping[str, Size]) -> list[str]:
+    return [value if isinstance(value, str) else f"{name}{value}" for name, value in axes.items()]
 
 
 @dataclass(frozen=True)
@@ -81,10 +116,16 @@ class Kernel:
 
     name: ClassVar[str]
     variants: ClassVar[Sequence[Variant]]
-    sizes: ClassVar[Mapping[str, int]] = {}
-    """Sizes of the problem besides the context, for example `{"heads": 32, "head_dim": 128}`."""
-    cpu_sizes: ClassVar[Mapping[str, int]] = {}
+    sizes: ClassVar[Mapping[str, Size]] = {}
+    """Sizes of the problem besides the context, for example `{"heads": 32, "dtype": "fp16"}`. gates.yaml and
+    `--greta-axis` can set each of them: they are the family's axes.
+    """
+    cpu_sizes: ClassVar[Mapping[str, Size]] = {}
     """Sizes that replace those of `sizes` on the cpu device, which is some thousand times slower."""
+    targets: ClassVar[Sequence[str] | None] = None
+    """The targets the family is written for; None for all that gates.yaml lists."""
+    max_context: ClassVar[int | None] = None
+    """Longest context that any variant can process."""
     max_error: ClassVar[float | None] = None
     """Largest error allowed where gates.yaml has no `max_error`; None takes the default of the dtype."""
 
@@ -120,6 +161,14 @@ class Kernel:
         """The launch (or launches, in order) that computes the outputs."""
         raise NotImplementedError
 
+    def defines(self, problem: Problem, variant: Variant) -> Mapping[str, str | int]:
+        """Preprocessor definitions for a problem, where code depends on its sizes; else those of the variant."""
+        return variant.defines
+
+    def refuses(self, problem: Problem, variant: Variant) -> str:
+        """Why a variant cannot process a problem, besides its `max_context`; empty where it can."""
+        return ""
+
     def workspaces(self, problem: Problem, variant: Variant) -> dict[str, Array]:
         """Device memory a variant needs besides inputs and outputs (split-K partials); not checked."""
         return {}
@@ -140,17 +189,29 @@ class Kernel:
 
     @property
     def folder(self) -> Path:
-        """Folder of the module that defines the class: sources are found relative to it."""
-        return Path(inspect.getfile(type(self))).resolve().parent
+        """Folder of the file that defines the class: sources are found relative to it. OSError where there is none."""
+        if self._defined_in is None:
+            raise OSError("the class was not defined in a file")
+        return Path(self._defined_in).resolve().parent
+
+    _defined_in: ClassVar[str | None] = __file__
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Keep the file of the class statement. Python looks it up by the name of the module, which all conftest.py
+        files of a project share.
+        """
+        super().__init_subclass__(**kwargs)
+        cls._defined_in = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001
 
     def source_path(self, variant: Variant) -> Path:
         """Absolute path of a variant's source."""
         return self.folder / variant.source
 
-    def problem(self, context: int, device: str) -> Problem:
-        """The problem at `context` on a device kind (`hip` or `cpu`)."""
-        sizes = {**self.sizes, **(self.cpu_sizes if device == "cpu" else {})}
-        return Problem(context, sizes)
+    def problem(self, context: int, device: str, axes: Mapping[str, Size] | None = None) -> Problem:
+        """The problem at `context`, with other sizes set by `axes`, on a device kind (`hip` or `cpu`)."""
+        axes = axes or {}
+        sizes = {**self.sizes, **(self.cpu_sizes if device == "cpu" else {}), **axes}
+        return Problem(context, sizes, axes)
 
     def variant(self, name: str) -> Variant:
         """The variant called `name`; KeyError if there is none."""

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from pytest_greta.errors import ConfigError
 
@@ -31,6 +31,8 @@ class Option(NamedTuple):  # every pytest session makes these: a dataclass would
     choices: tuple[str, ...] | None = None
     has_ini: bool = True
     """False for what must be said anew each time."""
+    repeated: bool = False
+    """May be given several times; the ini twin has a line for each."""
 
     @property
     def flag(self) -> str:
@@ -47,6 +49,12 @@ OPTIONS = {
     option.name: option
     for option in (
         Option("ctx", "contexts (sequence lengths) to run, e.g. 4096,8192 [those of gates.yaml]", "N[,N...]"),
+        Option(
+            "axis",
+            "other axes of the problems to run, e.g. heads=4,32; may be given several times [those of gates.yaml]",
+            "AXIS=VALUE[,...]",
+            repeated=True,
+        ),
         Option(
             "variant",
             "variants to test, e.g. v3,v4; the baseline runs beside them anyway [all]",
@@ -116,6 +124,7 @@ class Options(NamedTuple):
     """Every option, parsed. None stands for "not given"."""
 
     contexts: tuple[int, ...] | None
+    axes: Mapping[str, tuple[int | str, ...]]
     variants: tuple[str, ...] | None
     targets: tuple[str, ...] | None
     device: str
@@ -148,9 +157,12 @@ def add_options(parser: pytest.Parser) -> None:
         kwargs: dict[str, Any] = (
             {"choices": option.choices} if option.choices else {"metavar": option.metavar}
         )
+        if option.repeated:
+            kwargs["action"] = "append"
         group.addoption(option.flag, default=None, help=option.help, dest=option.ini, **kwargs)
         if option.has_ini:
-            parser.addini(option.ini, f"default of {option.flag}: {option.help}")
+            kind: Literal["linelist", "string"] = "linelist" if option.repeated else "string"
+            parser.addini(option.ini, f"default of {option.flag}: {option.help}", type=kind)
     for flag in FLAGS.values():
         group.addoption(flag.flag, action="store_true", default=None, help=flag.help, dest=flag.ini)
         parser.addini(flag.ini, f"default of {flag.flag}: {flag.help}", type="bool")
@@ -173,7 +185,7 @@ def read_options(config: pytest.Config) -> Options:
         if text is None:
             return None
         try:
-            return parse(str(text))
+            return parse("\n".join(text) if option.repeated else str(text))
         except ValueError as error:
             problems.append(f"{place}: {error}")
             return None
@@ -185,6 +197,7 @@ def read_options(config: pytest.Config) -> Options:
     rounds = read("rounds", _rounds)
     options = Options(
         contexts=read("ctx", _contexts),
+        axes=read("axis", _axes) or {},
         variants=read("variant", _names),
         targets=read("target", _targets),
         device=read("device", _choice(OPTIONS["device"])) or "auto",
@@ -221,7 +234,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _targets(text: str) -> tuple[str, ...]:
-    from pytest_greta.gatereader import TARGET
+    from pytest_greta.gates.reader import TARGET
 
     names = _names(text)
     for name in names:
@@ -232,6 +245,21 @@ def _targets(text: str) -> tuple[str, ...]:
 
 def _contexts(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(_integer(part, "a context", 1) for part in text.split(",")))
+
+
+def _axes(text: str) -> dict[str, tuple[int | str, ...]]:
+    """`heads=4,32` in every line: whole numbers, and texts that are none."""
+    axes: dict[str, tuple[int | str, ...]] = {}
+    for line in text.splitlines():
+        name, equals, values = (part.strip() for part in line.partition("="))
+        if not name or not equals:
+            raise ValueError(f"{line!r} is no axis; expected a name and its values, like heads=4,32")
+        if name == "context":
+            raise ValueError("the context is an option of its own: --greta-ctx")
+        if name in axes:
+            raise ValueError(f"axis {name} is there twice; give its values with commas between")
+        axes[name] = tuple(int(v) if v.isdecimal() and int(v) else v for v in _names(values))
+    return axes
 
 
 def _rounds(text: str) -> dict[int, int]:

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,15 +15,17 @@ from pytest_greta.fixtures import (
     greta_code,
     greta_context,
     greta_kernel,
+    greta_problem,
     greta_run,
     greta_target,
     greta_variant,
 )
 from pytest_greta.options import add_options, any_given, read_options
-from pytest_greta.state import (
+from pytest_greta.stash import (
     BENCHMARK,
+    DEVICE,
     FAILED,
-    HOST,
+    LEFT_OUT,
     NOTES,
     ON_TERMINAL,
     PROBLEMS,
@@ -33,21 +36,39 @@ from pytest_greta.state import (
     VERDICTS,
     gates_path,
     get_clock,
-    get_host,
+    get_device,
     get_session,
     kernel_of,
     load_session,
 )
 
 if TYPE_CHECKING:
-    from pytest_greta.compiler import Job
+    from pytest_greta.compiler.clang import Job
+    from pytest_greta.kernel import Problem, Variant
     from pytest_greta.session import Session
 
-__all__ = ["greta_code", "greta_context", "greta_kernel", "greta_run", "greta_target", "greta_variant"]
+__all__ = [
+    "greta_code",
+    "greta_context",
+    "greta_kernel",
+    "greta_problem",
+    "greta_run",
+    "greta_target",
+    "greta_variant",
+]
 
-_AXES = ("greta_variant", "greta_target", "greta_context")
+_AXES = ("greta_variant", "greta_target", "greta_problem")
 _UNUSED = "unused"
 """Stands for "no case of this test was asked for"; such items are deselected, not skipped."""
+
+
+@dataclass(frozen=True)
+class _Mistaken:
+    """Stands for the cases of a test that a mistake hides: told if the test is still there when `-k` and its kin have
+    chosen, and then with exit code 4.
+    """
+
+    problems: tuple[str, ...]
 
 
 # -- configuration ---------------------------------------------------------------------------------------
@@ -71,10 +92,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "greta(kernel): the kernel family that this test's greta fixtures are about."
     )
     config.stash[PROBLEMS] = []
+    config.stash[LEFT_OUT] = []
     config.stash[ON_TERMINAL] = sys.stdout.isatty()
     _or_usage_error(lambda: read_options(config))
     if not hasattr(config, "workerinput"):
-        from pytest_greta.terminal import Summary
+        from pytest_greta.summary import Summary
 
         config.pluginmanager.register(Summary(), "greta-summary")
 
@@ -90,7 +112,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the worker and the compiler, on every way out."""
     _restore_sigterm(session.config)
-    host, greta = session.config.stash.get(HOST, None), session.config.stash.get(SESSION, None)
+    host, greta = session.config.stash.get(DEVICE, None), session.config.stash.get(SESSION, None)
     if host:
         host.close()
     if greta:
@@ -119,64 +141,96 @@ def _or_usage_error(action: Callable[[], object]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrise over variant and target, or variant and context."""
+    """Parametrise over variant and target, or variant and problem."""
     axes = [name for name in _AXES if name in metafunc.fixturenames]
     if not axes:
         return
-    from pytest_greta.errors import ConfigError
-
-    problems = metafunc.config.stash[PROBLEMS]
-    try:
-        cases = _cases(metafunc.definition, axes)
-    except ConfigError as error:
-        # An exception here would be an error of one file; these are told after collection, with exit code 4.
-        problems += [problem for problem in error.problems if problem not in problems]
-        cases = []
-    parameters = [pytest.param(*case, id="-".join(map(str, case))) for case in cases]
+    parameters = [pytest.param(*case, id=_id(case)) for case in _cases(metafunc.definition, axes)]
     unused = pytest.param(*([_UNUSED] * len(axes)), id=_UNUSED)
     metafunc.parametrize(axes, parameters or [unused], indirect=True)
 
 
 def _cases(item: Any, axes: Sequence[str]) -> list[tuple[Any, ...]]:
-    kernel, session = kernel_of(item), get_session(item.config)
-    cases: list[tuple[Any, ...]] = [()]
-    for axis in axes:
-        if axis == "greta_variant":
-            values: Sequence[Any] = [variant.name for variant in session.variants(kernel)]
-        elif axis == "greta_target":
-            values = session.targets
-        else:
-            values = session.contexts(kernel)
-        cases = [(*case, value) for case in cases for value in values]
-    return cases
+    """The values of the axes for every case of a test.
+
+    An exception here would be an error of one file: a mistake takes the place of the cases that it hides.
+    """
+    from pytest_greta.errors import ConfigError
+    from pytest_greta.problems import ProblemParameter
+
+    variants: list[Any] = [_UNUSED]
+    try:
+        kernel, session = kernel_of(item), get_session(item.config)
+        variants = [variant.name for variant in session.variants(kernel)]
+        pairs: list[tuple[Variant, str]] = [(v, "") for v in session.variants(kernel)]
+        if "greta_problem" in axes:
+            pairs = [(variant, ProblemParameter.of(problem)) for variant, problem in session.cases(kernel)]
+        found: list[dict[str, Any]] = [
+            {"greta_variant": variant.name, "greta_target": target, "greta_problem": problem}
+            for variant, problem in pairs
+            for target in (session.targets_of(kernel, variant) if "greta_target" in axes else [""])
+        ]
+    except ConfigError as error:
+        hidden = _Mistaken(error.problems)
+        found = [{**dict.fromkeys(axes, hidden), "greta_variant": name} for name in variants]
+        if "greta_variant" not in axes or variants == [_UNUSED]:
+            found = [dict.fromkeys(axes, hidden)]
+    return list(dict.fromkeys(tuple(case[axis] for axis in axes) for case in found))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tell mistakes; drop items nobody asked for; send device times to pytest-benchmark."""
+def _id(case: Sequence[Any]) -> str:
+    return "-".join("mistaken" if isinstance(v, _Mistaken) else str(v) for v in case)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
+    """Send device times to pytest-benchmark; when `-k` and its kin have chosen, tell mistakes and drop what nobody
+    asked for.
+    """
+    for item in items:
+        problem = _problem_of(item)
+        if "greta_run" in _fixtures(item) and problem and config.pluginmanager.has_plugin("benchmark"):
+            from pytest_greta.history import benchmark as history
+
+            history.prepare(item, get_clock(config), f"{kernel_of(item).name} @ {problem.id}")
+    result = yield
     ours = [item for item in items if set(_AXES) & set(_fixtures(item))]
     if not ours:
-        return
+        return result
     problems = config.stash[PROBLEMS]
+    hidden = [value for item in ours for value in _parameters(item).values() if isinstance(value, _Mistaken)]
+    problems += dict.fromkeys(problem for mistaken in hidden for problem in mistaken.problems)
     if not problems:
         used = {kernel.name: kernel for kernel in map(kernel_of, ours)}
         problems += get_session(config).name_problems(list(used.values()))
     problems += history_problems(config)
     if problems:
         _refuse(config, items, problems)
-        return
+        return result
+    _leave_out(config, get_session(config).left_out)
     unused = [item for item in ours if _UNUSED in _parameters(item).values()]
     if get_session(config).options.calibrate:
         unused += [item for item in items if "greta_run" not in _fixtures(item)]
     if unused:
         items[:] = [item for item in items if item not in unused]
         config.hook.pytest_deselected(items=unused)
-    for item in items:
-        if "greta_run" in _fixtures(item):
-            from pytest_greta import history
+    return result
 
-            group = f"{kernel_of(item).name} @ {_parameters(item)['greta_context']}"
-            history.prepare(item, get_clock(config), group)
+
+def _leave_out(config: pytest.Config, cases: Sequence[tuple[str, str, str, str]]) -> None:
+    """Keep what the summary tells; a worker of xdist sends it to the controller when it ends."""
+    config.stash[LEFT_OUT] += cases
+    output: dict[str, object] | None = getattr(config, "workeroutput", None)
+    if output is not None:
+        output["greta_left_out"] = [list(case) for case in cases]
+
+
+def _problem_of(item: pytest.Item) -> Problem | None:
+    """The problem an item is about; None for one that is about none, or stands for no case."""
+    problem: Problem | None = getattr(_parameters(item).get("greta_problem"), "problem", None)
+    return problem
 
 
 def history_problems(config: pytest.Config) -> list[str]:
@@ -204,6 +258,9 @@ def pytest_testnodedown(node: Any) -> None:
     problems = node.config.stash[PROBLEMS]
     told = getattr(node, "workeroutput", {}).get("greta_problems", [])
     problems += [problem for problem in told if problem not in problems]
+    left_out = node.config.stash[LEFT_OUT]
+    cases = [tuple(case) for case in getattr(node, "workeroutput", {}).get("greta_left_out", [])]
+    left_out += [case for case in cases if case not in left_out]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -214,7 +271,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     jobs = [job for item in session.items if set(_AXES) & set(_fixtures(item)) for job in _jobs(greta, item)]
     _interrupt_on_sigterm(session.config)
-    if not greta.parallel:  # under xdist every process collects all tests and runs a few
+    if not greta.planner.parallel:  # under xdist every process collects all tests and runs a few
         greta.builder.compiler.submit(jobs)
 
 
@@ -238,14 +295,14 @@ def _restore_sigterm(config: pytest.Config) -> None:
 
 
 def _jobs(session: Session, item: pytest.Item) -> list[Job]:
-    name, target, context = (_parameters(item).get(axis) for axis in _AXES)
+    name, target, _ = (_parameters(item).get(axis) for axis in _AXES)
     if name is None:
         return []
-    kernel = kernel_of(item)
-    if context is not None:
-        session.contexts_of.setdefault((kernel.name, name), []).append(context)
+    kernel, problem = kernel_of(item), _problem_of(item)
+    if problem is not None:
+        session.runner.planned.setdefault((kernel.name, name), []).append(problem)
     try:
-        return session.jobs(kernel, kernel.variant(name), target, context)
+        return session.jobs(kernel, kernel.variant(name), target, problem)
     except Exception:  # of the kernel's own Python code: the test that needs it will show it
         return []
 
@@ -288,18 +345,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Verdicts travel with the report of the call, as plain data that xdist passes on to its controller."""
     report = yield
     if call.when == "call" and (VERDICTS in item.stash or STOPPED in item.stash):
-        from pytest_greta.report import Row
+        from pytest_greta.table import Row
 
         rows = [Row.of(verdict) for verdict in item.stash.get(VERDICTS, [])]
         if STOPPED in item.stash:
             parameters = _parameters(item)
-            variant, target, context = (str(parameters.get(axis, "")) for axis in _AXES)
-            rows.append(Row.stopped(kernel_of(item).name, variant, target or context, *item.stash[STOPPED]))
+            variant, target, problem = (parameters.get(axis) for axis in _AXES)
+            where = target or problem or ""
+            rows.append(Row.stopped(kernel_of(item).name, str(variant), str(where), *item.stash[STOPPED]))
         report.greta_rows = [row.plain() for row in rows]
-        report.greta_device = get_host(item.config).device_name()
+        report.greta_device = get_device(item.config).device_name()
         report.greta_notes = item.stash.get(NOTES, [])
     if report.failed and BENCHMARK in item.stash and not item.stash.get(FAILED, []):
-        from pytest_greta import history
+        from pytest_greta.history import benchmark as history
 
         history.add_info(
             item.stash[BENCHMARK], {"accepted": False, "why_not": "its test failed", "new_level": ""}
@@ -310,7 +368,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """The device is part of the machine that pytest-benchmark's history compares."""
-    from pytest_greta import history
+    from pytest_greta.history import benchmark as history
 
     if SESSION in config.stash or (history.compares(config) and gates_path(config).is_file()):
-        history.update_machine_info(machine_info, get_host(config).identity())
+        history.update_machine_info(machine_info, get_device(config).identity())

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_greta.gates import Gate, Measurement, Verdict, evaluate
+from pytest_greta.gates.evaluation import evaluate
+from pytest_greta.gates.model import Gate, Measurement, Verdict
 
 if TYPE_CHECKING:
-    from pytest_greta.codeobject import CodeObject
-    from pytest_greta.measure import Run
+    from pytest_greta.compiler.codeobject import CodeObject
+    from pytest_greta.measure.run import Run
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_greta.state import _cache_folder
+from pytest_greta.stash import cache_folder
 
 _FIRST, _LAST = "tests/gates/", "tests/devices/test_prefill_matrix_on_cpu.py"
 
@@ -22,4 +22,4 @@ def code_cache(pytestconfig: pytest.Config) -> Path:
 
     What is not about compiling or caching compiles here, so that nothing is compiled twice.
     """
-    return _cache_folder(pytestconfig)
+    return cache_folder(pytestconfig)

@@ -1,7 +1,8 @@
 """Causal attention prefill, softmax(Q K^T / sqrt(D)) V, in the variants of `kernels/README.md`.
 
-q and out are `[heads, context, head_dim]`, k and v `[kv_heads, context, head_dim]`, in fp16 or bf16; scores, softmax
-and sums are fp32 in the kernels. numpy has no bf16: such arrays are uint16 here, the upper halves of fp32 numbers.
+q and out are `[heads, context, head_dim]`, k and v `[kv_heads, context, head_dim]`, in fp16 or bf16 (`dtype`): these
+are the axes of the family. Scores, softmax and sums are fp32 in the kernels. numpy has no bf16: such arrays are uint16
+here, the upper halves of fp32 numbers.
 """
 
 from __future__ import annotations
@@ -33,16 +34,9 @@ class AttentionVariant(Variant):
     """True where several blocks share the keys of a block of queries, and a second launch merges what they found."""
 
 
-def _matrix(name: str, source: str, entry: str, **defines: str | int) -> AttentionVariant:
+def _matrix(name: str, source: str, entry: str, split: bool = False) -> AttentionVariant:
     """A variant on matrix instructions: blocks of 256 threads and 128 queries on every target."""
-    return AttentionVariant(name, source, entry, block=128, threads=256, grouped=True, defines=defines)
-
-
-def _ladder(**defines: str | int) -> tuple[AttentionVariant, ...]:
-    return (
-        _matrix("v5", "v5_matrix.hip", "v5_matrix", **defines),
-        _matrix("v6", "v6_turns.hip", "v6_turns", **defines),
-    )
+    return AttentionVariant(name, source, entry, block=128, threads=256, grouped=True, split=split)
 
 
 SPLIT_BELOW = 256
@@ -52,12 +46,17 @@ _LONGEST_TILE = 128
 
 
 class Prefill(Kernel):
-    """Causal attention with head_dim 128, any context and any number of heads, in fp16."""
+    """Causal attention, any context and any number of heads.
+
+    `heads` of Q, of which `heads / kv_heads` share one of K and V; `head_dim` 128 or 64; `dtype` fp16 or bf16. The
+    variants before v5 take head_dim 128 in fp16, and as many heads of K and V as of Q.
+    """
 
     name = "prefill"
-    sizes: ClassVar = {"heads": 32, "head_dim": 128}
-    cpu_sizes: ClassVar = {"heads": 1}
-    # Rounding to fp16 costs up to 2^-11 = 4.9e-4 of the row's largest value; the fp32 sums add little.
+    sizes: ClassVar = {"heads": 32, "kv_heads": 32, "head_dim": 128, "dtype": "fp16"}
+    cpu_sizes: ClassVar = {"heads": 1, "kv_heads": 1}
+    # Rounding to fp16 costs up to 2^-11 = 4.9e-4 of the row's largest value; the fp32 sums add little. gates.yaml has
+    # the limit of bf16.
     max_error = 1e-3
     variants = (
         AttentionVariant("baseline", "flash_v2_naive.hip", "flash_v2_naive", block=64),
@@ -65,27 +64,47 @@ class Prefill(Kernel):
         AttentionVariant("v2", "v2_segmented.hip", "v2_segmented", block=32),
         AttentionVariant("v3", "v3_q_lds.hip", "v3_q_lds", block=32),
         AttentionVariant("v4", "v4_ql_v_lds.hip", "v4_ql_v_lds", block=32),
-        *_ladder(),
+        _matrix("v5", "v5_matrix.hip", "v5_matrix"),
+        _matrix("v6", "v6_turns.hip", "v6_turns"),
+        _matrix("v7", "v7_split.hip", "v7_split", split=True),
         _matrix("v8", "v8_lazy.hip", "v8_lazy"),
     )
 
+    def refuses(self, problem: Problem, variant: Variant) -> str:
+        """Whole queries of 128 numbers in fp16 before v5; and v7 is for grids that do not fill a device."""
+        assert isinstance(variant, AttentionVariant)
+        first = (
+            problem["head_dim"] == 128
+            and problem.text("dtype") == "fp16"
+            and _heads_per_kv_head(problem) == 1
+        )
+        if not variant.grouped and not first:
+            return "it takes head_dim 128 in fp16, and as many heads of K and V as of Q"
+        if variant.split and _parts(problem, variant) == 1:
+            return f"{_blocks(problem, variant)} blocks fill the device, and where it does not split it is v6"
+        return ""
+
+    def defines(self, problem: Problem, variant: Variant) -> Mapping[str, str | int]:
+        """The form of the problem, where it is not the one that the sources have anyway."""
+        form: dict[str, str | int] = {}
+        if problem["head_dim"] != 128:
+            form["HEAD_DIM"] = problem["head_dim"]
+        if problem.text("dtype") == "bf16":
+            form["NUMBER"] = "Bf16"
+        return form
+
     def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
         """Standard normal q of `[heads, context, head_dim]`, k and v of `[kv_heads, context, head_dim]`."""
-        return {name: self.normal(shape, rng) for name, shape in _input_shapes(problem).items()}
+        rounded = to_bf16 if problem.text("dtype") == "bf16" else _to_fp16
+        return {name: _normal(shape, rng, rounded) for name, shape in _input_shapes(problem).items()}
 
     def outputs(self, problem: Problem) -> dict[str, Array]:
-        """out, `[heads, context, head_dim]` fp16."""
-        return {"out": Array(_shape(problem), np.float16)}
+        """out, `[heads, context, head_dim]`, fp16, or bf16 as uint16."""
+        return {"out": Array(_shape(problem), np.uint16 if problem.text("dtype") == "bf16" else np.float16)}
 
-    @staticmethod
-    def normal(shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.generic]:
-        """Standard normal numbers of `shape` in the type of the inputs."""
-        return _normal(shape, rng, lambda x: x.astype(np.float16))
-
-    @staticmethod
-    def to_float64(values: NDArray[np.generic]) -> NDArray[np.float64]:
-        """Numbers of the inputs' type in float64."""
-        return values.astype(np.float64)
+    def decode(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """bf16 in fp32."""
+        return from_bf16(values) if values.dtype == np.uint16 else values
 
     def rows(self, problem: Problem) -> tuple[int, ...]:
         """`(heads, context)`: a row is one query of one head."""
@@ -97,9 +116,9 @@ class Prefill(Kernel):
         """The output of one query, `[head_dim]`: it sees the keys up to itself."""
         head, query = row
         kv_head = head // _heads_per_kv_head(problem)
-        q = self.to_float64(inputs["q"][head, query])
-        k = self.to_float64(inputs["k"][kv_head, : query + 1])
-        v = self.to_float64(inputs["v"][kv_head, : query + 1])
+        q = to_float64(inputs["q"][head, query])
+        k = to_float64(inputs["k"][kv_head, : query + 1])
+        v = to_float64(inputs["v"][kv_head, : query + 1])
         scores = k @ q / np.sqrt(problem["head_dim"])
         weights = np.exp(scores - scores.max())
         return {"out": weights @ v / weights.sum()}
@@ -146,62 +165,6 @@ class Prefill(Kernel):
         return float(values + np.prod(_shape(problem), dtype=np.float64)) * 2.0
 
 
-class PrefillD64(Prefill):
-    """The same with head_dim 64."""
-
-    name = "prefill_d64"
-    sizes: ClassVar = {"heads": 32, "head_dim": 64}
-    variants = _ladder(HEAD_DIM=64)
-
-
-class PrefillGqa(Prefill):
-    """The same with grouped queries: 8 heads of K and V, each shared by 4 heads of Q."""
-
-    name = "prefill_gqa"
-    sizes: ClassVar = {"heads": 32, "kv_heads": 8, "head_dim": 128}
-    cpu_sizes: ClassVar = {"heads": 2, "kv_heads": 1}
-    variants = _ladder()
-
-
-class PrefillShard(Prefill):
-    """The same with few heads: what one of 8 GPUs has of 32 heads that share 8 of K and V."""
-
-    name = "prefill_shard"
-    sizes: ClassVar = {"heads": 4, "kv_heads": 1, "head_dim": 128}
-    cpu_sizes: ClassVar = {"heads": 2, "kv_heads": 1}
-    variants = (
-        *_ladder()[1:],
-        AttentionVariant("v7", "v7_split.hip", "v7_split", block=128, threads=256, grouped=True, split=True),
-    )
-
-
-class PrefillBf16(Prefill):
-    """The same in bf16, carried as uint16."""
-
-    name = "prefill_bf16"
-    # bf16 has 8 bits: rounding the weights and the result costs up to 2^-9 = 2e-3 each, of the row's largest value.
-    max_error = 1e-2
-    variants = _ladder(NUMBER="Bf16")
-
-    def outputs(self, problem: Problem) -> dict[str, Array]:
-        """out, `[heads, context, head_dim]`, bf16 as uint16."""
-        return {"out": Array(_shape(problem), np.uint16)}
-
-    def decode(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
-        """bf16 in fp32."""
-        return from_bf16(values)
-
-    @staticmethod
-    def normal(shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.generic]:
-        """Standard normal bf16 numbers, as uint16."""
-        return _normal(shape, rng, to_bf16)
-
-    @staticmethod
-    def to_float64(values: NDArray[np.generic]) -> NDArray[np.float64]:
-        """bf16 numbers, as uint16, in float64."""
-        return from_bf16(values).astype(np.float64)
-
-
 def to_bf16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     """fp32 rounded to bf16, to nearest, even on a tie, as the upper 16 bits. A NaN stays one."""
     bits = values.astype(np.float32).view(np.uint32)
@@ -214,23 +177,36 @@ def from_bf16(bits: NDArray[np.generic]) -> NDArray[np.float32]:
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
+def _to_fp16(values: NDArray[np.float32]) -> NDArray[np.float16]:
+    return values.astype(np.float16)
+
+
+def to_float64(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Numbers of the inputs' type in float64: fp16, or bf16 as uint16."""
+    return (from_bf16(values) if values.dtype == np.uint16 else values).astype(np.float64)
+
+
 def _shape(problem: Problem) -> tuple[int, int, int]:
     return problem["heads"], problem.context, problem["head_dim"]
 
 
 def _input_shapes(problem: Problem) -> dict[str, tuple[int, int, int]]:
-    kv = problem.sizes.get("kv_heads", problem["heads"]), problem.context, problem["head_dim"]
+    kv = problem["kv_heads"], problem.context, problem["head_dim"]
     return {"q": _shape(problem), "k": kv, "v": kv}
 
 
 def _heads_per_kv_head(problem: Problem) -> int:
-    return problem["heads"] // problem.sizes.get("kv_heads", problem["heads"])
+    return problem["heads"] // problem["kv_heads"]
+
+
+def _blocks(problem: Problem, variant: AttentionVariant) -> int:
+    """Blocks of queries."""
+    return -(-problem.context // variant.block) * problem["heads"]
 
 
 def _parts(problem: Problem, variant: AttentionVariant) -> int:
     """Blocks that share the keys of one block of queries: as many as fill the device."""
-    blocks = -(-problem.context // variant.block) * problem["heads"]
-    return max(1, min(-(-SPLIT_BELOW // blocks), -(-problem.context // _LONGEST_TILE), 8))
+    return max(1, min(-(-SPLIT_BELOW // _blocks(problem, variant)), -(-problem.context // _LONGEST_TILE), 8))
 
 
 def _normal(

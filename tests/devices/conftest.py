@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from numpy.typing import NDArray
 
-from pytest_greta.cache import CodeCache
-from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
-from pytest_greta.devices import BoundLaunch
-from pytest_greta.devices.cpu import CpuDevice, open_cpu
+from pytest_greta.compiler.cache import CodeCache
+from pytest_greta.compiler.clang import Job, run_compiler
+from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
+from pytest_greta.device import BoundLaunch
+from pytest_greta.device.cpu import CpuDevice, open_cpu
 
 Run = Callable[..., None]
 Numbers = NDArray[Any]

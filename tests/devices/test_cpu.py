@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from kernels.softmax.softmax import Softmax
-from pytest_greta.cache import CodeCache
-from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
-from pytest_greta.devices.cpu import CpuDevice, open_cpu
+from pytest_greta.compiler.cache import CodeCache
+from pytest_greta.compiler.clang import Job, run_compiler
+from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
+from pytest_greta.device.cpu import CpuDevice, open_cpu
 from pytest_greta.errors import DeviceFault
 
 SOFTMAX = Softmax()

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pytest_greta.build import hiprtc_options
-from pytest_greta.devices import BoundLaunch
-from pytest_greta.devices.hip import Buffer, Function, HipDevice, HipError, open_hip
+from pytest_greta.compiler.builder import hiprtc_options
+from pytest_greta.device import BoundLaunch
+from pytest_greta.device.hip import Buffer, Function, HipDevice, open_hip
+from pytest_greta.device.hip_bindings import HipError
 from pytest_greta.errors import CompileError, DeviceUnavailable
 from pytest_greta.kernel import Kernel, Launch
 
@@ -346,8 +347,9 @@ def test_event_times_agree_with_the_wall_clock(device: HipDevice) -> None:
 def test_an_illegal_address_is_a_fault_of_that_process_only(device: HipDevice) -> None:
     program = (
         "import numpy as np\n"
-        "from pytest_greta.devices import BoundLaunch\n"
-        "from pytest_greta.devices.hip import HipError, open_hip\n"
+        "from pytest_greta.device import BoundLaunch\n"
+        "from pytest_greta.device.hip import open_hip\n"
+        "from pytest_greta.device.hip_bindings import HipError\n"
         "device = open_hip()\n"
         f"code = device.compile({WILD!r}, 'wild.hip', [])\n"
         "out = device.allocate(64)\n"
@@ -405,7 +407,7 @@ def test_the_kernels_compute_what_their_references_do(device: HipDevice, kernel:
         if n in inputs:
             device.write(buffer, 0, np.ascontiguousarray(inputs[n]).data.cast("B"))
     source = kernel.source_path(variant)
-    code = device.compile(source.read_text(), source.name, hiprtc_options(kernel, variant))
+    code = device.compile(source.read_text(), source.name, hiprtc_options(kernel, variant, problem))
     module = device.load(code)
     planned = kernel.launch(problem, variant)
     launches = [planned] if isinstance(planned, Launch) else list(planned)

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
-from pytest_greta.devices import BoundLaunch
-from pytest_greta.devices.cpu import CpuDevice
+from pytest_greta.compiler.clang import Job, run_compiler
+from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
+from pytest_greta.device import BoundLaunch
+from pytest_greta.device.cpu import CpuDevice
 
 HEADER = Path(__file__).resolve().parents[2] / "kernels" / "prefill" / "matrix.h"
 SOURCE = f"""

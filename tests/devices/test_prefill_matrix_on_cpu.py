@@ -17,38 +17,52 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kernels.prefill.prefill import Prefill, PrefillBf16, PrefillD64, PrefillShard, from_bf16, to_bf16
-from pytest_greta.compiler import CPU_TARGET, Compiler, Job
-from pytest_greta.devices import BoundLaunch
-from pytest_greta.devices.cpu import CpuDevice
+from kernels.prefill.prefill import Prefill, from_bf16, to_bf16, to_float64
+from pytest_greta import contract
+from pytest_greta.compiler.clang import Job
+from pytest_greta.compiler.compiler import Compiler
+from pytest_greta.compiler.toolchain import CPU_TARGET
+from pytest_greta.device import BoundLaunch
+from pytest_greta.device.cpu import CpuDevice
 from pytest_greta.kernel import Problem
 
 Numbers = NDArray[Any]
-WMMA12 = {"MATRIX_SET": "3"}
+FAMILY = Prefill()
 
 
 @dataclass(frozen=True)
 class Build:
     """A variant as it is compiled for the CPU."""
 
-    family: Prefill
     variant: str
     wave: int
+    head_dim: int = 128
+    dtype: str = "fp16"
     defines: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        return "-".join([self.family.name, self.variant, str(self.wave), *(v for _, v in self.defines)])
+        parts = [self.variant, str(self.wave), str(self.head_dim), self.dtype]
+        return "-".join([*parts, *(v for _, v in self.defines)])
+
+    def problem(self, heads: int, kv_heads: int, context: int) -> Problem:
+        sizes: dict[str, int | str] = {
+            "heads": heads,
+            "kv_heads": kv_heads,
+            "head_dim": self.head_dim,
+            "dtype": self.dtype,
+        }
+        return FAMILY.problem(context, "cpu", sizes)
 
 
 LADDER = ("v5", "v6", "v8")
-BUILDS = [Build(Prefill(), variant, 64) for variant in LADDER] + [
-    Build(Prefill(), "v5", 32),
-    Build(Prefill(), "v6", 32, (("MATRIX_SET", "3"),)),
-    Build(PrefillD64(), "v6", 64),
-    Build(PrefillD64(), "v5", 32, (("MATRIX_SET", "3"),)),
-    Build(PrefillBf16(), "v6", 32),
-    Build(PrefillShard(), "v7", 64),
-    Build(PrefillShard(), "v7", 32),
+BUILDS = [Build(variant, 64) for variant in LADDER] + [
+    Build("v5", 32),
+    Build("v6", 32, defines=(("MATRIX_SET", "3"),)),
+    Build("v6", 64, head_dim=64),
+    Build("v5", 32, head_dim=64, defines=(("MATRIX_SET", "3"),)),
+    Build("v6", 32, dtype="bf16"),
+    Build("v7", 64),
+    Build("v7", 32),
 ]
 
 Attention = Callable[[Build, Numbers, Numbers, Numbers], Numbers]
@@ -61,16 +75,15 @@ def attention(cpu_device: CpuDevice, code_cache: Path) -> Iterator[Attention]:
     compiler = Compiler(code_cache)
 
     def run(build: Build, q: Numbers, k: Numbers, v: Numbers) -> Numbers:
-        family, variant = build.family, build.family.variant(build.variant)
+        family, variant = FAMILY, FAMILY.variant(build.variant)
+        problem = build.problem(q.shape[0], k.shape[0], q.shape[1])
         if build not in modules:
-            defines = {**{k: str(v) for k, v in variant.defines.items()}, **dict(build.defines)}
-            job = Job(family.source_path(variant), CPU_TARGET, tuple(defines.items()), wave_size=build.wave)
+            defines = (*contract.defines(family, problem, variant), *build.defines)
+            job = Job(family.source_path(variant), CPU_TARGET, defines, wave_size=build.wave)
             code = compiler.compile(job).code
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the runtime's remarks on vectorization arrive as warnings
                 modules[build] = cpu_device.load(code)
-        heads, context, head_dim = q.shape
-        problem = Problem(context, {"heads": heads, "kv_heads": k.shape[0], "head_dim": head_dim})
         made = family.launch(problem, variant)
         launches = made if isinstance(made, list) else [made]
         out = np.full(q.shape, -1, np.int16).view(q.dtype)
@@ -97,18 +110,14 @@ def attention(cpu_device: CpuDevice, code_cache: Path) -> Iterator[Attention]:
 
 
 def rounded(build: Build, values: Numbers) -> Numbers:
-    return (
-        to_bf16(values.astype(np.float32))
-        if isinstance(build.family, PrefillBf16)
-        else values.astype(np.float16)
-    )
+    return to_bf16(values.astype(np.float32)) if build.dtype == "bf16" else values.astype(np.float16)
 
 
 def draw(
     build: Build, heads: int, kv_heads: int, context: int, scale: float = 1.0
 ) -> tuple[Numbers, Numbers, Numbers]:
     rng = np.random.default_rng(context)
-    d = build.family.sizes["head_dim"]
+    d = build.head_dim
     q = rng.standard_normal((heads, context, d)) * scale
     k, v = (rng.standard_normal((kv_heads, context, d)) for _ in "kv")
     return rounded(build, q), rounded(build, k), rounded(build, v)
@@ -117,7 +126,7 @@ def draw(
 def exact_and_plain(build: Build, q: Numbers, k: Numbers, v: Numbers) -> tuple[Numbers, Numbers]:
     """The result in float64, and that of a plain implementation: 16-bit operands of both products, fp32 sums."""
     group = len(q) // len(k)
-    wide = build.family.to_float64
+    wide = to_float64
     q, k, v = wide(q), wide(k).repeat(group, 0), wide(v).repeat(group, 0)
     visible = np.tri(q.shape[1], dtype=bool)
     with np.errstate(invalid="ignore"):
@@ -147,10 +156,8 @@ def test_error_is_at_most_twice_that_of_a_plain_implementation(attention: Attent
     ]:
         q, k, v = draw(build, heads, kv_heads, context)
         exact, plain = exact_and_plain(build, q, k, v)
-        found = build.family.to_float64(attention(build, q, k, v))
-        limit = 2 * max(
-            row_error(plain, exact), 2.0**-9 if isinstance(build.family, PrefillBf16) else 2.0**-12
-        )
+        found = to_float64(attention(build, q, k, v))
+        limit = 2 * max(row_error(plain, exact), 2.0**-9 if build.dtype == "bf16" else 2.0**-12)
         assert row_error(found, exact) <= limit, f"context {context}, {heads} heads, {kv_heads} of K and V"
 
 
@@ -162,9 +169,9 @@ def test_equal_large_and_growing_logits(
     attention: Attention, build: Build, scale: float, growth: float
 ) -> None:
     q, k, v = draw(build, 1, 1, 200, scale)
-    k = rounded(build, build.family.to_float64(k) * np.linspace(1.0, growth, 200)[:, None])
+    k = rounded(build, to_float64(k) * np.linspace(1.0, growth, 200)[:, None])
     exact, plain = exact_and_plain(build, q, k, v)
-    found = build.family.to_float64(attention(build, q, k, v))
+    found = to_float64(attention(build, q, k, v))
     assert row_error(found, exact) <= 2 * max(row_error(plain, exact), 2.0**-11)
 
 
@@ -179,11 +186,11 @@ def test_equal_inputs_give_equal_bits(attention: Attention, build: Build) -> Non
 def test_what_is_not_finite_reaches_the_queries_that_see_it_and_no_others(
     attention: Attention, build: Build
 ) -> None:
-    q, k, v = (build.family.to_float64(x) for x in draw(build, 2, 2, 300))
+    q, k, v = (to_float64(x) for x in draw(build, 2, 2, 300))
     v[0, 70, 5], v[0, 130, 9], v[0, 299, 11] = np.nan, np.inf, -np.inf
     k[1, 200, 0] = np.nan
     q[1, 20, 3] = np.nan
-    found = build.family.to_float64(attention(build, *(rounded(build, x) for x in (q, k, v))))
+    found = to_float64(attention(build, *(rounded(build, x) for x in (q, k, v))))
     nan, infinite = np.zeros((2, *found.shape), bool)
     nan[0, 70:, 5] = True
     nan[1, 200:] = nan[1, 20] = True

@@ -56,8 +56,8 @@ Run = Callable[..., pytest.RunResult]
 SITECUSTOMIZE = """\
 import sys
 
-if "pytest_greta.worker" in sys.orig_argv:
-    from pytest_greta.devices import cpu
+if "pytest_greta.device.worker" in sys.orig_argv:
+    from pytest_greta.device import cpu
 
     cpu._last_level_cache_bytes = lambda: 1 << 20
 """

@@ -10,9 +10,9 @@ from tests.plugin.conftest import GATES, Run, write_gates
 
 EMULATED = """
 import dataclasses
-from pytest_greta.host import Host
+from pytest_greta.device.session_device import SessionDevice
 
-_open = Host._open
+_open = SessionDevice._open
 
 
 def _emulated(self, kind):
@@ -21,7 +21,7 @@ def _emulated(self, kind):
     return worker
 
 
-Host._open = _emulated
+SessionDevice._open = _emulated
 """
 """Says of the cpu device, in the test process, what the hip device says under AMD's emulator."""
 

@@ -204,6 +204,6 @@ def test_no_process_outlives_the_session(greta: Run, tmp_path: Path) -> None:
                 environment = (process / "environ").read_bytes()
             except OSError:
                 continue
-            if b"pytest_greta.worker" in command and marker.encode() in environment:
+            if b"pytest_greta.device.worker" in command and marker.encode() in environment:
                 left.append(command)
     assert left == []

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_greta.devices import DeviceInfo
+from pytest_greta.device import DeviceInfo
+from pytest_greta.device.worker import Worker
 from pytest_greta.errors import DeviceUnavailable
-from pytest_greta.worker import Worker
 from tests.plugin.conftest import GATES, Run, write_gates
 
 

@@ -36,7 +36,7 @@ def test_an_entry_holds_the_exact_device_times_and_what_they_are_of(
     entry = entries(project.path / "run.json")["test_run[good-256]"]
     assert entry["stats"]["data"] == json.loads((project.path / "seconds.json").read_text())
     assert entry["stats"]["rounds"] == 4
-    assert entry["params"] == {"greta_variant": "good", "greta_context": 256}
+    assert entry["params"] == {"greta_variant": "good", "greta_problem": "256"}
     assert entry["group"] == "faulty @ 256"
     info = entry["extra_info"]
     assert info["kernel"] == "faulty"

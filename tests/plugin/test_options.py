@@ -34,7 +34,12 @@ def usage_error(result: pytest.RunResult) -> str:
         ("--greta-budget=-1", "--greta-budget: '-1' is not a time; expected seconds above 0"),
         ("--greta-seed=x", "--greta-seed: 'x' is not a seed"),
         ("--greta-gates=missing.yaml", "missing.yaml: there is no such file"),
-        ("--greta-ctx=4096", "context 4096 is above the limit of variant 'limited'"),
+        (
+            "--greta-axis=heads",
+            "--greta-axis: 'heads' is no axis; expected a name and its values, like heads=4,32",
+        ),
+        ("--greta-axis=context=4", "--greta-axis: the context is an option of its own: --greta-ctx"),
+        ("--greta-axis=rows=4", "--greta-axis: unknown axis 'rows'; there is none"),
     ],
 )
 def test_a_bad_option_is_one_line(refused: Run, option: str, message: str) -> None:

@@ -29,7 +29,7 @@ def workers_of(parent: int) -> list[int]:
                 command = (process / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"pytest_greta.worker" in command and str(parent).encode() in command:
+            if b"pytest_greta.device.worker" in command and str(parent).encode() in command:
                 found.append(int(process.name))
     return found
 

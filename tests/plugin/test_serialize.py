@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from pytest_greta.host import SERIALIZED, Host
-from pytest_greta.options import read_options
-from pytest_greta.progress import Progress
+from pytest_greta.device.session_device import SERIALIZED
+from pytest_greta.stash import ON_TERMINAL, get_device
 
 
 def serialization(pytester: pytest.Pytester, *options: str) -> dict[str, str]:
     """The variables that serialise kernels, as the worker of a session with these options was started with."""
     config = pytester.parseconfig("--greta-device=cpu", *options)
-    with closing(Host(read_options(config), pytester.path, Progress(config, on_terminal=False))) as host:
-        pid = host.worker()._process.pid
+    config.stash[ON_TERMINAL] = False
+    with closing(get_device(config)) as device:
+        pid = device.worker()._process.pid
         raw = Path(f"/proc/{pid}/environ").read_bytes()
     pairs = (entry.partition(b"=") for entry in raw.split(b"\0") if entry)
     environment = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from typing import Any
 
-from pytest_greta.build import hiprtc_options, resource_quantities
-from pytest_greta.codeobject import CodeObject, read_resources
-from pytest_greta.devices.hip import compile_source
-from pytest_greta.gatefile import GateFile, load
-from pytest_greta.gates import Measurement, Quantity, Verdict
-from pytest_greta.kernel import Kernel, Variant
+from pytest_greta.compiler.builder import hiprtc_options
+from pytest_greta.compiler.codeobject import CodeObject, read_resources
+from pytest_greta.compiler.resources import resource_quantities
+from pytest_greta.contract import defines, refusal
+from pytest_greta.device.hiprtc import compile_source
+from pytest_greta.gates.file import GateFile, load
+from pytest_greta.gates.model import Measurement, Verdict
+from pytest_greta.kernel import Kernel, Problem, Variant
+from pytest_greta.problems import problems_for
 from pytest_greta.results import Subject
 from tests.rocm.names import ROOT
 
@@ -33,21 +37,28 @@ def gate_file() -> GateFile:
     return load(ROOT / "gates.yaml")
 
 
-def build(hiprtc: Any, kernel: Kernel, variant: Variant, target: str) -> CodeObject:
+def problems(kernel: Kernel, variant: Variant, gates: GateFile) -> list[list[Problem]]:
+    """The problems of gates.yaml that a variant runs on a GPU, in groups that share their code."""
+    groups: dict[object, list[Problem]] = {}
+    for problem in problems_for(kernel, gates.kernels[kernel.name], "hip", "hip", None, {}):
+        if not refusal(kernel, problem, variant):
+            groups.setdefault(defines(kernel, problem, variant), []).append(problem)
+    return list(groups.values())
+
+
+def build(hiprtc: Any, kernel: Kernel, variant: Variant, problem: Problem, target: str) -> CodeObject:
     """A variant as the hip device would compile it on a GPU of that target."""
     source = kernel.source_path(variant)
-    options = [f"--offload-arch={target}", *hiprtc_options(kernel, variant)]
+    options = [f"--offload-arch={target}", *hiprtc_options(kernel, variant, problem)]
     code = compile_source(hiprtc, source.read_text(), source.name, options)
     return CodeObject(target, code, read_resources(code))
 
 
-def quantities(kernel: Kernel, variant: Variant, code: CodeObject, gates: GateFile) -> dict[str, Quantity]:
-    """What the code takes when it is launched at the smallest context of gates.yaml."""
-    return resource_quantities(kernel, variant, code, min(gates.kernels[kernel.name].contexts["hip"]))
-
-
-def verdicts(kernel: Kernel, variant: Variant, code: CodeObject, gates: GateFile) -> list[Verdict]:
-    """The verdicts of all gates of gates.yaml on the code."""
-    found = quantities(kernel, variant, code, gates)
-    applying = gates.gates_for(kernel.name, variant.name, target=code.target)
-    return Subject(Measurement(kernel.name, variant.name, found, target=code.target), applying).verdicts()
+def verdicts(
+    kernel: Kernel, variant: Variant, code: CodeObject, group: Sequence[Problem], gates: GateFile
+) -> list[Verdict]:
+    """The verdicts of all gates of gates.yaml on the code of a group of problems."""
+    found = resource_quantities(kernel, variant, code, group)
+    applying = gates.gates_for(kernel.name, variant.name, target=code.target, problems=group)
+    measurement = Measurement(kernel.name, variant.name, found, target=code.target, problem=group[0])
+    return Subject(measurement, applying).verdicts()

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from pytest_greta.devices import hip_missing
+from pytest_greta.device import hip_missing
 from tests.rocm.build_all import TARGETS
 from tests.rocm.names import ROOT
 
 PROBE = """
 import sys
 from hip import hiprtc
-from pytest_greta.codeobject import read_resources
-from pytest_greta.devices.hip import compile_source
+from pytest_greta.compiler.codeobject import read_resources
+from pytest_greta.device.hiprtc import compile_source
 source = 'extern "C" __global__ void probe(int* out) { out[threadIdx.x] = 1; }'
 read_resources(compile_source(hiprtc, source, "probe.hip", ["--offload-arch=" + sys.argv[1]]))
 """

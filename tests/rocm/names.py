@@ -121,7 +121,7 @@ def ask_hiprtc() -> dict[str, str]:
     """What the hiprtc at hand says."""
     from hip import hiprtc
 
-    from pytest_greta.devices.hip import compile_source
+    from pytest_greta.device.hiprtc import compile_source
     from pytest_greta.errors import CompileError
 
     options = ["--offload-arch=gfx942", "-std=c++17", "-ferror-limit=0"]

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import sys
 
-from pytest_greta.codeobject import CodeObject, read_resources
-from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
-from pytest_greta.kernel import Kernel, Variant
+from pytest_greta.compiler.clang import Job, run_compiler
+from pytest_greta.compiler.codeobject import CodeObject, read_resources
+from pytest_greta.compiler.resources import resource_quantities
+from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
+from pytest_greta.contract import defines
+from pytest_greta.kernel import Kernel, Problem, Variant
 from tests.rocm import build_all
 
 COLUMNS = {
@@ -20,8 +23,7 @@ COLUMNS = {
     "waves per SIMD": "occupancy",
 }
 SHOWN = {
-    "prefill": ["baseline", "v1", "v2", "v3", "v4", "v5", "v6", "v8"],
-    "prefill_shard": ["v7"],
+    "prefill": ["baseline", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8"],
     "softmax": ["naive", "wave"],
 }
 
@@ -34,12 +36,13 @@ def main() -> None:
     lines = ["| variant | target | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
     families = {kernel.name: kernel for kernel in build_all.kernels()}
     for kernel, variant in [(families[f], families[f].variant(name)) for f in SHOWN for name in SHOWN[f]]:
+        group = build_all.problems(kernel, variant, gates)[0]
         for target in build_all.TARGETS:
             codes = (
-                build_all.build(hiprtc, kernel, variant, target),
-                build_with_wheel(kernel, variant, target),
+                build_all.build(hiprtc, kernel, variant, group[0], target),
+                build_with_wheel(kernel, variant, group[0], target),
             )
-            found = [build_all.quantities(kernel, variant, code, gates) for code in codes]
+            found = [resource_quantities(kernel, variant, code, group) for code in codes]
             cells = [
                 " / ".join(dict.fromkeys(str(taken[gate].value) for taken in found))
                 for gate in COLUMNS.values()
@@ -48,10 +51,10 @@ def main() -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def build_with_wheel(kernel: Kernel, variant: Variant, target: str) -> CodeObject:
+def build_with_wheel(kernel: Kernel, variant: Variant, problem: Problem, target: str) -> CodeObject:
     """A variant as it is compiled where there is no ROCm."""
-    defines = tuple(sorted((name, str(value)) for name, value in variant.defines.items()))
-    code, _ = run_compiler(find_toolchain(CPU_TARGET), Job(kernel.source_path(variant), target, defines))
+    job = Job(kernel.source_path(variant), target, defines(kernel, problem, variant))
+    code, _ = run_compiler(find_toolchain(CPU_TARGET), job)
     return CodeObject(target, code, read_resources(code))
 
 

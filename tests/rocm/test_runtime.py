@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from pytest_greta.codeobject import read_resources
-from pytest_greta.devices.hip import BUILT_IN_HEADERS, compile_source, open_hip
+from pytest_greta.compiler.codeobject import read_resources
+from pytest_greta.device.hip import open_hip
+from pytest_greta.device.hiprtc import BUILT_IN_HEADERS, compile_source
 from pytest_greta.errors import CompileError, DeviceUnavailable
 from tests.rocm.names import ROOT
 
@@ -83,7 +84,7 @@ def test_an_unknown_target_ends_no_more_than_its_process() -> None:
     """Some releases refuse it, some abort: why sources are compiled in the worker."""
     program = (
         "from hip import hiprtc\n"
-        "from pytest_greta.devices.hip import compile_source\n"
+        "from pytest_greta.device.hiprtc import compile_source\n"
         "from pytest_greta.errors import CompileError\n"
         "try:\n"
         f"    compile_source(hiprtc, {KERNEL!r}, 'k.hip', ['--offload-arch=gfx9999'])\n"

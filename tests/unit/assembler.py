@@ -9,7 +9,7 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
-from pytest_greta.compiler import find_toolchain
+from pytest_greta.compiler.toolchain import find_toolchain
 
 
 def assemble(text: str, target: str, folder: Path) -> bytes:

@@ -11,25 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_greta.accept import (
-    NO_HISTORY,
-    Acceptance,
-    Identity,
-    acceptance,
-    failing,
-    historic_run,
-    identity_of,
-    info_of,
-    regression,
-)
-from pytest_greta.contender import ACCEPTED, Contender, code_info, contender_of, is_same
-from pytest_greta.devices import DeviceInfo
-from pytest_greta.gates import Gate, Interval, Limit, Measurement, Quantity, Status, Verdict, evaluate
+from pytest_greta.device import DeviceInfo
+from pytest_greta.gates.evaluation import evaluate
+from pytest_greta.gates.model import Gate, Interval, Limit, Measurement, Quantity, Status, Verdict
+from pytest_greta.gates.policy import failing
+from pytest_greta.history.acceptance import Acceptance, acceptance
+from pytest_greta.history.records import NO_HISTORY, Identity, historic_run, identity_of, info_of
+from pytest_greta.history.regression import regression
 from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
-from pytest_greta.measure import Run
-from pytest_greta.plan import Plan, Yardstick
-from pytest_greta.regression import HistoricRun
-from pytest_greta.sequential import PairedTest
+from pytest_greta.measure.executable import ACCEPTED, Contender, code_info, contender_of, is_same
+from pytest_greta.measure.plan import Plan, Yardstick
+from pytest_greta.measure.run import Run
+from pytest_greta.stats.pairs import PairedTest
+from pytest_greta.stats.runs import HistoricRun
 
 PASS, FAIL, INCONCLUSIVE, NOT_MEASURED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.NOT_MEASURED
 INFO = {
@@ -113,7 +107,7 @@ def test_only_a_slowdown_is_accepted_on_purpose(
 ) -> None:
     gate = Gate("regression", "k", "v", Limit(max=1.0), accepted="meant")
     found = Quantity(ratio, Interval(low, high))
-    one = evaluate(gate, Measurement("k", "v", {"regression": found}, context=64, device="hip"))
+    one = evaluate(gate, Measurement("k", "v", {"regression": found}, problem=Problem(64), device="hip"))
     assert one.status is status
     decided = status is not INCONCLUSIVE
     assert acceptance([one], "") == Acceptance(True, new_level=new_level, yardstick=decided)
@@ -350,7 +344,7 @@ def test_code_that_is_badly_described_is_refused(change: dict[str, Any]) -> None
 def judged(run: Run, past: Stored | None = None) -> tuple[Quantity, Status]:
     quantity, _ = regression(run, lambda _: "", LIMIT, past or Stored(), lambda: run)
     gate = Gate("regression", "k", "v", LIMIT)
-    measured = Measurement("k", "v", {"regression": quantity}, context=64, device="hip")
+    measured = Measurement("k", "v", {"regression": quantity}, problem=Problem(64), device="hip")
     return quantity, evaluate(gate, measured).status
 
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.prefill.prefill import Prefill
-from pytest_greta.barriers import unwaited_barriers
-from pytest_greta.codeobject import KernelResources, read_resources, source_lines
-from pytest_greta.compiler import Job, find_toolchain, run_compiler
+from pytest_greta.compiler.barriers import unwaited_barriers
+from pytest_greta.compiler.clang import Job, run_compiler
+from pytest_greta.compiler.codeobject import KernelResources, read_resources, source_lines
+from pytest_greta.compiler.toolchain import find_toolchain
 from tests.unit.assembler import assemble
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")

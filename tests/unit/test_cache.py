@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_greta.cache import CodeCache
+from pytest_greta.compiler.cache import CodeCache
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_greta import checks
-from pytest_greta.worker import BAND_BYTES, CANARY
+from pytest_greta.device.protocol import BAND_BYTES, CANARY
+from pytest_greta.measure import correctness as checks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,15 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.prefill.prefill import Prefill
-from pytest_greta.codeobject import KernelResources, occupancy, read_resources, unbundle
-from pytest_greta.compiler import Compiler, Job, find_toolchain
+from pytest_greta.compiler.clang import Job
+from pytest_greta.compiler.codeobject import KernelResources, read_resources, unbundle
+from pytest_greta.compiler.compiler import Compiler
+from pytest_greta.compiler.occupancy import occupancy
+from pytest_greta.compiler.toolchain import find_toolchain
 from pytest_greta.errors import GretaError
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 
 TARGETS = ["gfx942", "gfx90a", "gfx1100", "gfx908", "gfx1030", "gfx1201"]
 PREFILL = Prefill()
-SOURCES = {v.name: PREFILL.source_path(v) for v in PREFILL.variants}
+SOURCES = {v.name: PREFILL.source_path(v) for v in PREFILL.variants if v.name != "v7"}  # of one kernel each
 # All variants for the targets of gates.yaml; for the others one that spills, one in scalars, one on matrix units.
 CASES = [
     (variant, target)

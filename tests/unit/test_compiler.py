@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_greta import compiler as compiler_module
-from pytest_greta.compiler import CPU_TARGET, Compiler, Job, find_toolchain
+from pytest_greta.compiler import clang
+from pytest_greta.compiler import compiler as compiler_module
+from pytest_greta.compiler.clang import Job
+from pytest_greta.compiler.compiler import Compiler
+from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.errors import CompileError, ToolMissing
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
@@ -137,7 +140,7 @@ def test_a_missing_source_is_an_error(compiler: Compiler, tmp_path: Path) -> Non
 def test_the_compiler_may_not_run_for_ever(
     compiler: Compiler, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiler_module, "_DEADLINE_SECONDS", 0.001)
+    monkeypatch.setattr(clang, "_DEADLINE_SECONDS", 0.001)
     with pytest.raises(CompileError, match="did not finish"):
         compiler.compile(Job(source, "gfx942"))
 

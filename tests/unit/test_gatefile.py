@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_greta import gatefile
 from pytest_greta.errors import ConfigError
-from pytest_greta.gates import Gate
-from pytest_greta.kernel import Kernel, Variant
+from pytest_greta.gates import file as gatefile
+from pytest_greta.gates.model import Gate
+from pytest_greta.kernel import Kernel, Problem, Variant
 
 GOOD = """\
 version: 1
@@ -77,8 +77,9 @@ def test_the_lists_of_a_file(write: Write) -> None:
     assert file.path == "gates.yaml"
     assert file.targets == ("gfx942", "gfx90a", "gfx1100")
     entry = file.kernels["prefill"]
-    assert (entry.baseline, list(entry.variants)) == ("baseline", ["v3"])
-    assert entry.contexts == {"hip": (4096, 8192, 16384), "cpu": (512, 1024)}
+    assert ([b.variant for b in entry.baselines], list(entry.variants)) == (["baseline"], ["v3"])
+    contexts = {device: [one.context for one in listed] for device, listed in entry.problems.items()}
+    assert contexts == {"hip": [4096, 8192, 16384], "cpu": [512, 1024]}
 
 
 def test_a_path_elsewhere_is_shown_as_given(
@@ -118,7 +119,9 @@ def test_an_entry_takes_the_place_of_the_built_in_gate_of_code(write: Write) -> 
 
 
 def run_gates(file: gatefile.GateFile, variant: str, context: int, device: str) -> set[str]:
-    gates = file.gates_for("prefill", variant, context=context, device=device, entry="kernel", max_error=0.5)
+    gates = file.gates_for(
+        "prefill", variant, problem=Problem(context), device=device, entry="kernel", max_error=0.5
+    )
     return set(texts(gates))
 
 
@@ -177,19 +180,19 @@ def test_a_kernel_without_entries_has_its_built_in_gates(write: Write) -> None:
     assert run_gates(file, "v3", 4096, "hip") == FIXED | defaults
     assert texts(file.gates_for("prefill", "v3", target="gfx942")) == [UNWAITED]
     assert texts(file.gates_for("other", "v3", target="gfx942")) == [UNWAITED]
-    assert file.deadline_seconds("other", "v3", 4096, "hip") == 600
+    assert file.deadline_seconds("other", "v3", Problem(4096), "hip") == 600
 
 
 def test_a_run_needs_all_its_arguments(write: Write) -> None:
     with pytest.raises(ValueError, match="entry and max_error"):
-        gatefile.load(write(GOOD)).gates_for("prefill", "v3", context=4096, device="hip")
+        gatefile.load(write(GOOD)).gates_for("prefill", "v3", problem=Problem(4096), device="hip")
 
 
 @pytest.mark.parametrize(
     ("context", "device", "seconds"), [(4096, "hip", 600), (16384, "hip", 1800), (1024, "cpu", 90)]
 )
 def test_the_deadline_of_a_run(write: Write, context: int, device: str, seconds: float) -> None:
-    assert gatefile.load(write(GOOD)).deadline_seconds("prefill", "v3", context, device) == seconds
+    assert gatefile.load(write(GOOD)).deadline_seconds("prefill", "v3", Problem(context), device) == seconds
 
 
 def gate_lines(*lines: str) -> str:
@@ -329,19 +332,19 @@ def test_anchors_and_aliases_are_read(write: Write) -> None:
         (
             "vgprs: 128",
             "vgprs: {max: 8, contexts: 4096}",
-            ["12:25: unknown key 'contexts' in gate 'vgprs'; contexts narrow another kind of gate; there is min, max, targets, expect"],
+            ["12:25: unknown key 'contexts' in gate 'vgprs'; contexts narrow another kind of gate; there is min, max, targets, where, expect"],
         ),
         (
             "vgprs: 128",
             "vgprs: {equals: yes, max: 8}",
-            ["12:17: unknown key 'equals' in gate 'vgprs'; there is min, max, targets, expect"],
+            ["12:17: unknown key 'equals' in gate 'vgprs'; there is min, max, targets, where, expect"],
         ),
         (
             "prefill_seconds: 20",
             "prefill_seconds: {max: 20, targets: gfx942}",
             [
                 ("23:36: unknown key 'targets' in gate 'prefill_seconds'; targets narrow another kind of gate; "
-                "there is min, max, contexts, devices, expect")
+                "there is min, max, contexts, devices, where, expect")
             ],
         ),
         ("prefill_seconds: 20", "prefill_seconds: 0", [
@@ -355,7 +358,7 @@ def test_anchors_and_aliases_are_read(write: Write) -> None:
         ("2.0e-3", "1_0.0", ["13:20: max_error: expected a number, found '1_0.0'; write plain decimal digits"]),
         ("2.0e-3", "{min: 0.1}", [
             "13:20: gate 'max_error' has no limit; give it max",
-            "13:21: unknown key 'min' in gate 'max_error'; there is max, contexts, devices, expect",
+            "13:21: unknown key 'min' in gate 'max_error'; there is max, contexts, devices, where, expect",
         ]),
         ("- 600", "- 10:00", [
             ("16:13: deadline_seconds: expected a number, found '10:00', base 60 to some YAML readers; "
@@ -468,7 +471,7 @@ def test_a_mistake_behind_an_alias_is_reported_once_for_each_gate(write: Write) 
         (b"&a [*a]", "gates.yaml:1:1: the file: expected a mapping, found a list"),
         (b"{}", "gates.yaml:1:1: the file has no 'kernels'"),
         (b"version: 1\nkernels: {}", "gates.yaml:2:10: kernels: the mapping is empty"),
-        (b"version: 1\nkernels: &a {k: *a}", "gates.yaml:2:14: unknown key 'k' in kernel 'k'; there is baseline, contexts, gates"),
+        (b"version: 1\nkernels: &a {k: *a}", "gates.yaml:2:14: unknown key 'k' in kernel 'k'; there is baseline, contexts, problems, gates"),
         (b"version: 1\nkernels: {? [a] : 1}", "gates.yaml:2:13: key of kernels: expected a name, found a list"),
     ],
 )  # fmt: skip

@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import pytest_greta
-from pytest_greta import gatefile
-from pytest_greta.catalogue import CATALOGUE
 from pytest_greta.errors import ConfigError
+from pytest_greta.gates import file as gatefile
+from pytest_greta.gates.catalogue import CATALOGUE
+from pytest_greta.gates.schema import schema
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = gatefile.schema()
+SCHEMA = schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
@@ -27,12 +28,12 @@ def test_the_schema_is_one_and_the_file_holds_it() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     stored = (Path(pytest_greta.__file__).parent / "gates.schema.json").read_text(encoding="utf-8")
     assert stored == json.dumps(SCHEMA, indent=2) + "\n", (
-        "python -m pytest_greta.gatefile > pytest_greta/gates.schema.json"
+        "python -m pytest_greta.gates.schema > pytest_greta/gates.schema.json"
     )
 
 
 def test_the_module_prints_the_schema() -> None:
-    command = [sys.executable, "-m", "pytest_greta.gatefile"]
+    command = [sys.executable, "-m", "pytest_greta.gates.schema"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert json.loads(printed) == SCHEMA
 

@@ -11,20 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_greta.catalogue import CATALOGUE
-from pytest_greta.gates import (
-    Expected,
-    Gate,
-    Interval,
-    Limit,
-    Measurement,
-    Quantity,
-    Status,
-    Verdict,
-    built_in,
-    evaluate,
-    scaling,
-)
+from pytest_greta.gates.catalogue import CATALOGUE
+from pytest_greta.gates.evaluation import built_in, evaluate, scaling
+from pytest_greta.gates.model import Expected, Gate, Interval, Limit, Measurement, Quantity, Status, Verdict
+from pytest_greta.kernel import Problem
 
 PASS, FAIL, INCONCLUSIVE, NOT_MEASURED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.NOT_MEASURED
 
@@ -35,7 +25,9 @@ def gate(name: str, devices: tuple[str, ...] = (), **limit: Any) -> Gate:
 
 def run(name: str, value: Any, *interval: float, device: str = "hip", untimed: str = "") -> Measurement:
     quantity = Quantity(value, Interval(*interval) if interval else None)
-    return Measurement("prefill", "v3", {name: quantity}, context=8192, device=device, untimed=untimed)
+    return Measurement(
+        "prefill", "v3", {name: quantity}, problem=Problem(8192), device=device, untimed=untimed
+    )
 
 
 def code(name: str, value: Any) -> Measurement:
@@ -139,11 +131,11 @@ def test_what_was_not_measured_says_so_and_never_passes(name: str) -> None:
         "text": {"equals": "a"},
     }
     limit = limits[CATALOGUE[name].kind]
-    absent = Measurement("prefill", "v3", {}, context=8192, device="hip")
+    absent = Measurement("prefill", "v3", {}, problem=Problem(8192), device="hip")
     verdict = evaluate(gate(name, **limit), absent)
     assert (verdict.status, verdict.reason) == (NOT_MEASURED, "no value was reported")
     unreachable = Measurement(
-        "prefill", "v3", {name: Quantity(None, reason="no GPU")}, context=1, device="hip"
+        "prefill", "v3", {name: Quantity(None, reason="no GPU")}, problem=Problem(1), device="hip"
     )
     assert evaluate(gate(name, **limit), unreachable).reason == "no GPU"
 
@@ -208,7 +200,9 @@ def test_built_in_gates_hold_for_a_good_run_on_every_device() -> None:
         "deadline_seconds": Quantity(600.0),
     }
     for device, untimed in [("hip", ""), ("hip", "a reason"), ("cpu", "")]:
-        measurement = Measurement("prefill", "v3", quantities, context=512, device=device, untimed=untimed)
+        measurement = Measurement(
+            "prefill", "v3", quantities, problem=Problem(512), device=device, untimed=untimed
+        )
         verdicts = [evaluate(g, measurement) for g in built_in("prefill", "v3", "v3_q_lds", 1e-3)]
         assert {v.gate.name: v.status for v in verdicts} == dict.fromkeys(quantities, PASS)
         assert {v.gate.place for v in verdicts} == {"built-in"}
@@ -326,7 +320,9 @@ def cases(draw: st.DrawFn) -> tuple[Gate, Measurement]:
         limit = Limit(equals=draw(equals))
     interval = draw(st.none() | st.builds(Interval, ENDS, ENDS))
     quantities = {definition.name: Quantity(draw(VALUES), interval)}
-    where = draw(st.sampled_from([("gfx942", None, None), (None, 4096, "hip"), (None, 512, "cpu")]))
+    where = draw(
+        st.sampled_from([("gfx942", None, None), (None, Problem(4096), "hip"), (None, Problem(512), "cpu")])
+    )
     measurement = Measurement("k", "v", quantities, *where, untimed=draw(st.sampled_from(["", "a reason"])))
     devices = draw(st.sampled_from([(), ("cpu",)]))
     expected = draw(st.none() | st.builds(Expected, st.just(limit) | st.builds(Limit, max=ENDS), st.text()))
@@ -360,7 +356,7 @@ def test_evaluate_never_raises_and_never_passes_what_its_limit_forbids(
 
 def test_the_catalogue_costs_no_heavy_import() -> None:
     script = (
-        "import sys, pytest_greta.gates, pytest_greta.gatefile;"
+        "import sys, pytest_greta.gates.model, pytest_greta.gates.file;"
         "print(sorted({'yaml', 'numpy', 'hypothesis'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

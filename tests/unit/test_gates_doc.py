@@ -9,10 +9,12 @@ import jsonschema
 import pytest
 import yaml
 
-from pytest_greta import gatefile
-from pytest_greta.catalogue import CATALOGUE
 from pytest_greta.errors import ConfigError
-from pytest_greta.gates import BUILT_IN, built_in
+from pytest_greta.gates import file as gatefile
+from pytest_greta.gates.catalogue import CATALOGUE
+from pytest_greta.gates.evaluation import built_in
+from pytest_greta.gates.model import BUILT_IN
+from pytest_greta.gates.schema import schema
 from pytest_greta.kernel import Kernel, Variant
 
 DOC = (Path(__file__).parents[2] / "docs" / "gates.md").read_text(encoding="utf-8")
@@ -24,7 +26,7 @@ ROWS = [
 
 
 def test_the_doc_has_examples() -> None:
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
 
 
 @pytest.mark.parametrize("text", BLOCKS)
@@ -32,7 +34,7 @@ def test_every_file_in_the_doc_loads_and_fits_the_schema(tmp_path: Path, text: s
     path = tmp_path / "gates.yaml"
     path.write_text(text, encoding="utf-8")
     assert gatefile.load(path).kernels
-    jsonschema.Draft202012Validator(gatefile.schema()).validate(yaml.safe_load(text))
+    jsonschema.Draft202012Validator(schema()).validate(yaml.safe_load(text))
 
 
 def test_the_table_is_the_catalogue() -> None:
@@ -111,6 +113,12 @@ MISTAKEN = [
         b"{max: 2, targets: gfx942}, {max: 2, expect: {max: 3, reason: r}}]}}}}"
     ),
     b"version: 1\nkernels: {softmx: {baseline: a}, softmax: {baseline: b, gates: {c: {vgprs: 1}}}}",
+    HEAD.encode() + b"      '*': {vgprs: {max: 1, where: {}}, agprs: {max: 1, where: {context: 4}}}\n",
+    (
+        b"version: 1\nkernels: {softmax: {baseline: naive, contexts: {hip: 1}, "
+        b"problems: {hip: [{rows: 4}, {context: 1}, 1]}}}"
+    ),
+    b"version: 1\nkernels: {softmax: {baseline: naive, problems: {hip: [{context: 1, rowz: 4}]}}}",
 ]
 """Files that between them have every mistake there is a message for."""
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import pytest_greta
-from pytest_greta.compiler import CPU_TARGET, Job, find_toolchain, run_compiler
+from pytest_greta.compiler.clang import Job, run_compiler
+from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.errors import CompileError
 
 AMD_TARGETS = ["gfx90a", "gfx942", "gfx1100", "gfx1201"]

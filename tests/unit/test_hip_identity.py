@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_greta.devices import hip_identity
+from pytest_greta.device import hip_identity
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,7 +43,7 @@ def test_an_emulator_in_the_process_is_seen(tmp_path: Path) -> None:
     assert not hip_identity.is_emulated()
     program = (
         f"import ctypes, sys; sys.path.insert(0, {str(ROOT)!r}); ctypes.CDLL({str(library)!r})\n"
-        "from pytest_greta.devices.hip_identity import is_emulated\n"
+        "from pytest_greta.device.hip_identity import is_emulated\n"
         "sys.exit(0 if is_emulated() else 1)\n"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_greta.devices import hip_missing
+from pytest_greta.device import hip_missing
 
 ROOT = Path(__file__).resolve().parents[2]
 OPEN = (
-    "from pytest_greta.devices.hip import open_hip\n"
+    "from pytest_greta.device.hip import open_hip\n"
     "from pytest_greta.errors import DeviceUnavailable\n"
     "try:\n"
     "    print(open_hip().info)\n"

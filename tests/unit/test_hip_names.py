@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from pytest_greta.compiler import CPU_TARGET, find_toolchain
+from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from tests.rocm import names
 
 # hipcc's <hip/hip_runtime.h> has these, hiprtc has not.

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from pytest_greta.devices.hip import text
+from pytest_greta.device.hip_bindings import text
 
 hip: Any = pytest.importorskip("hip", reason="hip-python is not installed").hip
 
@@ -119,7 +119,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_libraries_have_every_call_that_the_device_makes(rig: Path) -> None:
-    source = (ROOT / "pytest_greta" / "devices" / "hip.py").read_text()
+    source = "".join(path.read_text() for path in (ROOT / "pytest_greta/device").glob("hip*.py"))
     calls = set(re.findall(r"\b(?:_?hip|_?hiprtc|rtc)\.(hip[A-Z]\w+|hiprtc[A-Z]\w+)", source)) - {
         "hipDeviceProp_t"
     }
@@ -135,10 +135,11 @@ def test_the_libraries_have_every_call_that_the_device_makes(rig: Path) -> None:
 COMPILE = """
 import sys
 from pathlib import Path
-from pytest_greta.devices.hip import _import_bindings, compile_source
+from pytest_greta.device.hip_bindings import import_bindings
+from pytest_greta.device.hiprtc import compile_source
 from pytest_greta.errors import CompileError, DeviceFault
 
-hiprtc = _import_bindings().hiprtc
+hiprtc = import_bindings().hiprtc
 for path in sys.argv[2:]:
     source = Path(path)
     try:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_greta import includes
-from pytest_greta.compiler import Compiler, Job
+from pytest_greta.compiler import includes
+from pytest_greta.compiler.clang import Job
+from pytest_greta.compiler.compiler import Compiler
 
 KERNEL = 'extern "C" __global__ void k(float* x) { x[0] = 1; }\n'
 

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.prefill.prefill import Prefill
-from pytest_greta.codeobject import read_resources
-from pytest_greta.compiler import Job, find_toolchain, run_compiler
-from pytest_greta.flow import matrix_instructions
-from pytest_greta.instructions import decode
+from pytest_greta.compiler.clang import Job, run_compiler
+from pytest_greta.compiler.codeobject import read_resources
+from pytest_greta.compiler.flow import matrix_instructions
+from pytest_greta.compiler.instructions import decode
+from pytest_greta.compiler.toolchain import find_toolchain
 from tests.unit.assembler import assemble
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")

@@ -7,17 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_greta.gates import (
-    Gate,
-    Interval,
-    Limit,
-    Measurement,
-    Quantity,
-    Status,
-    built_in,
-    evaluate,
-    scaling,
-)
+from pytest_greta.gates.evaluation import built_in, evaluate, scaling
+from pytest_greta.gates.model import Gate, Interval, Limit, Measurement, Quantity, Status
+from pytest_greta.kernel import Problem
 
 PASS, FAIL, INCONCLUSIVE, NOT_MEASURED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.NOT_MEASURED
 
@@ -32,7 +24,7 @@ def status(
     name: str, limit: Limit, value: float | str | None, *interval: float, context: int = 4096
 ) -> Status:
     quantity = Quantity(value, Interval(*interval) if interval else None)
-    measurement = Measurement("prefill", "v3", {name: quantity}, context=context, device="hip")
+    measurement = Measurement("prefill", "v3", {name: quantity}, problem=Problem(context), device="hip")
     return evaluate(Gate(name, "prefill", "v3", limit), measurement).status
 
 
@@ -119,7 +111,7 @@ def test_the_older_kernel_misses_its_target_at_32768() -> None:
 
 def built_in_verdicts(**found: float | str | bool) -> dict[str, Status]:
     quantities = {name: Quantity(value) for name, value in found.items()}
-    measurement = Measurement("prefill", "v3", quantities, context=4096, device="hip")
+    measurement = Measurement("prefill", "v3", quantities, problem=Problem(4096), device="hip")
     return {g.name: evaluate(g, measurement).status for g in built_in("prefill", "v3", "v3_q_lds", 2e-3)}
 
 

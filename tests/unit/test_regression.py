@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_greta.regression import (
+from pytest_greta.stats.runs import (
     FARTHEST,
     RATIOS,
     SHORTEST_SEGMENT,

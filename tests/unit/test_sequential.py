@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_greta.gates import Interval, Limit, Status
-from pytest_greta.sequential import (
+from pytest_greta.gates.model import Interval, Limit, Status
+from pytest_greta.stats.pairs import (
     ERROR,
     FEWEST_BLOCKS,
     PairedTest,

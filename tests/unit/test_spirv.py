@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_greta.spirv import force_wavefront, size_dynamic_lds
+from pytest_greta.compiler.spirv import force_wavefront, size_dynamic_lds
 
 IR = """\
 target triple = "spirv64"

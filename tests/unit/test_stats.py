@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_greta.stats import FALSE_SHAPES, FEWEST_PAIRS, centre, shape, speedup, t_quantile
+from pytest_greta.stats.shape import FALSE_SHAPES, FEWEST_PAIRS, centre, shape, speedup, t_quantile
 
 times = st.floats(1e-6, 1e4)
 pairs = st.lists(st.tuples(times, times), min_size=FEWEST_PAIRS, max_size=20)

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_greta.telemetry import (
+from pytest_greta.device.telemetry import (
     HEAT_COUNTERS,
     LOW_CLOCK,
     POWER_COUNTER,
@@ -134,7 +134,7 @@ def test_a_flag_without_a_cause_is_told_with_a_low_clock_and_is_nothing_alone() 
 def sentence(environment: Mapping[str, str], *flags: str) -> str:
     """What a recorder of another process says, where amdsmi cannot be had."""
     code = (
-        "from pytest_greta.telemetry import open_recorder\n"
+        "from pytest_greta.device.telemetry import open_recorder\n"
         f"recorder = open_recorder({BDF!r})\n"
         "recorder.begin()\n"
         "with recorder.launching(): recorder.sample()\n"

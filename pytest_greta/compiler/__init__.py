@@ -1,0 +1,1 @@
+"""From source and target to code, and what code takes."""

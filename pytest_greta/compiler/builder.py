@@ -1,0 +1,114 @@
+"""From a variant to code: for a target with clang, or for the session's device with what that device takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_greta import contract
+from pytest_greta.compiler.clang import Job
+from pytest_greta.compiler.codeobject import CodeObject, KernelResources, read_resources
+from pytest_greta.compiler.compiler import Compiler
+from pytest_greta.compiler.includes import local_files
+from pytest_greta.compiler.resources import resource_quantities
+from pytest_greta.compiler.toolchain import CPU_TARGET
+from pytest_greta.errors import CompileError, DeviceFault, GretaError, ToolMissing
+
+if TYPE_CHECKING:
+    from pytest_greta.kernel import Kernel, Problem, Variant
+
+_COMPILE_SECONDS = 300.0
+
+
+class CompilingDevice(Protocol):
+    """What a builder asks of the session's device."""
+
+    @property
+    def kind(self) -> str:
+        """`hip` or `cpu`."""
+
+    def compiler_identity(self) -> tuple[str, ...]:
+        """Its target, and what else its own compiler's code depends on. Raises DeviceUnavailable."""
+
+    def compile(self, source: str, name: str, options: Sequence[str], deadline_seconds: float) -> bytes:
+        """Compile on the device's own compiler. Raises CompileError, DeviceFault or DeviceUnavailable."""
+
+
+class Builder:
+    """Builds code objects through the compiler, its cache, and the device's own compiler."""
+
+    def __init__(self, compiler: Compiler, device: CompilingDevice) -> None:
+        self.compiler = compiler
+        self._device = device
+
+    def job(self, kernel: Kernel, variant: Variant, problem: Problem, target: str) -> Job:
+        """The compilation of a variant for an AMD target, as the problem needs it."""
+        return Job(kernel.source_path(variant), target, contract.defines(kernel, problem, variant))
+
+    def cpu_job(self, kernel: Kernel, variant: Variant, problem: Problem) -> Job:
+        """The compilation of a variant for the cpu device, which needs the geometry of the launch."""
+        launched = contract.launches(kernel, problem, variant)
+        blocks = {launch.block for launch in launched if launch.block[1:] != (1, 1)}
+        if len(blocks) > 1:
+            raise CompileError(
+                f"{variant.source}: on the cpu device, launches of a variant share one block of several axes"
+            )
+        return Job(
+            kernel.source_path(variant),
+            CPU_TARGET,
+            contract.defines(kernel, problem, variant),
+            dynamic_lds_bytes=max(launch.dynamic_lds_bytes for launch in launched),
+            block=next(iter(blocks), (0, 1, 1)),
+        )
+
+    def for_device(self, kernel: Kernel, variant: Variant, problem: Problem) -> CodeObject:
+        """The code that runs on the session's device. Raises CompileError, ToolMissing or DeviceUnavailable."""
+        if self._device.kind == "cpu":
+            return self.compiler.compile(self.cpu_job(kernel, variant, problem))
+        return self._by_device(kernel.source_path(variant), hiprtc_options(kernel, variant, problem))
+
+    def _by_device(self, source: Path, options: Sequence[str]) -> CodeObject:
+        """Compile with hiprtc, in the worker: a compiler belongs in a process that may die."""
+        cache, (target, *identity) = self.compiler.cache, self._device.compiler_identity()
+        request = repr(("hiprtc", target, identity, source, options))
+        code = cache.lookup(request)
+        cached = code is not None
+        if code is None:
+            try:
+                text = source.read_text()
+                code = self._device.compile(text, source.name, options, _COMPILE_SECONDS)
+            except OSError as error:
+                raise CompileError(f"{source.name} cannot be read: {error.strerror}") from error
+            except DeviceFault as fault:
+                raise CompileError(f"{source.name}: the device's compiler failed: {fault}") from fault
+            except CompileError as error:
+                raise CompileError(f"{source.name} does not compile for {target}:\n{error}") from error
+            cache.store(request, local_files(source), code)
+        return CodeObject(target, code, _resources_of(code), cached)
+
+    def resource_history(
+        self, kernel: Kernel, variant: Variant, targets: Sequence[str], problem: Problem
+    ) -> dict[str, dict[str, object]]:
+        """What a variant takes on each target it compiles for."""
+        found: dict[str, dict[str, object]] = {}
+        for target in targets:
+            with suppress(CompileError, ToolMissing):
+                code_object = self.compiler.compile(self.job(kernel, variant, problem, target))
+                quantities = resource_quantities(kernel, variant, code_object, [problem])
+                found[target] = {name: quantity.value for name, quantity in quantities.items()}
+        return found
+
+
+def hiprtc_options(kernel: Kernel, variant: Variant, problem: Problem) -> list[str]:
+    """What hiprtc is called with for a variant, the architecture aside."""
+    folder, defines = kernel.source_path(variant).parent, contract.defines(kernel, problem, variant)
+    return ["-O3", "-std=c++17", f"-I{folder}", *(f"-D{name}={value}" for name, value in defines)]
+
+
+def _resources_of(code: bytes) -> dict[str, KernelResources]:
+    try:
+        return read_resources(code)
+    except GretaError:  # a code object of another vendor, under HIP on CUDA
+        return {}

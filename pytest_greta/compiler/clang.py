@@ -1,0 +1,132 @@
+"""One source for one target through clang: to a loadable code object, or to SPIR-V for the cpu device."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_greta.compiler.spirv import force_wavefront, size_dynamic_lds
+from pytest_greta.compiler.toolchain import CPU_TARGET, Toolchain
+from pytest_greta.errors import CompileError, ToolMissing
+
+_DEADLINE_SECONDS = 300
+
+
+_DEPENDENCIES = "files.d"
+
+
+_PRINTF = ("-mllvm", "-spirv-ext=+SPV_EXT_relaxed_printf_string_address_space")
+"""Lets printf take its format from where clang puts string constants."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One compilation: equal jobs give equal code."""
+
+    source: Path
+    target: str
+    defines: tuple[tuple[str, str], ...] = ()
+    wave_size: int = 64
+    """Lanes of a wavefront on the cpu device; a GPU target has its own."""
+    dynamic_lds_bytes: int = 0
+    """Dynamic LDS on the cpu device; on a GPU the launch decides it."""
+    block: tuple[int, int, int] = (0, 1, 1)
+    """Block of the launch on the cpu device, where it has several axes; on a GPU the launch decides it."""
+
+
+def run_compiler(toolchain: Toolchain, job: Job) -> tuple[bytes, list[Path]]:
+    """Compile, and return the code with every file that was read. Raises CompileError."""
+    build = _build_spirv if job.target == CPU_TARGET else _build_amdgpu
+    try:
+        with tempfile.TemporaryDirectory(prefix="greta-") as name:
+            code = build(toolchain, job, Path(name))
+            return code, _dependencies(Path(name, _DEPENDENCIES))
+    except OSError as error:  # no room for temporary files, most likely
+        raise CompileError(f"{job.source.name} cannot be compiled for {job.target}: {error}") from error
+
+
+def preprocess_for_hiprtc(toolchain: Toolchain, job: Job) -> tuple[str, list[Path]]:
+    """What clang includes where `__HIPCC_RTC__` is defined, as text, with every file that was read. CompileError."""
+    with tempfile.TemporaryDirectory(prefix="greta-") as name:
+        output = Path(name, "code.i")
+        front = (*_front(toolchain, job, Path(name)), f"--offload-arch={job.target}", "-D__HIPCC_RTC__")
+        _run(job, *front, "-E", "-dI", job.source, "-o", output)
+        return output.read_text(errors="replace"), _dependencies(Path(name, _DEPENDENCIES))
+
+
+def _build_amdgpu(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
+    """Source to a loadable ELF.
+
+    ROCm's driver does it alone. Elsewhere assembler and linker are called by hand, because the driver looks for
+    an executable named ld.lld that the wheel does not have.
+    """
+    output = folder / "code.hsaco"
+    front = (*_front(toolchain, job, folder), f"--offload-arch={job.target}")
+    if not toolchain.linker:
+        _run(job, *front, "--no-gpu-bundle-output", job.source, "-c", "-o", output)
+        return output.read_bytes()
+    assembly, unlinked = folder / "code.s", folder / "code.o"
+    _run(job, *front, "-S", job.source, "-o", assembly)
+    machine = ("--target=amdgcn-amd-amdhsa", f"-mcpu={job.target}")
+    _run(job, *toolchain.clang, "-x", "assembler", *machine, "-c", assembly, "-o", unlinked)
+    _run(job, *toolchain.linker, "-shared", "--no-undefined", unlinked, "-o", output)
+    return output.read_bytes()
+
+
+def _build_spirv(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
+    """Source to IR, two edits of it (see spirv.py), IR to SPIR-V."""
+    ir, output = folder / "code.ll", folder / "code.spv"
+    front = (*_front(toolchain, job, folder), "--offload=spirv64", f"-DGRETA_WAVE_SIZE={job.wave_size}")
+    if job.block[1:] != (1, 1):  # launched as one axis, along which its wavefronts run
+        front += tuple(f"-DGRETA_BLOCK_{axis}={n}" for axis, n in zip("XYZ", job.block, strict=True))
+    _run(job, *front, "-emit-llvm", "-S", job.source, "-o", ir)
+    text = size_dynamic_lds(ir.read_text(), job.dynamic_lds_bytes)
+    ir.write_text(force_wavefront(text, job.wave_size))
+    translate = ("--target=spirv64-unknown-unknown", "-Wno-override-module", *_PRINTF, "-x", "ir", "-c")
+    _run(job, *toolchain.clang, *translate, ir, "-o", output)
+    return output.read_bytes()
+
+
+def _front(toolchain: Toolchain, job: Job, folder: Path) -> tuple[str, ...]:
+    """The part of the command that all targets share."""
+    # Without -fuse-cuid=none the code holds a hash of the temporary file's name.
+    flags = (
+        "-x",
+        "hip",
+        "-O3",
+        "-std=c++17",
+        "-fuse-cuid=none",
+        "-fno-color-diagnostics",
+        "--cuda-device-only",
+    )
+    record: tuple[str, ...] = ()
+    for option in ("-dependency-file", str(folder / _DEPENDENCIES), "-MT", "code"):
+        record += ("-Xclang", option)
+    defines = tuple(f"-D{name}={value}" for name, value in job.defines)
+    return (*toolchain.clang, *flags, *toolchain.flags, *record, *defines)
+
+
+def _run(job: Job, *command: str | Path) -> None:
+    argv = [str(part) for part in command]
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", check=False, timeout=_DEADLINE_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        what = f"{job.source.name} for {job.target}"
+        raise CompileError(f"the compiler did not finish {what} in {_DEADLINE_SECONDS} s") from error
+    except OSError as error:
+        raise ToolMissing(f"the compiler {argv[0]} cannot be started: {error.strerror}") from error
+    if done.returncode != 0:
+        how = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+        message = done.stderr.strip() or f"the compiler said nothing ({how})"
+        raise CompileError(f"{job.source.name} does not compile for {job.target}:\n{message}")
+
+
+def _dependencies(path: Path) -> list[Path]:
+    """The files of a make-style dependency file (`code: a.hip b.h`), where a backslash escapes a space."""
+    _, _, listing = path.read_text(errors="surrogateescape").replace("\\\n", " ").partition(":")
+    return [Path(re.sub(r"\\(.)", r"\1", name)).resolve() for name in re.findall(r"(?:\\.|\S)+", listing)]

@@ -1,0 +1,181 @@
+"""Read an AMDGPU code object: the resources each kernel takes, and the occupancy they allow.
+
+The numbers are those of the code object's own metadata (ELF note `AMDGPU`, type 32, msgpack), the ones the
+driver itself goes by; no compiler text is parsed. Format: LLVM's "User Guide for AMDGPU Backend", section
+"Code Object Metadata".
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from pytest_greta.compiler.barriers import UnwaitedBarrier, unwaited_barriers
+from pytest_greta.compiler.flow import matrix_instructions
+from pytest_greta.errors import GretaError
+
+_METADATA_NOTE = 32  # NT_AMDGPU_METADATA
+_BUNDLE_MAGIC = b"__CLANG_OFFLOAD_BUNDLE__"
+
+
+@dataclass(frozen=True)
+class KernelResources:
+    """What one kernel takes, by the code object's metadata. Registers are counted per work-item (lane)."""
+
+    name: str
+    scratch_bytes: int
+    """Private (scratch) memory of one work-item."""
+    vgprs: int
+    """VGPRs allocated; on targets with a unified register file (gfx90a, gfx942) AGPRs are included."""
+    agprs: int
+    sgprs: int
+    vgpr_spills: int
+    sgpr_spills: int
+    lds_bytes: int
+    """Static LDS of one block."""
+    code_bytes: int
+    """Size of the kernel's function in `.text`."""
+    max_block_threads: int
+    """Largest block the kernel may be launched with."""
+    wave_size: int
+    matrix_instructions: int | None = None
+    """Matrix instructions in the kernel's main loop; None where its encodings are not known."""
+    unwaited_barriers: tuple[UnwaitedBarrier, ...] | None = field(default=None, repr=False)
+    """Barriers that a wavefront can reach with a write to LDS under way; None where that cannot be told."""
+    address: int = 0
+    """Where the kernel's function begins in the code object."""
+
+
+@dataclass(frozen=True)
+class CodeObject:
+    """Machine code for one target, and where it came from."""
+
+    target: str
+    code: bytes
+    """An AMDGPU ELF, or SPIR-V for the cpu device."""
+    kernels: Mapping[str, KernelResources]
+    """Resources by kernel name; empty for SPIR-V, which has none before the CPU runtime compiles it."""
+    cached: bool = False
+
+
+def read_resources(code: bytes) -> dict[str, KernelResources]:
+    """Resources of every kernel in an AMDGPU code object (ELF, or a clang offload bundle around one).
+
+    Raises GretaError when the bytes are not a code object or carry no metadata.
+    """
+    import msgpack
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    code = unbundle(code)
+    try:
+        elf = ELFFile(io.BytesIO(code))
+        metadata = _metadata(elf, msgpack)
+        symbols: Any = elf.get_section_by_name(".dynsym")
+        functions = {s.name: s for s in symbols.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"}
+        target = str(metadata.get("amdhsa.target", "")).rpartition("--")[2]
+        return {
+            kernel[".name"]: _resources(kernel, elf, functions.get(kernel[".name"]), target)
+            for kernel in metadata.get("amdhsa.kernels", ())
+        }
+    except (ELFError, ValueError, KeyError, AttributeError, TypeError, struct.error) as error:
+        raise GretaError(f"not a readable AMDGPU code object: {error or type(error).__name__}") from error
+
+
+def machine_code(code: bytes) -> dict[str, bytes]:
+    """The machine code of every function in an AMDGPU code object, by name."""
+    from elftools.elf.elffile import ELFFile
+
+    elf = ELFFile(io.BytesIO(unbundle(code)))
+    symbols: Any = elf.get_section_by_name(".dynsym")
+    return {
+        s.name: _machine_code(elf, s) for s in symbols.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"
+    }
+
+
+def unbundle(code: bytes) -> bytes:
+    """The device ELF inside a clang offload bundle; anything else is returned as it is.
+
+    Format: clang documentation, "Clang Offload Bundler", section "Bundled Binary File Layout".
+    """
+    if not code.startswith(_BUNDLE_MAGIC):
+        return code
+    position = len(_BUNDLE_MAGIC) + 8
+    (count,) = struct.unpack_from("<Q", code, len(_BUNDLE_MAGIC))
+    for _ in range(count):
+        offset, size, name_size = struct.unpack_from("<QQQ", code, position)
+        name = code[position + 24 : position + 24 + name_size]
+        position += 24 + name_size
+        if size and not name.startswith(b"host"):
+            return code[offset : offset + size]
+    raise GretaError("the offload bundle holds no device code")
+
+
+def _metadata(elf: Any, msgpack: Any) -> dict[str, Any]:
+    for section in elf.iter_sections("SHT_NOTE"):
+        for note in section.iter_notes():
+            if note["n_name"] == "AMDGPU" and note["n_type"] == _METADATA_NOTE:
+                metadata = msgpack.unpackb(note["n_descdata"])
+                if isinstance(metadata, dict):
+                    return metadata
+    raise ValueError("it has no AMDGPU metadata note")
+
+
+def _machine_code(elf: Any, symbol: Any) -> bytes:
+    """The bytes of a function."""
+    if symbol is None:
+        return b""
+    section = elf.get_section(symbol["st_shndx"])
+    begin = symbol["st_value"] - section["sh_addr"]
+    return bytes(section.data()[begin : begin + symbol["st_size"]])
+
+
+def _resources(kernel: Mapping[str, Any], elf: Any, symbol: Any, target: str) -> KernelResources:
+    code = _machine_code(elf, symbol)
+    return KernelResources(
+        name=kernel[".name"],
+        scratch_bytes=kernel[".private_segment_fixed_size"],
+        vgprs=kernel[".vgpr_count"],
+        agprs=kernel.get(".agpr_count", 0),
+        sgprs=kernel[".sgpr_count"],
+        vgpr_spills=kernel.get(".vgpr_spill_count", 0),
+        sgpr_spills=kernel.get(".sgpr_spill_count", 0),
+        lds_bytes=kernel[".group_segment_fixed_size"],
+        code_bytes=len(code),
+        max_block_threads=kernel[".max_flat_workgroup_size"],
+        wave_size=kernel[".wavefront_size"],
+        matrix_instructions=matrix_instructions(code, target),
+        unwaited_barriers=unwaited_barriers(code, target),
+        address=symbol["st_value"] if symbol is not None else 0,
+    )
+
+
+def source_lines(code: bytes) -> dict[int, str]:
+    """The source line of every address that the line information of a code object names: `{6912: "v6.hip:40"}`.
+
+    Empty where it has none, which is so unless the code was compiled with `-g` or `-gline-tables-only`.
+    """
+    from elftools.common.exceptions import DWARFError, ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        elf = ELFFile(io.BytesIO(unbundle(code)))
+        return dict(_line_rows(elf.get_dwarf_info())) if elf.has_dwarf_info() else {}
+    except (DWARFError, ELFError, ValueError, KeyError, AttributeError, TypeError, IndexError, struct.error):
+        return {}  # damaged line information costs the lines, not the finding
+
+
+def _line_rows(dwarf: Any) -> Iterator[tuple[int, str]]:
+    for unit in dwarf.iter_CUs():
+        program = dwarf.line_program_for_CU(unit)
+        if program is None:
+            continue
+        first_file = 0 if program["version"] >= 5 else 1
+        for entry in program.get_entries():
+            if entry.state is not None and not entry.state.end_sequence:
+                file = program["file_entry"][entry.state.file - first_file]
+                yield entry.state.address, f"{PurePath(file.name.decode()).name}:{entry.state.line}"

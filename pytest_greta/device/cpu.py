@@ -1,0 +1,228 @@
+"""The cpu device: HIP source as SPIR-V on a CPU's OpenCL runtime. The only importer of pyopencl.
+
+The runtime is Intel's (it runs on AMD CPUs too), from the wheels of the extra `cpu`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import os
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_greta.compiler.cache import CodeCache
+from pytest_greta.compiler.toolchain import CPU_TARGET
+from pytest_greta.device import BoundLaunch, DeviceInfo
+from pytest_greta.errors import DeviceFault, DeviceUnavailable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_INSTALL = "install the extra 'cpu': pip install 'pytest-greta[cpu]'"
+
+
+def open_cpu(cache: CodeCache) -> CpuDevice:
+    """Open the CPU through OpenCL. Raises DeviceUnavailable, saying what is missing.
+
+    `cache` keeps what the runtime made of SPIR-V: for a large kernel that takes it ten seconds.
+    """
+    library = _find_runtime()
+    with tempfile.TemporaryDirectory(prefix="greta-icd-") as folder:
+        # The wheel's own .icd file holds a placeholder path, so the loader is given one that names the library.
+        Path(folder, "cpu.icd").write_text(f"{library}\n")
+        os.environ["OCL_ICD_VENDORS"] = folder
+        # pyopencl keeps caches of its own in the user's home, which need not be writable.
+        os.environ["XDG_CACHE_HOME"] = str(cache.folder)
+        try:
+            import pyopencl
+        except ImportError as error:
+            raise DeviceUnavailable(f"the cpu device needs pyopencl ({error}); {_INSTALL}") from error
+        try:
+            devices = [d for p in pyopencl.get_platforms() for d in p.get_devices()]
+        except pyopencl.Error as error:
+            raise DeviceUnavailable(f"OpenCL finds no CPU through {library}: {error}") from error
+    usable = [
+        d for d in devices if int(d.type) & int(pyopencl.device_type.CPU) and "SPIR-V" in str(d.il_version)
+    ]
+    if not usable:
+        raise DeviceUnavailable(f"no OpenCL device that takes SPIR-V was found through {library}")
+    return CpuDevice(pyopencl, usable[0], cache)
+
+
+def _find_runtime() -> Path:
+    for distribution in ("intel-opencl-rt", "intel-cmplr-lib-rt"):
+        try:
+            files = importlib.metadata.distribution(distribution).files or []
+        except importlib.metadata.PackageNotFoundError:
+            raise DeviceUnavailable(f"the cpu device needs {distribution}; {_INSTALL}") from None
+        for file in files:
+            if file.name == "libintelocl.so":
+                return Path(str(file.locate())).resolve()
+    raise DeviceUnavailable(f"intel-opencl-rt is installed without libintelocl.so; {_INSTALL}")
+
+
+class _Checked:
+    """Turns pyopencl's exceptions into DeviceFault, naming what was being done."""
+
+    def __init__(self, cl: Any, what: str) -> None:
+        self.cl, self.what = cl, what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, self.cl.Error):
+            raise DeviceFault(f"{self.what}: {str(error).strip()}") from error
+
+
+class CpuDevice:
+    """A CPU as a `Device` (see `pytest_greta.device`)."""
+
+    def __init__(self, cl: Any, device: Any, cache: CodeCache) -> None:
+        self._cl = cl
+        self._cache = cache
+        self._device = device
+        self._context = cl.Context([device])
+        profiling = cl.command_queue_properties.PROFILING_ENABLE
+        self._queue = cl.CommandQueue(self._context, properties=profiling)
+        self._flush_buffer: Any = None
+        self.info = DeviceInfo(
+            kind="cpu",
+            name=_cpu_name() or device.name,
+            target=CPU_TARGET,
+            compute_units=device.max_compute_units,
+            wave_size=64,
+            memory_bytes=device.global_mem_size,
+            cache_bytes=_last_level_cache_bytes(),
+            driver=device.driver_version,
+            runtime=f"{device.platform.name} {device.driver_version}",
+        )
+
+    def compile(self, source: str, name: str, options: Sequence[str]) -> bytes:
+        """The cpu device has no compiler of HIP: clang makes its SPIR-V."""
+        raise NotImplementedError
+
+    def load(self, code: bytes) -> Any:
+        """Build a SPIR-V module for this CPU, or take what was built of it before."""
+        cl = self._cl
+        request = self.binary_request(code)
+        binary = self._cache.lookup(request)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", cl.CompilerWarning)  # the build log, which holds no error
+            if binary is not None:
+                with contextlib.suppress(cl.Error):  # not this runtime's after all: build it anew
+                    return cl.Program(self._context, [self._device], [binary]).build()
+            with _Checked(cl, "the CPU runtime cannot build the SPIR-V module"):
+                program = cl.Program(self._context, code).build()
+                self._cache.store(request, [], program.get_info(cl.program_info.BINARIES)[0])
+                return program
+
+    def binary_request(self, code: bytes) -> str:
+        """What the cache keeps the binary of a SPIR-V module under."""
+        return repr((self.info.name, self.info.runtime, hashlib.sha256(code).hexdigest()))
+
+    def function(self, module: Any, entry: str) -> Any:
+        """Look up a kernel by name."""
+        names = module.get_info(self._cl.program_info.KERNEL_NAMES).split(";")
+        with _Checked(
+            self._cl, f'no kernel named {entry!r} (extern "C" __global__); there is {", ".join(names)}'
+        ):
+            return self._cl.Kernel(module, entry)
+
+    def function_name(self, function: Any) -> str:
+        """The name OpenCL gives for a kernel."""
+        return str(function.function_name)
+
+    def function_attributes(self, function: Any) -> dict[str, int]:
+        """A CPU has no registers or scratch in a GPU's sense."""
+        return {}
+
+    def unload(self, module: Any) -> None:
+        """Nothing to do: OpenCL frees a program with its last reference."""
+
+    def allocate(self, size_bytes: int) -> Any:
+        """Allocate a read-write buffer."""
+        with _Checked(self._cl, f"allocating {size_bytes} bytes"):
+            return self._cl.Buffer(self._context, self._cl.mem_flags.READ_WRITE, size=max(size_bytes, 1))
+
+    def free(self, buffer: Any) -> None:
+        """Release a buffer."""
+        buffer.release()
+
+    def memory_used_bytes(self) -> int | None:
+        """The machine's memory is no limit of the device."""
+        return None
+
+    def fill(self, buffer: Any, byte: int, offset_bytes: int, size_bytes: int) -> None:
+        """Set a range of a buffer to one repeated byte."""
+        with _Checked(self._cl, "filling a buffer"):
+            pattern = np.uint8(byte)
+            self._cl.enqueue_fill_buffer(self._queue, buffer, pattern, offset_bytes, size_bytes).wait()
+
+    def write(self, buffer: Any, offset_bytes: int, data: memoryview) -> None:
+        """Copy host memory into a buffer."""
+        with _Checked(self._cl, "writing a buffer"):
+            self._cl.enqueue_copy(self._queue, buffer, data, dst_offset=offset_bytes)
+
+    def read(self, buffer: Any, offset_bytes: int, into: memoryview) -> None:
+        """Copy a range of a buffer into host memory."""
+        with _Checked(self._cl, "reading a buffer"):
+            self._cl.enqueue_copy(self._queue, into, buffer, src_offset=offset_bytes)
+
+    def flush_caches(self) -> None:
+        """Overwrite as many bytes as the last-level cache holds."""
+        if self._flush_buffer is None:
+            self._flush_buffer = self.allocate(self.info.cache_bytes)
+        self.fill(self._flush_buffer, 0, 0, self.info.cache_bytes)
+
+    def launch(self, launches: Sequence[BoundLaunch]) -> float:
+        """Run launches in order; seconds by OpenCL's profiling events."""
+        events = []
+        with _Checked(self._cl, "launching"):
+            for launch in launches:
+                arguments = [self._argument(a) for a in launch.args]
+                launch.function.set_args(*arguments)
+                threads = launch.block[0] * launch.block[1] * launch.block[2]  # as one axis: see Job.block
+                total = (launch.grid[0] * threads, *launch.grid[1:])
+                events.append(
+                    self._cl.enqueue_nd_range_kernel(self._queue, launch.function, total, (threads, 1, 1))
+                )
+            events[-1].wait()
+            return float(events[-1].profile.end - events[0].profile.start) * 1e-9
+
+    def close(self) -> None:
+        """Finish the queue; OpenCL frees the rest with its references."""
+        self._queue.finish()
+
+    def _argument(self, argument: tuple[Any, int] | np.generic) -> Any:
+        if isinstance(argument, tuple):
+            buffer, offset_bytes = argument
+            return buffer.get_sub_region(offset_bytes, buffer.size - offset_bytes) if offset_bytes else buffer
+        return argument
+
+
+def _cpu_name() -> str:
+    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return ""
+
+
+def _last_level_cache_bytes() -> int:
+    """Size of the largest cache of CPU 0, by sysfs; 32 MiB where it does not tell."""
+    sizes = []
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        text = path.read_text().strip()
+        if text.endswith("K"):
+            sizes.append(int(text[:-1]) * 1024)
+    return max(sizes, default=32 * 1024 * 1024)

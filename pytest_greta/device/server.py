@@ -1,0 +1,174 @@
+"""The worker process: it owns an open device, launches what it is told to, and says how long it took."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_greta.compiler.cache import CodeCache
+from pytest_greta.device.protocol import BAND_BYTES, CANARY, BufferPlan
+from pytest_greta.device.shared import SharedMemory
+from pytest_greta.device.telemetry import Recorder, Telemetry, open_recorder
+from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
+
+if TYPE_CHECKING:
+    from pytest_greta.device import Device, DeviceInfo
+    from pytest_greta.kernel import Launch
+
+
+class _Server:
+    """The worker's side: answers requests with the device it opened."""
+
+    def __init__(self) -> None:
+        self.device: Device
+        self.telemetry = Recorder(None)
+        self.buffers: dict[str, tuple[Any, BufferPlan]] = {}
+        self.modules: dict[str, Any] = {}
+        self.programs: dict[str, tuple[dict[str, Any], Sequence[Launch], str]] = {}
+
+    def open(self, kind: str, cache_folder: Path) -> DeviceInfo:
+        if kind == "cpu":
+            from pytest_greta.device.cpu import open_cpu
+
+            self.device = open_cpu(CodeCache(cache_folder))
+        else:
+            from pytest_greta.device.hip import open_hip
+
+            self.device = open_hip()
+            if not self.device.info.emulated:
+                self.telemetry = open_recorder(self.device.info.extra["pci"])
+        return dataclasses.replace(self.device.info, telemetry_missing=self.telemetry.missing)
+
+    def compile(self, source: str, name: str, options: Sequence[str]) -> bytes:
+        return self.device.compile(source, name, options)
+
+    def load(self, slot: str, code: bytes, entry: str, launches: Sequence[Launch]) -> str:
+        if slot in self.modules:
+            self.device.unload(self.modules.pop(slot))
+        module = self.modules[slot] = self.device.load(code)
+        names = {entry, *(launch.entry for launch in launches if launch.entry)}
+        functions = {name: self.device.function(module, name) for name in names}
+        self.programs[slot] = functions, launches, entry
+        return self.device.function_name(functions[entry])
+
+    def inspect(self, code: bytes, entries: Sequence[str]) -> list[dict[str, int]]:
+        module = self.device.load(code)
+        try:
+            return [self.device.function_attributes(self.device.function(module, entry)) for entry in entries]
+        finally:
+            self.device.unload(module)
+
+    def memory_used_bytes(self) -> int | None:
+        return self.device.memory_used_bytes()
+
+    def allocate(self, buffers: Mapping[str, BufferPlan]) -> None:
+        for buffer, _ in self.buffers.values():
+            self.device.free(buffer)
+        self.buffers.clear()
+        for name, plan in buffers.items():
+            buffer = self.device.allocate(plan.size_bytes + 2 * BAND_BYTES)
+            self.buffers[name] = buffer, plan
+            self.device.fill(buffer, CANARY, 0, BAND_BYTES)
+            self.device.fill(buffer, CANARY, BAND_BYTES + plan.size_bytes, BAND_BYTES)
+
+    def write(self, name: str, memory: SharedMemory) -> None:
+        self.device.write(self.buffers[name][0], BAND_BYTES, memory.view)
+
+    def read(self, name: str, memory: SharedMemory) -> None:
+        self.device.read(self.buffers[name][0], 0, memory.view)
+
+    def run(self, slots: Sequence[str], draw: str, poison: int, cold: bool) -> Iterator[float]:
+        for slot in slots:
+            bound = self._bind(slot, draw)
+            for buffer, plan in self.buffers.values():
+                if plan.poisoned and plan.slot == slot and plan.size_bytes:
+                    self.device.fill(buffer, poison, BAND_BYTES, plan.size_bytes)
+            if cold:
+                self.device.flush_caches()
+            with self.telemetry.launching():
+                seconds = self.device.launch(bound)
+            yield seconds
+
+    def begin_telemetry(self) -> None:
+        self.telemetry.begin()
+
+    def end_telemetry(self) -> Telemetry:
+        return self.telemetry.summary()
+
+    def _bind(self, slot: str, draw: str) -> list[Any]:
+        from pytest_greta.device import BoundLaunch
+
+        functions, launches, entry = self.programs[slot]
+
+        def argument(value: Any) -> Any:
+            if not isinstance(value, str):
+                return value
+            own = f"{slot}/{value}"
+            return self.buffers[own if own in self.buffers else f"{draw}/{value}"][0], BAND_BYTES
+
+        return [
+            BoundLaunch(
+                function=functions[launch.entry or entry],
+                grid=launch.grid,
+                block=launch.block,
+                args=tuple(argument(a) for a in launch.args),
+                dynamic_lds_bytes=launch.dynamic_lds_bytes,
+            )
+            for launch in launches
+        ]
+
+    def close(self) -> None:
+        self.telemetry.close()
+        self.device.close()
+
+
+def _serve(channel: Connection, passing: socket.socket) -> None:
+    server = _Server()
+    while True:
+        try:
+            name, arguments, shared_bytes = channel.recv()
+        except EOFError:
+            return
+        try:
+            if shared_bytes is None:
+                value = getattr(server, name)(**arguments)
+            else:
+                with SharedMemory.receive(passing, shared_bytes) as memory:
+                    value = getattr(server, name)(memory=memory, **arguments)
+            if name == "run":
+                for seconds in value:
+                    channel.send(("ok", seconds))
+            else:
+                channel.send(("ok", value))
+        except (CompileError, DeviceFault, DeviceUnavailable) as error:
+            channel.send(("error", _plain(error)))
+        except Exception as error:
+            traceback.print_exc()
+            channel.send(("error", DeviceFault(f"{type(error).__name__}: {error}")))
+
+
+def _plain(error: Exception) -> Exception:
+    """The error as one of greta's own classes, which the other process can rebuild from its arguments."""
+    if isinstance(error, DeviceFault):
+        return DeviceFault(str(error), error.kind)
+    return type(error)(str(error))
+
+
+def main() -> None:
+    """Serve the parent, whose socket and pid are the last two arguments, until it closes the channel."""
+    handle, parent = int(sys.argv[-2]), int(sys.argv[-1])
+    parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
+    ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent:
+        return  # the parent died before the line above
+    passing = socket.socket(fileno=handle)
+    _serve(Connection(os.dup(handle)), passing)

@@ -1,0 +1,129 @@
+"""The session's device: which kind it is, and the worker that has it open."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_greta.errors import DeviceUnavailable
+
+if TYPE_CHECKING:
+    from pytest_greta.device import DeviceInfo
+    from pytest_greta.device.worker import Worker
+
+_KFD = Path("/dev/kfd")
+"""The interface of the AMD GPU driver: without it no AMD GPU can answer."""
+
+SERIALIZED = {"HIP_LAUNCH_BLOCKING": "1", "AMD_SERIALIZE_KERNEL": "3"}
+"""The worker's environment under `--greta-serialize`: a launch returns when its kernel has ended, and the runtime
+waits for the queue before and after each (HIP documentation, "HIP environment variables")."""
+
+
+class SessionDevice:
+    """Opens the device when it is first needed, and again in a new worker when the last one died."""
+
+    def __init__(
+        self,
+        wanted: str,
+        cache_folder: Path,
+        *,
+        serialize: bool = False,
+        show: Callable[[str], None] = lambda _: None,
+        waited: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`wanted` is `hip`, `cpu` or `auto`; `cache_folder` holds what the device made of code before.
+
+        `show` is told what happens, `waited` is called about once a second while an answer is awaited.
+        """
+        self._wanted, self._serialize = wanted, serialize
+        self._cache_folder, self._show, self._waited = cache_folder, show, waited
+        self._worker: Worker | None = None
+        self._info: DeviceInfo | None = None
+        self._lost = ""
+        self.note = ""
+        """Why `auto` did not take a GPU."""
+
+    @cached_property
+    def kind(self) -> str:
+        """`hip` or `cpu`: the one wanted; `auto` takes hip where a GPU answers."""
+        if self._wanted != "auto":
+            return self._wanted
+        if not _KFD.exists():
+            self.note = f"no AMD GPU here: {_KFD} does not exist"
+            return "cpu"
+        try:
+            self._worker = self._open("hip")
+        except DeviceUnavailable as error:
+            self.note = f"no AMD GPU answers: {error}"
+            return "cpu"
+        return "hip"
+
+    @property
+    def blocked(self) -> bool:
+        """The device was lost during the run: no further test can run on it."""
+        return bool(self._lost)
+
+    def worker(self) -> Worker:
+        """The worker with the open device. Raises DeviceUnavailable."""
+        if self._lost:
+            raise DeviceUnavailable(self._lost)
+        kind = self.kind
+        if self._worker is None or not self._worker.alive:
+            try:
+                self._worker = self._open(kind)
+            except DeviceUnavailable as error:
+                if self._info is None:
+                    raise
+                self._lost = f"blocked: the device was lost during this run and does not come back: {error}"
+                raise DeviceUnavailable(self._lost) from error
+        return self._worker
+
+    def compiler_identity(self) -> tuple[str, ...]:
+        """Its target, and what else the code of its own compiler depends on. Raises DeviceUnavailable."""
+        info = self.worker().info
+        return info.target, info.runtime, info.driver, str(sorted(info.extra.items()))
+
+    def compile(self, source: str, name: str, options: Sequence[str], deadline_seconds: float) -> bytes:
+        """Compile on the device's own compiler. Raises CompileError, DeviceFault or DeviceUnavailable."""
+        return self.worker().compile(source, name, options, deadline_seconds)
+
+    def identity(self) -> str:
+        """The device for history, stable from run to run; `none` where there is none."""
+        try:
+            return self.worker().info.identity
+        except DeviceUnavailable:
+            return "none"
+
+    def notes(self) -> list[str]:
+        """What to know of the device, each in one sentence: why it is not a GPU, what it does not tell."""
+        missing = self._info.telemetry_missing if self._info else ""
+        return [note for note in (self.note, missing) if note]
+
+    def device_name(self) -> str:
+        """The device that ran something; empty if none has."""
+        return self._info.identity if self._info else ""
+
+    def describe(self) -> str:
+        """The device for the headline."""
+        try:
+            return self.worker().info.identity
+        except DeviceUnavailable:
+            return f"{self.kind}, which cannot be opened: the tests that need it say why"
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._worker.close()
+
+    def _open(self, kind: str) -> Worker:
+        from pytest_greta.device.worker import Worker
+
+        self._show(f"opening the {kind} device")
+        environment = SERIALIZED if self._serialize else {}
+        worker = Worker(kind, self._cache_folder, self._waited, environment)
+        worker.info = dataclasses.replace(worker.info, serialized=self._serialize)
+        self._info = worker.info
+        return worker

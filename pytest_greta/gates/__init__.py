@@ -1,0 +1,1 @@
+"""What can be gated, how gates.yaml says it, and how a measured quantity becomes a verdict."""

@@ -1,0 +1,164 @@
+"""How a gate turns a measured quantity into a verdict. Pure: no clock, no I/O.
+
+`evaluate` is the only place where a verdict is made.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+from pytest_greta.gates.catalogue import CATALOGUE
+from pytest_greta.gates.model import (
+    DEFAULT_DEADLINE_SECONDS,
+    Expected,
+    Gate,
+    Interval,
+    Limit,
+    Measurement,
+    Quantity,
+    Status,
+    Verdict,
+    _finite,
+    limit_text,
+)
+
+DRIFT = 4.0
+"""How far a ratio taken from a single pair may be off, as a factor. The largest drift on record of one kernel
+on one machine is 403.26 s against 114.265 s, a factor of 3.5. Such a value alone never passes a gate; it
+fails one only where even this factor would not bring it inside the limit."""
+
+
+SLACK = 1.25
+"""How much better than its bound a known exception may be, as a factor, where the quantity differs from run to run.
+Quantities that are counted allow for none."""
+
+
+CPU_TIMES = "a cpu's times say nothing about a GPU's"
+
+
+EMULATED_TIMES = "an emulated GPU's times say nothing about a GPU's"
+
+
+def built_in(kernel: str, variant: str, entry: str, max_error: float) -> list[Gate]:
+    """The gates of every run, for one variant.
+
+    `entry` is the name of the function asked for, `max_error` the largest error allowed where gates.yaml
+    says nothing.
+    """
+    limits = {
+        "no_fault": Limit(equals=True),
+        "implementation": Limit(equals=entry),
+        "complete": Limit(equals=True),
+        "canaries": Limit(equals=True),
+        "inputs_unchanged": Limit(equals=True),
+        "max_error": Limit(max=max_error),
+        "deterministic": Limit(equals=True),
+        "prefill_seconds": Limit(above=0.0),
+        "deadline_seconds": Limit(max=DEFAULT_DEADLINE_SECONDS),
+    }
+    return [Gate(name, kernel, variant, limit) for name, limit in limits.items()]
+
+
+def built_in_for_code(kernel: str, variant: str, target: str) -> list[Gate]:
+    """The gates of every code object for an AMD GPU; code of others (under HIP on CUDA) has none."""
+    if not target.startswith("gfx"):
+        return []
+    return [Gate("unwaited_barriers", kernel, variant, Limit(max=0))]
+
+
+def evaluate(gate: Gate, measurement: Measurement) -> Verdict:
+    """The verdict of a gate that applies to this measurement. Never raises on what was measured."""
+    quantity = measurement.quantities.get(gate.name, Quantity(None, reason="no value was reported"))
+    status, reason = _judge(gate, quantity, measurement)
+    if gate.expected and status in (Status.PASS, Status.FAIL):
+        status, reason = _with_exception(gate, gate.expected, quantity, status, reason)
+    if gate.accepted and status in (Status.FAIL, Status.INCONCLUSIVE) and _is_slower(gate, quantity):
+        status, reason = Status.PASS, "; ".join(filter(None, [f"accepted: {gate.accepted}", reason]))
+    return Verdict(gate, status, quantity, measurement.kernel, measurement.variant, measurement.where, reason)
+
+
+def _with_exception(
+    gate: Gate, expected: Expected, quantity: Quantity, status: Status, reason: str
+) -> tuple[Status, str]:
+    """PASS or FAIL of a gate with a known exception: is the value as bad as expected, worse, or better?"""
+    definition, bound, value = CATALOGUE[gate.name], expected.bound, quantity.value
+    if status is Status.PASS:
+        return Status.FAIL, f"expected to fail ({expected.reason}), but it holds: delete its `expect`"
+    if isinstance(value, (bool, str)) or value is None:
+        known = value is not None and value == bound.equals
+        return (Status.EXPECTED_FAILURE, expected.reason) if known else (status, reason)
+    if not _finite(value) or (definition.positive and value <= 0):
+        return status, reason
+    interval = quantity.interval or Interval(value, value)
+    allowed = bound.allows(interval.low), bound.allows(interval.high)
+    if not any(allowed):
+        worse = f"worse than the known exception, {limit_text(definition, bound)} ({expected.reason})"
+        return Status.FAIL, "; ".join(filter(None, [worse, reason]))
+    if not all(allowed):
+        return Status.INCONCLUSIVE, f"the interval reaches across the known exception ({expected.reason})"
+    slack = 1.0 if definition.integer else SLACK
+    if (bound.max is not None and interval.high * slack < bound.max) or (
+        bound.min is not None and interval.low > bound.min * slack
+    ):
+        return (
+            Status.FAIL,
+            f"better than its known exception ({expected.reason}): tighten or delete its `expect`",
+        )
+    return Status.EXPECTED_FAILURE, expected.reason
+
+
+def _is_slower(gate: Gate, quantity: Quantity) -> bool:
+    value = quantity.value
+    return isinstance(value, (int, float)) and _finite(value) and not gate.limit.allows(value)
+
+
+def _judge(gate: Gate, quantity: Quantity, measurement: Measurement) -> tuple[Status, str]:
+    """Status and reason. What makes a measurement invalid comes before what makes it irrelevant."""
+    definition, limit, value = CATALOGUE[gate.name], gate.limit, quantity.value
+    if value is None:
+        return Status.NOT_MEASURED, quantity.reason or "no value was reported"
+    if definition.kind != "number":
+        expected = bool if definition.kind == "bool" else str
+        if not isinstance(value, expected):
+            return Status.FAIL, f"expected a {definition.kind}, measured {value!r}"
+        return (Status.PASS if value == limit.equals else Status.FAIL), quantity.reason
+    if isinstance(value, (bool, str)) or not isinstance(value, numbers.Real):
+        return Status.FAIL, f"expected a number, measured {value!r}"
+    interval = quantity.interval
+    if not _finite(value) or (interval and (math.isnan(interval.low) or math.isnan(interval.high))):
+        return Status.FAIL, "not a finite number"
+    if definition.positive and value <= 0:
+        return Status.FAIL, "a value of 0 or less is no measurement"
+    # That a time is above zero is no question of speed: it holds on every device.
+    if definition.speed and limit.above is None:
+        if measurement.untimed:
+            return Status.NOT_MEASURED, measurement.untimed
+        if measurement.device is not None and not gate.times_on(measurement.device):
+            return Status.NOT_MEASURED, CPU_TIMES
+    if interval is None and definition.noisy:
+        if limit.excludes(Interval(value / DRIFT, value * DRIFT)):
+            return Status.FAIL, quantity.reason
+        return Status.INCONCLUSIVE, quantity.reason or "one value without an interval: too few rounds"
+    if interval is None:
+        return (Status.PASS if limit.allows(value) else Status.FAIL), quantity.reason
+    if limit.excludes(interval):
+        return Status.FAIL, quantity.reason
+    if limit.allows(interval.low) and limit.allows(interval.high) and limit.allows(value):
+        return Status.PASS, quantity.reason
+    return Status.INCONCLUSIVE, quantity.reason or "the interval reaches across the limit"
+
+
+def scaling(seconds: float, context: int, first_seconds: float, first_context: int) -> float:
+    """Exponent p of time against context, log(t / t0) / log(context / context0), t0 at the smallest context.
+
+    NaN (which fails every gate) where a time is not positive.
+    Raises ValueError unless context > first_context > 0.
+    """
+    if not context > first_context > 0:
+        raise ValueError(
+            f"scaling needs two contexts, the smaller one first, not {first_context} and {context}"
+        )
+    if not (seconds > 0 and first_seconds > 0):
+        return math.nan
+    return math.log(seconds / first_seconds) / math.log(context / first_context)

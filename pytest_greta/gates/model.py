@@ -1,0 +1,272 @@
+"""How a gate of the catalogue turns a measured quantity into a verdict. Pure: no clock, no I/O.
+
+`evaluate` is the only place where a verdict is made.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pytest_greta.gates.catalogue import CATALOGUE, GateDef
+from pytest_greta.kernel import Problem, Size
+
+EVERY_VARIANT = "*"
+"""The name under `gates:` that stands for all variants of a kernel."""
+
+BUILT_IN = "built-in"
+"""The `file` of a gate that exists without any line in gates.yaml."""
+
+DEFAULT_DEADLINE_SECONDS = 600.0
+
+
+class Status(enum.Enum):
+    """What a gate found. Only PASS is a pass: what was not measured never counts as passed, and a known exception is
+    shown as what it is.
+    """
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    EXPECTED_FAILURE = "EXPECTED FAILURE"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_MEASURED = "NOT MEASURED"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval, both ends included; an end may be infinite."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One measured quantity, in the unit of its gate; `value` None says that it was not measured."""
+
+    value: float | bool | str | None
+    interval: Interval | None = None
+    reason: str = ""
+    """Why it was not measured, or a note on how it was."""
+    excused: bool = False
+    """Cannot be decided, which is nobody's fault: a new benchmark has no history, a new GPU unknown encodings."""
+
+    @property
+    def is_exact(self) -> bool:
+        """A ratio that is known without measuring: unchanged code is as fast as itself."""
+        return self.interval is not None and self.interval.low == self.interval.high
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a compile (`target`) or a run (`context` and `device`) found: quantities by name of the gate."""
+
+    kernel: str
+    variant: str
+    quantities: Mapping[str, Quantity]
+    target: str | None = None
+    """What the code object is for, for example `gfx942`; None for a run."""
+    problem: Problem | None = None
+    """What was run; of a code object, one of the problems that it is compiled for."""
+    device: str | None = None
+    """`hip` or `cpu`; None for a code object."""
+    untimed: str = ""
+    """Why the times of this run mean nothing, if so: an emulated GPU, tests that run side by side."""
+
+    @property
+    def where(self) -> str:
+        """Where it was measured: the problem of a run; the target of a code object, with the form it is for."""
+        if self.target is None:
+            return self.problem.id if self.problem else ""
+        form = self.problem.form if self.problem else ""
+        return f"{self.target} {form}" if form else self.target
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a gate allows: `min` and `max` are inside, `above` is not; `equals` is for bools and text."""
+
+    min: float | None = None
+    max: float | None = None
+    above: float | None = None
+    equals: bool | str | None = None
+
+    def allows(self, value: float) -> bool:
+        """Whether a number is inside the limit."""
+        return (
+            (self.min is None or value >= self.min)
+            and (self.max is None or value <= self.max)
+            and (self.above is None or value > self.above)
+        )
+
+    def excludes(self, interval: Interval) -> bool:
+        """Whether an interval lies wholly outside the limit."""
+        return (
+            (self.min is not None and interval.high < self.min)
+            or (self.max is not None and interval.low > self.max)
+            or (self.above is not None and interval.high <= self.above)
+        )
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A known exception from a limit: how far the value may lie outside of it, and why."""
+
+    bound: Limit
+    reason: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One limit on one quantity: an entry of gates.yaml, or a built-in gate (`file` "built-in", `line` 0).
+
+    Empty `targets`, `contexts`, `devices` and `where` mean all of them.
+    """
+
+    name: str
+    kernel: str
+    variant: str
+    """Name of the variant, or `*`."""
+    limit: Limit
+    targets: tuple[str, ...] = ()
+    contexts: tuple[int, ...] = ()
+    devices: tuple[str, ...] = ()
+    where: Mapping[str, tuple[Size, ...]] = field(default_factory=dict)
+    """Other axes of the problem, with the values for which it applies."""
+    file: str = BUILT_IN
+    line: int = 0
+    expected: Expected | None = None
+    """The value is known to be outside the limit; it must be so, within a bound."""
+    accepted: str = ""
+    """Why a failure of this gate is accepted in this session (`--greta-accept`)."""
+
+    @property
+    def place(self) -> str:
+        """Where the gate is written: `gates.yaml:31`, or `built-in`."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+    def times_on(self, device: str) -> bool:
+        """Whether a gate on speed is judged on a device kind: on a cpu only where it names the cpu."""
+        return device != "cpu" or "cpu" in self.devices
+
+    @property
+    def text(self) -> str:
+        """The gate as a condition: `speedup >= 1.20`."""
+        return limit_text(CATALOGUE[self.name], self.limit)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate found in one measurement."""
+
+    gate: Gate
+    status: Status
+    measured: Quantity
+    kernel: str
+    variant: str
+    where: str
+    """The context of a run (`8192`) or the target of a code object (`gfx942`)."""
+    reason: str = ""
+
+    @property
+    def columns(self) -> tuple[str, str, str, str, str]:
+        """The verdict as cells of a table: place, variant and where, condition, value, status and reason."""
+        found = measured_text(CATALOGUE[self.gate.name], self.measured, self.gate.limit)
+        status = f"{self.status.value} ({self.reason})" if self.reason else self.status.value
+        return self.gate.place, f"{self.variant} @ {self.where}", self.gate.text, found, status
+
+    @property
+    def is_accepted_failure(self) -> bool:
+        """It passes only because `--greta-accept` says so."""
+        value = self.measured.value
+        return bool(
+            self.gate.accepted
+            and self.status is Status.PASS
+            and isinstance(value, (int, float))
+            and not self.gate.limit.allows(value)
+        )
+
+    def line(self) -> str:
+        """One line, complete in itself:
+
+        `gates.yaml:31  v3 @ 8192  speedup >= 1.20   measured 0.93x [0.92, 0.94]   FAIL`
+        """
+        place, subject, condition, found, status = self.columns
+        # A value that decides nothing was found, not measured: a cpu's speedup, for example.
+        word = "found" if self.status is Status.NOT_MEASURED else "measured"
+        return "   ".join(
+            [f"{place}  {subject}  {condition}", *([f"{word} {found}"] if found else []), status]
+        )
+
+
+def limit_text(definition: GateDef, limit: Limit) -> str:
+    """A limit as a condition: `vgprs <= 96`, `1.20 <= speedup <= 3.00`, `deterministic is true`."""
+    name = definition.name
+    if limit.equals is not None:
+        return f"{name} is {_text(definition, limit.equals)}"
+    if limit.above is not None:
+        return f"{name} > {_limit_number(definition, limit.above)}"
+    low = "" if limit.min is None else _limit_number(definition, limit.min)
+    high = "" if limit.max is None else _limit_number(definition, limit.max)
+    if low and high:
+        return f"{low} <= {name} <= {high}"
+    return f"{name} >= {low}" if low else f"{name} <= {high}"
+
+
+def measured_text(definition: GateDef, quantity: Quantity, limit: Limit) -> str:
+    """A measured quantity with its interval: `0.93x [0.92, 0.94]`; empty where nothing was measured.
+
+    A value on the wrong side of its limit never reads like the limit: 1.1996 against 1.20 keeps its digits.
+    """
+    value = quantity.value
+    if value is None:
+        return ""
+    if isinstance(value, (bool, str)):
+        return _text(definition, value)
+    suffix = {"x": "x", "s": " s", "bytes": " B", "tokens/s": " tokens/s"}.get(definition.unit, "")
+    interval = quantity.interval
+    ends = "" if interval is None else f" [{', '.join(_near(definition, x, limit) for x in _ends(interval))}]"
+    return f"{_near(definition, value, limit)}{suffix}{ends}"
+
+
+def _ends(interval: Interval) -> tuple[float, float]:
+    return interval.low, interval.high
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond the range of a double
+        return False
+
+
+def _text(definition: GateDef, value: float | bool | str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value if value.isprintable() else repr(value)
+    if not _finite(value):
+        return "inf" if isinstance(value, int) else str(float(value))
+    value = float(value)
+    if definition.spec:
+        return f"{value:{definition.spec}}"
+    if value.is_integer():
+        return f"{value:.0f}"
+    return f"{value:.1f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _limit_number(definition: GateDef, value: float) -> str:
+    text = _text(definition, value)
+    return text if float(text) == value else repr(float(value))
+
+
+def _near(definition: GateDef, value: float, limit: Limit) -> str:
+    """A value as text, with as many digits as it takes where rounding would show it as the limit it is not."""
+    text = _text(definition, value)
+    for bound in (limit.min, limit.max, limit.above):
+        if bound is not None and bound != value and text == _text(definition, bound):
+            texts = (f"{value:.{digits}g}" for digits in range(4, 18))
+            return next((text for text in texts if float(text) != bound), str(value))
+    return text

@@ -1,0 +1,31 @@
+"""What verdicts mean for a test: which of them fail it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_greta.gates.catalogue import CATALOGUE
+from pytest_greta.gates.model import Status, Verdict
+
+
+def failing(verdicts: Sequence[Verdict], require: str | None, inconclusive: str = "") -> list[Verdict]:
+    """The verdicts that fail a test: every FAIL, and with `--greta-require` what was not decided.
+
+    `inconclusive` is what gates.yaml says of INCONCLUSIVE: `fail`, `warn`, or nothing: it fails where something is
+    required. `--greta-require=hip` fails all that was not measured; `--greta-require=cpu` asks for what a CPU can
+    decide, so gates on GPU speed stay NOT MEASURED there. A gate whose history is still short is excused: a new
+    benchmark must be able to start.
+    """
+
+    def fails(verdict: Verdict) -> bool:
+        if verdict.status is Status.INCONCLUSIVE:
+            if verdict.measured.excused and not inconclusive:
+                return False
+            return inconclusive == "fail" or (not inconclusive and require is not None)
+        if verdict.status is Status.NOT_MEASURED:
+            if verdict.measured.excused:
+                return False
+            return require == "hip" or (require == "cpu" and not CATALOGUE[verdict.gate.name].speed)
+        return verdict.status is Status.FAIL
+
+    return [verdict for verdict in verdicts if fails(verdict)]

@@ -1,0 +1,368 @@
+"""The nodes of a gates.yaml to kernels and gates, with what is wrong with them. `gatefile.py` is the front.
+
+The file is read as YAML nodes, never as constructed objects: nodes have positions, show duplicate keys, and
+keep the text of values that YAML readers disagree about.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pytest_greta.gates.catalogue import CATALOGUE, GateDef
+from pytest_greta.gates.model import EVERY_VARIANT, Expected, Gate, Limit
+from pytest_greta.gates.nodes import (
+    Node,
+    Position,
+    position,
+    quote,
+    scalar,
+    suggestion,
+)
+from pytest_greta.gates.scopes import covers, overlap
+from pytest_greta.gates.values import SCOPES, VERSION, Values
+from pytest_greta.kernel import Size
+
+DEVICES = ("hip", "cpu")
+TARGET = r"gfx[0-9a-f]+(:[a-z]+[+-])*"
+"""A target as clang writes it: `gfx942`, `gfx90a:sramecc+:xnack-`."""
+INCONCLUSIVE = ("fail", "warn")
+"""What a verdict that could not be reached means for its test."""
+
+
+@dataclass(frozen=True)
+class ProblemEntry:
+    """One problem of gates.yaml: a context, and other axes by name."""
+
+    context: int
+    axes: Mapping[str, Size] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BaselineEntry:
+    """A variant that speedups are measured against, and where: everywhere, or for some values of other axes."""
+
+    variant: str
+    position: Position
+    where: Mapping[str, tuple[Size, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KernelEntry:
+    """One kernel of gates.yaml."""
+
+    name: str
+    position: Position
+    baselines: tuple[BaselineEntry, ...]
+    """The first that can process a problem is its baseline."""
+    problems: Mapping[str, tuple[ProblemEntry, ...]]
+    """Problems by device kind (`hip`, `cpu`), as listed; empty where the file lists none."""
+    axes: Mapping[str, Position]
+    """The axes besides the context that the entry names, and where it does so first."""
+    gates: tuple[Gate, ...]
+    variants: Mapping[str, Position]
+    """The variants that have entries under `gates`, without `*`."""
+
+
+# -- the file --------------------------------------------------------------------------------------------
+
+
+class Reader(Values):
+    """Walks the nodes of one file and collects what is wrong with them in `problems`.
+
+    The walk follows the format, so its depth is bounded whatever the aliases in the file refer to.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+        self.targets: tuple[str, ...] = ()
+        self.inconclusive = ""
+        self.kernels: dict[str, KernelEntry] = {}
+        self.axes: dict[str, Position] = {}
+
+    def file(self, root: Node) -> None:
+        """The whole file, into `targets` and `kernels`."""
+        allowed = ("version", "targets", "inconclusive", "kernels")
+        keys = self.keys(root, "the file", allowed, required=("version", "kernels"))
+        if "version" in keys:
+            version = self.number(keys["version"], "version")
+            if version not in (None, VERSION):
+                self.problem(
+                    keys["version"], f"unknown version {version:g}; this greta reads version {VERSION}"
+                )
+        if "targets" in keys:
+            self.targets = self.target_list(keys["targets"])
+        if "inconclusive" in keys:
+            self.inconclusive = self.text(keys["inconclusive"], "inconclusive", " or ".join(INCONCLUSIVE))
+            if self.inconclusive and self.inconclusive not in INCONCLUSIVE:
+                self.expected(keys["inconclusive"], "inconclusive", " or ".join(INCONCLUSIVE))
+        if "kernels" in keys:
+            for name, (key, node) in self.names(keys["kernels"], "kernels").items():
+                self.kernels[name] = self.kernel(name, key, node)
+
+    def kernel(self, name: str, key: Node, node: Node) -> KernelEntry:
+        """What stands under the name of a kernel."""
+        what = f"kernel {quote(name)}"
+        allowed = ("baseline", "contexts", "problems", "gates")
+        keys = self.keys(node, what, allowed, required=("baseline",), at=key)
+        self.axes = {}
+        baselines = self.baselines(keys["baseline"]) if "baseline" in keys else ()
+        baseline = baselines[0].variant if len(baselines) == 1 else ""
+        problems = self.problems_by_device(keys)
+        contexts = {
+            device: tuple(dict.fromkeys(one.context for one in listed)) for device, listed in problems.items()
+        }
+        gates: list[Gate] = []
+        variants: dict[str, Position] = {}
+        if "gates" in keys:
+            for variant, (variant_key, entries) in self.names(keys["gates"], "gates").items():
+                if variant in CATALOGUE:
+                    advice = 'gates are written under the name of a variant, or under "*" for every variant'
+                    self.problem(variant_key, f"{quote(variant)} is a gate, not a variant; {advice}")
+                    continue
+                if variant != EVERY_VARIANT:
+                    variants[variant] = position(variant_key)
+                owner = "every variant" if variant == EVERY_VARIANT else f"variant {quote(variant)}"
+                for gate, (gate_key, value) in self.names(entries, f"gates of {owner}").items():
+                    if gate not in CATALOGUE:
+                        hint = suggestion(gate, [d.name for d in CATALOGUE.values() if d.limits])
+                        self.problem(gate_key, f"unknown gate {quote(gate)} for {owner}; {hint}")
+                    elif not CATALOGUE[gate].limits:
+                        self.problem(
+                            gate_key, f"gate {quote(gate)} is built into every run and cannot be changed"
+                        )
+                    elif CATALOGUE[gate].relative and variant == baseline:
+                        self.problem(
+                            gate_key, f"{gate} of the baseline {quote(variant)} against itself says nothing"
+                        )
+                    else:
+                        gates += self.gate(CATALOGUE[gate], name, variant, value, contexts)
+        return KernelEntry(name, position(key), baselines, problems, self.axes, tuple(gates), variants)
+
+    def baselines(self, node: Node) -> tuple[BaselineEntry, ...]:
+        """The name of a variant, or a list of such names and of `{variant: NAME, where: {...}}`."""
+        found = []
+        for item in self.items(node, "baseline"):
+            if item.id == "mapping":
+                keys = self.keys(item, "baseline", ("variant", "where"), required=("variant",))
+                name = (
+                    self.text(keys["variant"], "variant", "the name of a variant")
+                    if "variant" in keys
+                    else ""
+                )
+                where = self.where(keys["where"]) if "where" in keys else {}
+            else:
+                name, where = self.text(item, "baseline", "the name of a variant"), {}
+            found.append(BaselineEntry(name, position(item), where))
+        return tuple(found)
+
+    def problems_by_device(self, keys: Mapping[str, Node]) -> dict[str, tuple[ProblemEntry, ...]]:
+        """What stands under `problems` and, in short, under `contexts`."""
+        found: dict[str, tuple[ProblemEntry, ...]] = {}
+        for key in ("contexts", "problems"):
+            if key not in keys:
+                continue
+            for device, (device_key, listed) in self.names(keys[key], key).items():
+                if device not in DEVICES:
+                    self.problem(device_key, f"unknown device {quote(device)}; {suggestion(device, DEVICES)}")
+                if device in found:
+                    self.problem(
+                        device_key, f"device {quote(device)} has contexts and problems; write problems alone"
+                    )
+                if key == "contexts":
+                    found[device] = tuple(ProblemEntry(context) for context in self.context_list(listed))
+                else:
+                    found[device] = self.problem_list(listed)
+        return found
+
+    def problem_list(self, node: Node) -> tuple[ProblemEntry, ...]:
+        """Numbers, which are contexts, and mappings with a context and other axes: all their combinations."""
+        found: dict[tuple[int, tuple[tuple[str, Size], ...]], ProblemEntry] = {}
+        for item in self.items(node, "problems"):
+            if item.id == "mapping":
+                named = self.names(item, "problem")
+                contexts = self.context_list(named["context"][1]) if "context" in named else ()
+                if "context" not in named:
+                    self.problem(item, "problem has no 'context'")
+                axes = {n: self.sizes(n, k, v) for n, (k, v) in named.items() if n != "context"}
+            else:
+                contexts, axes = self.context_list(item), {}
+            for values in itertools.product(*axes.values()):
+                for context in contexts:
+                    one = ProblemEntry(context, dict(zip(axes, values, strict=True)))
+                    twin = (context, tuple(sorted(one.axes.items())))
+                    if twin in found:
+                        text = ", ".join(f"{name} {value}" for name, value in one.axes.items())
+                        self.problem(
+                            item, f"problem: context {context}{', ' if text else ''}{text} is there twice"
+                        )
+                    found[twin] = one
+        return tuple(found.values())
+
+    def where(self, node: Node) -> dict[str, tuple[Size, ...]]:
+        """Other axes of a problem than the context, each with the values for which something applies."""
+        named = self.names(node, "where")
+        if not named:
+            self.problem(node, "where: it names no axis")
+        for name in ("context", "target", "device"):
+            if name in named:
+                self.problem(named.pop(name)[0], f"where is for other axes; write {name}s: beside it")
+        return {name: self.sizes(name, key, value) for name, (key, value) in named.items()}
+
+    def sizes(self, axis: str, key: Node, node: Node) -> tuple[Size, ...]:
+        """Values of an axis: whole numbers from 1, or texts."""
+        self.axes.setdefault(axis, position(key))
+        found: list[Size] = []
+        for item in self.items(node, axis, unique=True):
+            value = scalar(item) if item.id == "scalar" else None
+            if isinstance(value, str) and value:
+                found.append(value)
+            else:
+                number = self.number(item, axis, integer=True, positive=True)
+                found += [] if number is None else [int(number)]
+        return tuple(found)
+
+    def gate(
+        self,
+        definition: GateDef,
+        kernel: str,
+        variant: str,
+        node: Node,
+        contexts: Mapping[str, tuple[int, ...]],
+    ) -> list[Gate]:
+        """The entries of one gate: a limit, a mapping, or a list of them."""
+        gates: list[Gate] = []
+        for item in self.items(node, definition.name):
+            limit, scopes, exception, before = Limit(), {}, None, len(self.problems)
+            if item.id == "mapping":
+                allowed = (*definition.limits, *SCOPES[definition.source], "expect")
+                keys = self.keys(item, f"gate {quote(definition.name)}", allowed)
+                limits = {key: self.limit(keys[key], definition) for key in definition.limits if key in keys}
+                limit = Limit(**limits)  # type: ignore[arg-type]  # the catalogue pairs kinds and limits
+                if not limits:
+                    some = " or ".join(definition.limits)
+                    self.problem(item, f"gate {quote(definition.name)} has no limit; give it {some}")
+                if limit.min is not None and limit.max is not None and limit.min > limit.max:
+                    self.problem(
+                        keys["min"], f"{definition.name}: min {limit.min:g} is above max {limit.max:g}"
+                    )
+                if "expect" in keys:
+                    exception = self.expected_failure(keys["expect"], definition, limit)
+                scopes = {key: node for key, node in keys.items() if key not in definition.limits}
+            else:
+                bound = {"lower": "max", "higher": "min", "": "equals"}[definition.better]
+                limit = Limit(**{bound: self.limit(item, definition)})  # type: ignore[arg-type]
+            devices = self.devices(scopes["devices"], contexts) if "devices" in scopes else ()
+            gate = Gate(
+                definition.name,
+                kernel,
+                variant,
+                limit,
+                self.target_list(scopes["targets"], scope=True) if "targets" in scopes else (),
+                self.context_scope(scopes["contexts"], contexts, devices) if "contexts" in scopes else (),
+                devices,
+                self.where(scopes["where"]) if "where" in scopes else {},
+                self.path,
+                position(item).line,
+                exception,
+            )
+            if len(self.problems) > before:
+                continue
+            twin = next((other for other in gates if overlap(gate, other)), None)
+            if twin:
+                clash = f"applies where the entry of line {twin.line} does, and neither is more specific"
+                self.problem(item, f"this entry of {definition.name} {clash}")
+            gates.append(gate)
+        return gates
+
+    def expected_failure(self, node: Node, definition: GateDef, limit: Limit) -> Expected | None:
+        """A known exception: a bound outside the limit, and a reason."""
+        what = f"expect of {definition.name}"
+        keys = self.keys(node, what, (*definition.limits, "reason"), required=("reason",))
+        reason = (
+            self.text(keys["reason"], "reason", "why the limit does not hold yet") if "reason" in keys else ""
+        )
+        bounds = {key: self.limit(keys[key], definition) for key in definition.limits if key in keys}
+        if len(bounds) != 1:
+            self.problem(node, f"{what} needs one bound: {' or '.join(definition.limits)}")
+            return None
+        (key, value), bound = *bounds.items(), Limit(**bounds)  # type: ignore[arg-type]
+        own = getattr(limit, key)
+        inside = value is not None and (
+            own is None or own == value or (definition.kind == "number" and limit.allows(float(value)))
+        )
+        if inside:
+            self.problem(
+                keys[key], f"{what} is not outside the limit; give the value that is known to miss it"
+            )
+        return Expected(bound, reason)
+
+    def limit(self, node: Node, definition: GateDef) -> float | bool | str | None:
+        """One limit, of the kind that the gate has."""
+        if definition.kind == "number":
+            return self.number(node, definition.name, definition.integer, definition.positive)
+        if definition.kind == "text":
+            return self.text(node, definition.name, "text")
+        value = scalar(node) if node.id == "scalar" else None
+        if isinstance(value, bool):
+            return value
+        self.expected(node, definition.name, "true or false")
+        return None
+
+    def target_list(self, node: Node, scope: bool = False) -> tuple[str, ...]:
+        """Targets; those that narrow a gate must be among those the file lists, where it lists any."""
+        targets: list[str] = []
+        for item in self.items(node, "targets", unique=True):
+            target = self.text(item, "targets", "the name of a target, such as gfx942")
+            if target and not re.fullmatch(TARGET, target):
+                self.problem(
+                    item, f"{quote(target)} is not a target; a target reads like gfx942 or gfx90a:xnack-"
+                )
+            elif target and scope and self.targets and not any(covers(target, t) for t in self.targets):
+                hint = suggestion(target, self.targets)
+                self.problem(item, f"target {quote(target)} is not among the targets of the file; {hint}")
+            elif target:
+                targets.append(target)
+        return tuple(targets)
+
+    def context_list(self, node: Node) -> tuple[int, ...]:
+        """Contexts, each at least 1."""
+        contexts: list[int] = []
+        for item in self.items(node, "contexts", unique=True):
+            context = self.number(item, "contexts", integer=True, positive=True)
+            if context is not None:
+                contexts.append(int(context))
+        return tuple(contexts)
+
+    def context_scope(
+        self, node: Node, listed: Mapping[str, tuple[int, ...]], devices: tuple[str, ...]
+    ) -> tuple[int, ...]:
+        """Contexts that narrow a gate: those the kernel lists, where it lists any."""
+        known = {
+            context
+            for device, contexts in listed.items()
+            if device in (devices or listed)
+            for context in contexts
+        }
+        scope = self.context_list(node)
+        for context in scope:
+            if known and context not in known:
+                hint = f"there is {', '.join(map(str, sorted(known)))}"
+                self.problem(node, f"context {context} is not among the contexts of the kernel; {hint}")
+        return scope
+
+    def devices(self, node: Node, listed: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+        """Devices that narrow a gate: those the kernel lists contexts for, where it lists any."""
+        devices: list[str] = []
+        for item in self.items(node, "devices", unique=True):
+            device = self.text(item, "devices", " or ".join(DEVICES))
+            if device and device not in DEVICES:
+                self.problem(item, f"unknown device {quote(device)}; {suggestion(device, DEVICES)}")
+            elif device and listed and device not in listed:
+                self.problem(item, f"the kernel has no contexts for device {quote(device)}")
+            elif device:
+                devices.append(device)
+        return tuple(devices)

@@ -1,0 +1,1 @@
+"""Runs that were stored: what is kept, what is accepted, and a run against its past."""

@@ -1,0 +1,184 @@
+"""Timings into pytest-benchmark's history. The only module that knows pytest-benchmark."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_greta.compiler.cache import write_whole
+from pytest_greta.history.records import Identity, historic_run
+from pytest_greta.measure.executable import sha256 as digest
+from pytest_greta.stats.runs import HistoricRun
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+
+class DeviceClock:
+    """A clock for pytest-benchmark that shows device times.
+
+    pytest-benchmark reads its timer before and after each round; a round here only hands over the next measured
+    time, so the difference of the two readings is that time, exactly.
+    """
+
+    def __init__(self) -> None:
+        self._shown = 0.0
+
+        def device_seconds() -> float:
+            shown, self._shown = self._shown, 0.0
+            return shown
+
+        self.read: Callable[[], float] = device_seconds
+
+    def show(self, seconds: float) -> None:
+        """Show `seconds` at the next reading, and zero after it."""
+        self._shown = seconds
+
+
+def prepare(item: pytest.Item, clock: DeviceClock, group: str) -> None:
+    """Make the item's `benchmark` fixture read device times, and group it with what it can be compared with."""
+    given = item.get_closest_marker("benchmark")
+    settings = {"group": group, **(given.kwargs if given else {}), "timer": clock.read}
+    item.add_marker(pytest.mark.benchmark(**settings), append=False)
+
+
+def record(benchmark: BenchmarkFixture, clock: DeviceClock, seconds: Sequence[float]) -> None:
+    """Store measured device seconds as the rounds of this benchmark."""
+    remaining = iter(seconds)
+    pedantic: Any = benchmark.pedantic
+    # Where benchmarks are disabled (xdist, --benchmark-disable), pytest-benchmark calls it once and stores nothing.
+    pedantic(lambda: clock.show(next(remaining)), rounds=len(seconds))
+
+
+def add_info(benchmark: BenchmarkFixture, info: Mapping[str, Any]) -> None:
+    """Add to the entry's `extra_info`. What JSON cannot hold (NaN, infinity) is stored as None."""
+    benchmark.extra_info.update({name: _plain(value) for name, value in info.items()})
+
+
+def forgive(benchmark: BenchmarkFixture) -> None:
+    """Nothing was measured, and the test has said why: no warning that the fixture went unused."""
+    benchmark.skipped = True
+
+
+def compares(config: pytest.Config) -> bool:
+    """Whether pytest-benchmark compares with an earlier run, and so asks for the machine before anything has run."""
+    return bool(config.getoption("benchmark_compare", None))
+
+
+def update_machine_info(machine_info: dict[str, Any], device: str) -> None:
+    """Make the device part of the machine's identity, and drop from it what changes from minute to minute.
+
+    pytest-benchmark compares machines by the whole of this as text; the momentary clock of CPU 0 is no identity.
+    """
+    machine_info["greta_device"] = device
+    cpu = machine_info.get("cpu")
+    if isinstance(cpu, dict):
+        for name in ("hz_actual", "hz_actual_friendly"):
+            cpu.pop(name, None)
+
+
+class History:
+    """What pytest-benchmark has stored of greta's runs, read when first asked, and what it will store."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether this session's runs are stored where later ones look for them."""
+        return saves(self._config)
+
+    @property
+    def commit(self) -> str:
+        """The commit of the working tree, as pytest-benchmark knows it; `unversioned` outside of a repository."""
+        return str(self._commit_info.get("id") or "unknown")
+
+    @property
+    def not_clean(self) -> str:
+        """Why the commit does not say what runs here; empty where it does, and outside of a repository."""
+        if self._commit_info.get("error"):
+            return f"its commit is not known: {self._commit_info['error']}"
+        return "the working tree has uncommitted changes" if self._commit_info.get("dirty") else ""
+
+    @cached_property
+    def _commit_info(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._config.hook.pytest_benchmark_generate_commit_info(
+            config=self._config
+        )
+        return found
+
+    def runs(self, identity: Identity) -> list[HistoricRun]:
+        """The stored runs of one identity, oldest first."""
+        return self._runs.get(identity, [])
+
+    # The accepted code itself: where new code can be timed beside it, the spread between runs does not matter.
+
+    def code(self, sha256: str) -> bytes | None:
+        """The kept code of that SHA-256; None where it is not there, or damaged."""
+        try:
+            code = (self._code_folder / f"{sha256}.code").read_bytes()
+        except (OSError, ValueError):
+            return None
+        return code if digest(code) == sha256 else None
+
+    def keep_code(self, code: bytes) -> None:
+        """Keep the code of an accepted run beside the history, where this is stored in files.
+
+        Where that fails, later runs say that they lack it: no reason to lose this one.
+        """
+        with suppress(OSError, ValueError):
+            write_whole(self._code_folder / f"{digest(code)}.code", code)
+
+    @property
+    def _code_folder(self) -> Path:
+        """Raises ValueError where history is not stored in files."""
+        from pytest_benchmark.storage.file import FileStorage
+
+        if not isinstance(self._storage, FileStorage):
+            raise ValueError("history is not stored in files")
+        return Path(self._storage.path) / "greta-accepted"
+
+    @property
+    def _storage(self) -> Any:
+        return self._config._benchmarksession.storage  # type: ignore[attr-defined]  # noqa: SLF001
+
+    @cached_property
+    def _runs(self) -> dict[Identity, list[HistoricRun]]:
+        from pytest_benchmark.storage.file import FileStorage
+
+        runs: dict[Identity, list[HistoricRun]] = {}
+        # Files in all its folders: they are named after the interpreter, on which times do not depend.
+        files = ["*/[0-9][0-9][0-9][0-9]_*"] if isinstance(self._storage, FileStorage) else []
+        for _, data in self._storage.load(*files):
+            for entry in data.get("benchmarks", ()):
+                commit = str((data.get("commit_info") or {}).get("id") or "unknown")
+                found = historic_run(entry.get("extra_info") or {}, commit, str(data.get("datetime")))
+                if found:
+                    runs.setdefault(found[0], []).append(found[1])
+        for several in runs.values():
+            several.sort(key=lambda run: run.when)
+        return runs
+
+
+def saves(config: pytest.Config) -> bool:
+    """Whether pytest-benchmark stores this session."""
+    asked = config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None)
+    return bool(asked) and not hasattr(config, "workerinput")  # a process of xdist stores nothing
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    json.dumps(value)
+    return value

@@ -1,0 +1,145 @@
+"""A run against its past: the quantity of the gate `regression`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from pytest_greta.gates.catalogue import CATALOGUE
+from pytest_greta.gates.model import Interval, Limit, Quantity, measured_text
+from pytest_greta.history.records import NO_HISTORY, YOUNG, PastRuns, baseline_code_of, identity_of_run
+from pytest_greta.measure.executable import ACCEPTED
+from pytest_greta.measure.quantities import ratio_quantity
+from pytest_greta.stats.runs import (
+    FEWEST_ROUNDS,
+    Comparison,
+    HistoricRun,
+    compare,
+    smallest_regression,
+    steps,
+)
+
+if TYPE_CHECKING:
+    from pytest_greta.measure.run import Run
+
+
+def regression(
+    run: Run, untimed: Callable[[Run], str], limit: Limit, past: PastRuns, measure_again: Callable[[], Run]
+) -> tuple[Quantity, Run | None]:
+    """The quantity of the gate `regression`, and the second measurement where the first one would fail.
+
+    The code of the last accepted run, timed beside the new one, decides: what the machine is like today touches both.
+    Where times of earlier runs show a slowdown all the same, it is one of the machine, and fails as well.
+    `untimed` says why the times of a run mean nothing, if so.
+    """
+    definition = CATALOGUE["regression"]
+    beside = None if untimed(run) or run.fault else _beside_accepted_code(run, limit)
+    if beside is not None and beside.value is not None:
+        if beside.interval and limit.excludes(beside.interval):
+            # Slower than its own past code: times change nothing about that, but they know since when.
+            since = _step(run, past, relative=bool(baseline_code_of(run)))
+            return replace(beside, reason="; ".join(filter(None, [since, beside.reason]))), None
+        times, again = _against_times(run, untimed, limit, past, measure_again, hint=False)
+        if times.interval and limit.excludes(times.interval):
+            reason = f"{times.reason}; {beside.reason}: {measured_text(definition, beside, limit)}"
+            if beside.interval and limit.allows(beside.interval.high):
+                reason += ": not the code, but what it runs on"
+            return replace(times, reason=reason), again
+        if beside.is_exact:
+            return beside, again
+        history = (
+            f"{times.reason}: {measured_text(definition, times, limit)}"
+            if times.value is not None
+            else times.reason
+        )
+        return replace(beside, reason=f"{beside.reason}; {history}"), again
+    times, again = _against_times(run, untimed, limit, past, measure_again, hint=True)
+    missing = beside.reason if beside else run.plan.missing.get(ACCEPTED, "")
+    return replace(times, reason="; ".join(filter(None, [times.reason, missing]))), again
+
+
+def _beside_accepted_code(run: Run, limit: Limit) -> Quantity | None:
+    """The ratio to the code of the last accepted run, of this run's own pairs; None where there is no such code."""
+    plan = run.plan
+    if plan.unchanged_since:
+        reason = f"the code is that of commit {plan.unchanged_since}, byte for byte"
+        return Quantity(1.0, Interval(1.0, 1.0), reason)
+    if ACCEPTED not in plan.yardsticks:
+        return None
+    name, pairs = f"the accepted {plan.yardsticks[ACCEPTED].contender.name}", run.accepted.pairs
+    if run.accepted.problem:
+        return Quantity(None, reason=f"{name} {run.accepted.problem}")
+    found = ratio_quantity(run, ACCEPTED, [limit])
+    reason = f"beside {name}, {pairs.blocks} pairs"
+    return replace(found, reason="; ".join(filter(None, [reason, found.reason])))
+
+
+def _against_times(
+    run: Run,
+    untimed: Callable[[Run], str],
+    limit: Limit,
+    past: PastRuns,
+    measure_again: Callable[[], Run],
+    hint: bool,
+) -> tuple[Quantity, Run | None]:
+    """The ratio to the times of accepted runs, and the second measurement where the first one would fail.
+
+    With a `hint` of what such a history can find, where it cannot decide.
+    """
+    first = _compared(run, untimed(run), past)
+    if isinstance(first, Quantity):
+        return first, None
+    again, both = None, first
+    if first.interval and limit.excludes(first.interval):
+        again = measure_again()
+        second = _compared(again, untimed(again), past)
+        if isinstance(second, Quantity):
+            return Quantity(None, reason=f"slower, but not confirmed: {second.reason}"), again
+        both = first.confirmed_by(second)
+    assert both.ratio is not None
+    assert both.interval is not None
+    reason = both.reason
+    if limit.excludes(both.interval):
+        reason = "; ".join(filter(None, [_step(run, past, both.relative), reason]))
+    elif hint and limit.max is not None and not limit.allows(both.interval.high):
+        reason += f"; with this history {smallest_regression(first, limit.max):.3g}x fails in 95 of 100 runs"
+    return Quantity(both.ratio, both.interval, reason, excused=both.runs < YOUNG), again
+
+
+def _compared(run: Run, untimed: str, past: PastRuns) -> Comparison | Quantity:
+    """A run against history, or why it is not held against it."""
+    if untimed or run.fault:
+        return Quantity(None, reason=untimed or "the run ended with a fault")
+    if not run.seconds or min([*run.seconds, *run.baseline.seconds]) <= 0:
+        return Quantity(None, reason="no time above zero was measured")
+    if len(run.seconds) < FEWEST_ROUNDS:
+        return Quantity(None, reason=f"fewer than {FEWEST_ROUNDS} rounds were measured")
+    comparison = compare(_current(run, past), past.runs(identity_of_run(run)))
+    if comparison.interval is None:
+        hint = "" if past.is_saved else "; runs are kept with --benchmark-autosave"
+        return Quantity(None, reason=f"{NO_HISTORY}: {comparison.reason}{hint}", excused=True)
+    return comparison
+
+
+def _current(run: Run, past: PastRuns) -> HistoricRun:
+    return HistoricRun(
+        commit=past.commit,
+        when=datetime.now(timezone.utc),
+        device=run.device.identity,
+        seconds=run.seconds,
+        baseline_seconds=run.baseline.seconds,
+        baseline=baseline_code_of(run),
+        accepted=False,
+    )
+
+
+def _step(run: Run, past: PastRuns, relative: bool) -> str:
+    """Where the slowdown began, if several runs show it: a step after which most runs were not accepted."""
+    runs = [*past.runs(identity_of_run(run)), _current(run, past)]
+    found = steps(runs, relative)
+    if not found or found[-1].ratio <= 1:
+        return ""
+    since = runs[next(i for i, r in enumerate(runs) if r is found[-1].run) :]
+    return str(found[-1]) if 2 * sum(not r.accepted for r in since) >= len(since) else ""

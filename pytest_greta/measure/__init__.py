@@ -1,0 +1,1 @@
+"""One measurement on a device: what it does, what it finds."""

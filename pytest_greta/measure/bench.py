@@ -1,0 +1,382 @@
+"""One measurement on a device: verify, warm up, time beside the yardsticks; then quantities for the gates.
+
+Everything here runs in the test process. The worker only launches what it is told to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_greta import contract
+from pytest_greta.device.worker import Worker
+from pytest_greta.errors import DeviceFault
+from pytest_greta.gates.model import Quantity
+from pytest_greta.kernel import Array
+from pytest_greta.measure import correctness as checks
+from pytest_greta.measure.buffers import Arrays, Buffers, Inputs
+from pytest_greta.measure.executable import ACCEPTED, BASELINE, CANDIDATE, Contender
+from pytest_greta.measure.quantities import add_quantities, log_ratio
+from pytest_greta.measure.run import Run
+from pytest_greta.stats.pairs import PairedTest
+
+if TYPE_CHECKING:
+    from pytest_greta.kernel import Kernel, Problem
+    from pytest_greta.measure.plan import Plan
+
+_VERIFY_SECONDS = 0.5
+"""Outputs are read back and compared at least once in this much device time (and after every longer launch):
+often enough to catch a kernel that errs now and then, rarely enough not to spend the run on copies."""
+
+_DRAWS = ("first", "second")
+"""Inputs are drawn twice, and rounds take them in turn: code that remembers its last answer is wrong, and no times
+are of one set of numbers only."""
+
+
+_THROTTLE_RETRIES = 2
+"""How often a throttled measurement is repeated: a GPU that is still hot then will not cool down while it works."""
+
+_OF_A_WHOLE_RUN = (
+    *("complete", "canaries", "inputs_unchanged", "deterministic", "max_error"),
+    *("prefill_seconds", "tokens_per_second", "speedup"),
+)
+
+Progress = Callable[[str], None]
+
+
+def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
+    """Measure `plan` on the worker's device. A device fault ends the run early and is kept in the result."""
+    run = Run(plan, worker.info)
+    with ExitStack() as stack:
+        try:
+            rng = np.random.default_rng(plan.seed)
+            progress("drawing inputs")
+            draws = draw_inputs(plan.kernel, plan.problem, rng, 1 if plan.single_shot else 2, stack)
+            _Bench(worker, plan, run, progress, rng, draws).measure()
+        except DeviceFault as fault:
+            run.fault, run.worker_output = fault, worker.output()
+            worker.kill()  # after a fault nothing the device says can be trusted; the next test gets a new worker
+    add_quantities(run)
+    if run.fault:
+        for name in _OF_A_WHOLE_RUN:
+            run.quantities.setdefault(name, Quantity(None, reason="not reached: the run ended early"))
+    return run
+
+
+def time_only(worker: Worker, plan: Plan, draws: Mapping[str, Inputs], progress: Progress) -> Run:
+    """Time candidate and yardsticks, and check nothing: for code that was verified before. Raises DeviceFault."""
+    run = Run(plan, worker.info)
+    try:
+        _Bench(worker, plan, run, progress, np.random.default_rng(plan.seed), draws).time_only()
+    except DeviceFault:
+        worker.kill()
+        raise
+    add_quantities(run)
+    return run
+
+
+def draw_inputs(
+    kernel: Kernel, problem: Problem, rng: np.random.Generator, count: int, stack: ExitStack
+) -> dict[str, Inputs]:
+    """Draw a kernel's inputs once or twice, in memory that lives as long as the stack. Raises KernelMistake."""
+    draws = {}
+    for name in _DRAWS[:count]:
+        draws[name] = stack.enter_context(closing(Inputs(contract.inputs(kernel, problem, rng))))
+        contract.same_arrays(kernel, draws[_DRAWS[0]].arrays, draws[name].arrays)
+    return draws
+
+
+class _Bench:
+    """One measurement under way."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        plan: Plan,
+        run: Run,
+        progress: Progress,
+        rng: np.random.Generator,
+        draws: Mapping[str, Inputs],
+    ) -> None:
+        self.worker, self.plan, self.run, self.progress = worker, plan, run, progress
+        self.rng, self.draws = rng, draws
+        self.outputs = contract.outputs(plan.kernel, plan.problem)
+        self.first: dict[str, Arrays] = {}
+        """The candidate's first outputs, by draw."""
+        self.poisoned: dict[str, dict[int, Arrays]] = {}
+        """Outputs by slot and poison: what holds its poison in all of them was not written."""
+        self.references: dict[str, checks.References] = {}
+        self.differing = ""
+        self.changed: list[str] = []
+        self.damaged: list[str] = []
+        for name, array in next(iter(draws.values())).arrays.items():
+            run.buffers[name] = Array(array.shape, array.dtype)
+        run.buffers.update(self.outputs)
+        self.contenders = {CANDIDATE: plan.candidate}
+        for slot, yardstick in plan.yardsticks.items():
+            problem = _other_buffers(yardstick.contender, run.buffers)
+            run.beside(slot).problem = problem
+            if not problem:
+                self.contenders[slot] = yardstick.contender
+
+    def measure(self) -> None:
+        self._load()
+        rows = checks.sample_rows(self.plan.kernel.rows(self.plan.problem), self.rng)
+        for draw, inputs in self.draws.items():
+            self.progress(f"computing the reference of the {draw} inputs")
+            self.references[draw] = {
+                row: contract.reference(self.plan.kernel, self.plan.problem, inputs.arrays, row, self.outputs)
+                for row in rows
+            }
+        self._verify_candidate()
+        if not self.plan.single_shot:
+            for slot in self.plan.yardsticks:
+                if slot in self.contenders:
+                    self._verify_yardstick(slot)
+            self._time_unthrottled()
+            for draw in self.draws:
+                if draw not in self.first:  # so few rounds that none took it
+                    list(self._launch([CANDIDATE], draw, checks.POISONS[0]))
+                    self._check(draw, checks.POISONS[0])
+        self._finish()
+
+    def time_only(self) -> None:
+        self._load()
+        list(self._launch(list(self.contenders), _DRAWS[0], checks.POISONS[0]))  # warm up
+        self._time_unthrottled()
+
+    def _load(self) -> None:
+        kernel, inputs = self.plan.kernel, list(next(iter(self.draws.values())).arrays)
+        for slot, contender in list(self.contenders.items()):
+            if slot != ACCEPTED:  # what history says of accepted code was checked when it was read
+                workspaces = list(contender.workspaces)
+                contract.check_names(kernel, inputs=inputs, outputs=list(self.outputs), workspaces=workspaces)
+                contract.check_arguments(kernel, contender.launches, [*inputs, *self.outputs, *workspaces])
+            self.progress(f"loading {contender.name}")
+            self.run.fault_of = slot
+            try:
+                name = self.worker.load(slot, contender.code, contender.entry, contender.launches)
+            except DeviceFault as fault:
+                if slot == BASELINE:
+                    raise DeviceFault(f"the baseline {contender.name}: {fault}", fault.kind) from fault
+                if slot != ACCEPTED or not self.worker.alive:
+                    raise
+                self._drop(slot, f"cannot be loaded any more: {fault}")
+                continue
+            if slot == CANDIDATE:
+                self._found("implementation", name)
+        self.run.fault_of = CANDIDATE
+        self._allocate()
+        vram_bytes = self.worker.memory_used_bytes()
+        if vram_bytes is not None:
+            self._found("vram_bytes", vram_bytes, "in use on the device, by all processes")
+
+    def _allocate(self) -> None:
+        """Buffers of all contenders, with their bands whole, and the inputs in them."""
+        needed = {slot: contender.workspaces for slot, contender in self.contenders.items()}
+        try:
+            self.buffers = Buffers(self.worker, self.draws, self.outputs, needed)
+        except DeviceFault as fault:
+            if ACCEPTED not in self.contenders or not self.worker.alive:
+                raise
+            self._drop(ACCEPTED, f"does not fit beside: {fault}")
+            self._allocate()
+            return
+        self.buffers.write_inputs()
+
+    def _drop(self, slot: str, problem: str) -> None:
+        """A contender is no yardstick: the candidate goes on without it."""
+        self.run.beside(slot).problem = problem
+        del self.contenders[slot]
+
+    def _verify_candidate(self) -> None:
+        """The first launch: it warms up, and its output is held against the float64 reference."""
+        draw, poison = _DRAWS[0], checks.POISONS[0]
+        self.progress(f"verifying {self.plan.candidate.name}")
+        (seconds,) = self._launch([CANDIDATE], draw, poison)
+        self._check(draw, poison)
+        if self.plan.single_shot:
+            self.run.seconds.append(seconds)
+        else:  # now, before a later launch may undo what the first one did, or be taken for it
+            self._note_misuse()
+
+    def _verify_yardstick(self, slot: str) -> None:
+        """The first launch of a yardstick. A wrong one is dropped: its times would mean nothing."""
+        draw, poison = _DRAWS[0], checks.POISONS[0]
+        self.progress(f"verifying {self.contenders[slot].name}")
+        list(self._launch([slot], draw, poison))
+        outputs = self.buffers.outputs(slot)
+        self.poisoned[slot] = {poison: outputs}
+        error, place = checks.max_error(self.references[draw], outputs, self.plan.kernel.decode)
+        changes, damage = self.buffers.misuse(slot)
+        known = {*self.changed, *self.damaged}  # by the candidate
+        wrong = [self._unwritten(slot), *(text for text in (*damage, *changes) if text not in known)]
+        limit = self.plan.yardsticks[slot].max_error
+        if not error <= limit:
+            wrong.append(f"its error is {error:.2e} in {place}, over {limit:.2e}")
+        if any(wrong):
+            self._drop(slot, f"is wrong: {'; '.join(text for text in wrong if text)}")
+            self._allocate()
+
+    def _time_unthrottled(self) -> None:
+        """Time, and again where the device was throttled; the last try stands, marked as throttled if it was."""
+        for attempt in range(1 + _THROTTLE_RETRIES):
+            self.worker.begin_telemetry()
+            self._time()
+            self.run.telemetry = self.worker.end_telemetry()
+            if not self.run.telemetry.is_throttled:
+                return
+            self.progress(f"{self.run.telemetry.throttled}; attempt {attempt + 1} of {1 + _THROTTLE_RETRIES}")
+
+    def _time(self) -> None:
+        """Rounds of all contenders in random order, until they decide, or rounds or budget are used up."""
+        plan, run, slots = self.plan, self.run, list(self.contenders)
+        run.seconds.clear()
+        tests = {}
+        for slot in slots[1:]:
+            beside = run.beside(slot)
+            beside.seconds.clear()
+            beside.pairs = PairedTest(plan.yardsticks[slot].limits, plan.budget_seconds, plan.most_rounds)
+            tests[slot] = beside.pairs
+        deciding = [test for test in tests.values() if test.limits]
+        unread_seconds = spent_seconds = 0.0
+        while not run.seconds or (spent_seconds < plan.budget_seconds and self._goes_on(deciding)):
+            # The coin: a fair one for each pair, which is what the statistics of the pairs rest on.
+            order = list(self.rng.permutation(slots))
+            done = len(run.seconds) + 1
+            draw = list(self.draws)[(done + 1) % len(self.draws)]
+            poison = checks.POISONS[(done + 1) // 2 % 2]
+            began = time.monotonic()
+            seconds = dict(zip(order, self._launch(order, draw, poison), strict=True))
+            run.seconds.append(seconds[CANDIDATE])
+            unread_seconds += sum(seconds.values())
+            # The first two rounds are looked at: equal inputs with another poison, then other inputs.
+            if done <= 2 or unread_seconds >= _VERIFY_SECONDS:
+                self._check(draw, poison)
+                unread_seconds = 0.0
+            took = time.monotonic() - began
+            spent_seconds += took
+            for slot, test in tests.items():
+                run.beside(slot).seconds.append(seconds[slot])
+                test.add_block(log_ratio(slot, seconds), took)
+            self.progress(f"round {done} of {'up to ' if deciding else ''}{plan.most_rounds}")
+        if unread_seconds:
+            self._check(draw, poison)
+
+    def _goes_on(self, tests: Sequence[PairedTest]) -> bool:
+        """Whether a gate is undecided, or history wants more rounds: not those of a run that has failed anyway."""
+        if any(not test.is_finished for test in tests):
+            return True
+        return len(self.run.seconds) < self.plan.fewest_rounds and not any(test.has_failed for test in tests)
+
+    def _launch(self, slots: Sequence[str], draw: str, poison: int) -> Iterator[float]:
+        deadlines = [self.contenders[slot].deadline_seconds for slot in slots]
+        launched = self.worker.run(slots, draw, poison, deadlines, self.plan.cold)
+        for slot in slots:
+            begin = time.monotonic()
+            self.run.fault_of = slot
+            try:
+                seconds = next(launched)
+            except DeviceFault as fault:
+                if slot != CANDIDATE:
+                    raise DeviceFault(
+                        f"the {slot} {self.contenders[slot].name}: {fault}", fault.kind
+                    ) from fault
+                raise
+            finally:
+                if slot == CANDIDATE:
+                    wall = time.monotonic() - begin
+                    self.run.slowest_wall_seconds = max(self.run.slowest_wall_seconds, wall)
+            yield seconds
+        self.run.fault_of = CANDIDATE
+
+    def _check(self, draw: str, poison: int) -> None:
+        """Read the candidate's outputs: the first on a draw of inputs are held against the reference, and every
+        later one must be bitwise equal to these. Nothing is read where there is no reference.
+        """
+        if draw not in self.references:
+            return
+        outputs = self.buffers.outputs(CANDIDATE)
+        self.poisoned.setdefault(CANDIDATE, {}).setdefault(poison, outputs)
+        first = self.first.setdefault(draw, outputs)
+        if first is outputs:
+            error, place = checks.max_error(self.references[draw], outputs, self.plan.kernel.decode)
+            known = self.run.quantities.get("max_error")
+            if known is None or not error <= float(known.value or 0):
+                self._found("max_error", error, f"largest error in {place}" if place else "")
+            return
+        for name, output in outputs.items():
+            if self.differing or checks.same_bytes(output, first[name]):
+                continue
+            bits = f"u{output.itemsize}"
+            differs = output.view(bits) != first[name].view(bits)
+            if differs.any():
+                where = tuple(int(i) for i in np.unravel_index(int(differs.argmax()), differs.shape))
+                self.differing = (
+                    f"{int(differs.sum())} of {differs.size} elements of '{name}' differ between two launches on equal "
+                    f"inputs, the first at {list(where)}"
+                )
+
+    def _finish(self) -> None:
+        """What all launches together left behind: holes in the outputs, damaged bands, changed inputs."""
+        holes, single_shot = self._unwritten(CANDIDATE), self.plan.single_shot
+        if single_shot and not holes and any(np.dtype(o.dtype).kind in "biu" for o in self.outputs.values()):
+            self._unknown(
+                "complete", "an integer may hold any bits: one launch does not show that it was written"
+            )
+        else:
+            self._found("complete", not holes, holes)
+        launches = 1 + len(self.run.seconds)
+        if single_shot:
+            self._unknown("deterministic", "a single shot has nothing to compare with")
+        elif holes:
+            self._unknown("deterministic", "what was not written cannot be compared")
+        else:
+            self._found("deterministic", not self.differing, self.differing or f"{launches} launches")
+        self._note_misuse()
+        self._found("canaries", not self.damaged, "; ".join(self.damaged))
+        self._found("inputs_unchanged", not self.changed, "; ".join(self.changed))
+
+    def _note_misuse(self) -> None:
+        changes, damage = self.buffers.misuse(CANDIDATE)
+        self.changed = list(dict.fromkeys([*self.changed, *changes]))
+        self.damaged = list(dict.fromkeys([*self.damaged, *damage]))
+
+    def _unwritten(self, slot: str) -> str:
+        kept = self.poisoned[slot]
+        found = [
+            checks.unwritten(name, [(poison, run[name]) for poison, run in kept.items()])
+            for name in self.outputs
+        ]
+        return "; ".join(text for text in found if text)
+
+    def _found(self, name: str, value: bool | float | str, reason: str = "") -> None:
+        self.run.quantities[name] = Quantity(value, reason=reason)
+
+    def _unknown(self, name: str, reason: str) -> None:
+        self.run.quantities[name] = Quantity(None, reason=reason)
+
+
+def _other_buffers(contender: Contender, buffers: Mapping[str, Array]) -> str:
+    """In what the buffers a contender was made for differ from those of today, if they do."""
+    expected = buffers if contender.buffers is None else contender.buffers
+    for name in sorted({*expected, *buffers}):
+        then, now = (_of_array(named.get(name)) for named in (expected, buffers))
+        if then != now:
+            return f"was made for other buffers: '{name}' was {then}, and is {now}"
+    return ""
+
+
+def _of_array(array: Array | None) -> str:
+    return f"{np.dtype(array.dtype)} {list(array.shape)}" if array else "not there"
+
+
+def error_limit(kernel: Kernel, problem: Problem) -> float:
+    """The largest error allowed where gates.yaml says nothing: the kernel's own, or that of its output dtypes."""
+    if kernel.max_error is not None:
+        return kernel.max_error
+    return checks.default_max_error([np.dtype(a.dtype) for a in kernel.outputs(problem).values()])

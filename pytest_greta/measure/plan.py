@@ -1,0 +1,58 @@
+"""What one measurement measures: the candidate, what it is timed beside, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pytest_greta.measure.executable import ACCEPTED, Contender
+
+if TYPE_CHECKING:
+    from pytest_greta.gates.model import Limit
+    from pytest_greta.kernel import Kernel, Problem, Variant
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What the candidate is timed beside, in pairs."""
+
+    contender: Contender
+    limits: tuple[Limit, ...]
+    """What the ratio will be held against. Rounds go on until all are decided; without any they ask for no rounds."""
+    max_error: float
+    """Above this error it is no yardstick: the limit of its own gate."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure."""
+
+    kernel: Kernel
+    variant: Variant
+    problem: Problem
+    candidate: Contender
+    yardsticks: Mapping[str, Yardstick]
+    """By slot: `BASELINE`, and the code of the last accepted run as `ACCEPTED`."""
+    missing: Mapping[str, str]
+    """Why a yardstick is not there, by slot."""
+    fewest_rounds: int
+    """So many are timed within the budget, also where all limits are decided earlier."""
+    most_rounds: int
+    """Timed launches of the candidate, each paired with one of every yardstick."""
+    budget_seconds: float
+    """No round is begun after so much time, except the first."""
+    single_shot: bool
+    """One launch and no more: it is verified and timed, and nothing is compared."""
+    seed: int
+    unchanged_since: str = ""
+    """The commit of the last accepted run, where its code and launches are the candidate's, byte for byte."""
+    cold: bool = True
+    """Whether caches are made cold before every launch: not where times do not count."""
+
+
+def without_accepted(plan: Plan, problem: str) -> Plan:
+    """The plan without the accepted code, which turned out to be no yardstick."""
+    name = f"the accepted {plan.yardsticks[ACCEPTED].contender.name}"
+    kept = {slot: yardstick for slot, yardstick in plan.yardsticks.items() if slot != ACCEPTED}
+    return replace(plan, yardsticks=kept, missing={**plan.missing, ACCEPTED: f"{name} {problem}"})

@@ -1,0 +1,185 @@
+"""What a run measures, from gates and options: the candidate, what it is timed beside, and for how long."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pytest_greta import contract
+from pytest_greta.errors import CompileError, ToolMissing
+from pytest_greta.gates.evaluation import EMULATED_TIMES
+from pytest_greta.history.records import identity_of
+from pytest_greta.measure.bench import error_limit
+from pytest_greta.measure.executable import ACCEPTED, BASELINE, Contender, contender_of, is_same
+from pytest_greta.measure.plan import Plan, Yardstick
+from pytest_greta.stats.pairs import MOST_BLOCKS
+from pytest_greta.stats.runs import reference_runs
+
+if TYPE_CHECKING:
+    from pytest_greta.compiler.builder import Builder
+    from pytest_greta.device import DeviceInfo
+    from pytest_greta.device.session_device import SessionDevice
+    from pytest_greta.gates.file import GateFile
+    from pytest_greta.gates.model import Gate, Limit
+    from pytest_greta.history.records import PastRuns
+    from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.options import Options
+    from pytest_greta.stats.runs import HistoricRun
+
+ROUNDS = 50
+"""Timed rounds of a run that is held against history, within the budget: what docs/verdicts.md shows was found so."""
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes plans from what it is given: options, gates, code, the device and the past."""
+
+    options: Options
+    gate_file: GateFile
+    builder: Builder
+    device: SessionDevice
+    past: PastRuns
+    parallel: bool
+    """pytest-xdist runs other tests at the same time, so times mean nothing."""
+
+    def plan(
+        self, kernel: Kernel, candidate: Contender, variant: Variant, problem: Problem, gates: Sequence[Gate]
+    ) -> Plan:
+        """What to measure of a variant for a problem. `gates` are those of its run. Raises DeviceUnavailable."""
+        options, device = self.options, self.device.worker().info
+        baseline = self.gate_file.baseline_of(kernel, problem)
+        yardsticks, missing, unchanged_since = {}, {}, ""
+        if device.emulated:  # nothing is timed beside it: no ratio of such times would count
+            missing[BASELINE] = EMULATED_TIMES
+        elif not options.single_shot:
+            found = self._baseline(kernel, baseline, variant, problem)
+            if isinstance(found, str):
+                missing[BASELINE] = found
+            else:
+                max_error = _max_error(self.run_gates(kernel, baseline, problem))
+                yardsticks[BASELINE] = Yardstick(found, self._limits(gates, device, "speedup"), max_error)
+            limits = self._limits(gates, device, "regression")
+            reference = self._accepted_run(kernel, variant, problem, device) if limits else None
+            if reference and is_same(reference.code, candidate):
+                unchanged_since = reference.short_commit
+            elif reference:
+                found = self._accepted(reference, variant, candidate.deadline_seconds)
+                if isinstance(found, str):
+                    missing[ACCEPTED] = found
+                else:
+                    yardsticks[ACCEPTED] = Yardstick(found, limits, _max_error(gates))
+        if options.rounds_given:
+            yardsticks = {slot: replace(yardstick, limits=()) for slot, yardstick in yardsticks.items()}
+        fewest, most = self._rounds(problem, yardsticks, device, is_compared(gates, device))
+        return Plan(
+            kernel=kernel,
+            variant=variant,
+            problem=problem,
+            candidate=candidate,
+            yardsticks=yardsticks,
+            missing=missing,
+            fewest_rounds=fewest,
+            most_rounds=most,
+            budget_seconds=options.budget_seconds,
+            single_shot=options.single_shot,
+            seed=self.draw_seed(),
+            unchanged_since=unchanged_since,
+            cold=not self.parallel,
+        )
+
+    def contender(self, kernel: Kernel, variant: Variant, problem: Problem) -> Contender:
+        """A variant ready to run. Raises CompileError, ToolMissing, DeviceUnavailable or KernelMistake."""
+        code = self.builder.for_device(kernel, variant, problem).code
+        deadline_seconds = self.options.deadline_seconds or self.gate_file.deadline_seconds(
+            kernel.name, variant.name, problem, self.device.kind
+        )
+        launches = contract.launches(kernel, problem, variant)
+        workspaces = contract.workspaces(kernel, problem, variant)
+        return Contender(variant.name, variant.entry, code, launches, workspaces, deadline_seconds)
+
+    def run_gates(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Gate]:
+        """The gates of a run of a variant on this session's device."""
+        return self.gate_file.gates_for(
+            kernel.name,
+            variant.name,
+            problem=problem,
+            device=self.device.kind,
+            entry=variant.entry,
+            max_error=error_limit(kernel, problem),
+            baseline=self.gate_file.baseline_of(kernel, problem).name,
+        )
+
+    def draw_seed(self) -> int:
+        """The seed of the next inputs: that of `--greta-seed`, else a new one."""
+        return secrets.randbits(32) if self.options.seed is None else self.options.seed
+
+    def _limits(self, gates: Sequence[Gate], device: DeviceInfo, name: str) -> tuple[Limit, ...]:
+        """What a ratio will be held against, where its times mean something."""
+        judged = _is_timed(device) and not self.parallel
+        found = [g for g in gates if judged and g.name == name and g.times_on(device.kind)]
+        return tuple(gate.expected.bound if gate.expected else gate.limit for gate in found)
+
+    def _rounds(
+        self, problem: Problem, yardsticks: Mapping[str, Yardstick], device: DeviceInfo, compared: bool
+    ) -> tuple[int, int]:
+        """How many rounds are timed at least, and at most."""
+        if device.emulated:
+            return 1, 1
+        if self.options.rounds_given:
+            return (self.options.rounds_for(problem.context),) * 2
+        if self.parallel:
+            return 1, 1
+        decides = any(yardstick.limits for yardstick in yardsticks.values())
+        fewest = ROUNDS if compared else self.options.rounds_for(problem.context)
+        return fewest, MOST_BLOCKS if decides else fewest
+
+    def _baseline(
+        self, kernel: Kernel, baseline: Variant, variant: Variant, problem: Problem
+    ) -> Contender | str:
+        """The baseline to run beside a variant, or why there is none."""
+        if baseline.name == variant.name:
+            return "it is the baseline itself"
+        name = f"the baseline {baseline.name}"
+        refused = contract.refusal(kernel, problem, baseline)
+        if refused:
+            return f"{name} cannot run it: {refused}"
+        try:
+            return self.contender(kernel, baseline, problem)
+        except (CompileError, ToolMissing) as error:
+            return f"{name} cannot be compiled: {str(error).splitlines()[0]}"
+
+    def _accepted_run(
+        self, kernel: Kernel, variant: Variant, problem: Problem, device: DeviceInfo
+    ) -> HistoricRun | None:
+        """The last accepted run of a variant here that says what code it was."""
+        history = self.past.runs(identity_of(kernel, variant, problem, device))
+        return next((run for run in reversed(reference_runs(device.identity, history)) if run.code), None)
+
+    def _accepted(self, reference: HistoricRun, variant: Variant, deadline_seconds: float) -> Contender | str:
+        """The code of an accepted run, to run beside a variant, or why it cannot be had."""
+        name = f"{variant.name} of commit {reference.short_commit}"
+        try:
+            code = self.past.code(str(reference.code.get("sha256")))
+            if code is None:
+                return f"the code of the accepted {name} is not kept beside the history"
+            return contender_of(reference.code, code, name, deadline_seconds)
+        except ValueError:
+            return f"the code of the accepted {name} is described in a way that cannot be read"
+
+
+def is_compared(gates: Sequence[Gate], device: DeviceInfo) -> bool:
+    """Whether a run is held against history."""
+    return _is_timed(device) and any(g.name == "regression" and g.times_on(device.kind) for g in gates)
+
+
+def _is_timed(device: DeviceInfo) -> bool:
+    return not (device.emulated or device.serialized)
+
+
+def _max_error(gates: Sequence[Gate]) -> float:
+    """The error that the gates of a run let pass."""
+    found = [gate for gate in gates if gate.name == "max_error"]
+    limits = [gate.expected.bound.max if gate.expected else gate.limit.max for gate in found]
+    return min(limit for limit in limits if limit is not None)

@@ -1,0 +1,81 @@
+"""Which problems a kernel is run for: the one place where contexts and axes become problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pytest_greta.gates.reader import KernelEntry, ProblemEntry
+from pytest_greta.gates.scopes import covers
+from pytest_greta.kernel import Kernel, Problem, Size, Variant
+
+
+class ProblemParameter(str):
+    """A problem as the parameter of a test: text, so that pytest-benchmark can store it."""
+
+    problem: Problem
+
+    @staticmethod
+    def of(problem: Problem) -> ProblemParameter:
+        """The parameter of a problem: its id."""
+        parameter = ProblemParameter(problem.id)
+        parameter.problem = problem
+        return parameter
+
+
+DEFAULT_CONTEXT = 4096
+"""What code is compiled and gated for where neither gates.yaml nor an option names a context."""
+
+
+def problems_for(
+    kernel: Kernel,
+    entry: KernelEntry | None,
+    listed_for: str,
+    sizes_of: str,
+    contexts: Sequence[int] | None,
+    axes: Mapping[str, Sequence[Size]],
+) -> list[Problem]:
+    """The problems of a kernel, by rising context; empty where nobody names one.
+
+    `listed_for` is the device kind (`hip`, `cpu`) whose list in gates.yaml counts, `sizes_of` the one whose sizes do.
+    `contexts`, those of the command line, take the place of the listed ones, for every combination of the other axes.
+    `axes` take the listed problems that have one of their values; a value that none has takes the place of theirs.
+    """
+    listed = entry.problems.get(listed_for, ()) if entry else ()
+    if contexts is not None:
+        forms = {tuple(sorted(one.axes.items())): one for one in reversed(listed or (ProblemEntry(1),))}
+        listed = tuple(replace(one, context=c) for one in reversed(forms.values()) for c in contexts)
+    for axis, values in axes.items():
+        if axis in kernel.sizes or axis in kernel.cpu_sizes:
+            listed = _narrowed(listed, axis, values, kernel.problem(1, sizes_of).sizes.get(axis))
+    found = [kernel.problem(one.context, sizes_of, one.axes) for one in listed]
+    return sorted(dict.fromkeys(found), key=lambda problem: problem.context)
+
+
+def as_emulated(kernel: Kernel, problem: Problem) -> Problem:
+    """A problem with the sizes of the cpu device: an emulated GPU is as slow."""
+    return kernel.problem(problem.context, "cpu", problem.axes)
+
+
+def _narrowed(
+    listed: Sequence[ProblemEntry], axis: str, values: Sequence[Size], default: Size | None
+) -> tuple[ProblemEntry, ...]:
+    """The problems that have one of the values on an axis, and for a value that none has, all with it in place."""
+    found = [one for one in listed if one.axes.get(axis, default) in values]
+    known = {one.axes.get(axis, default) for one in found}
+    for value in values:
+        if value not in known:
+            found += [replace(one, axes={**one.axes, axis: value}) for one in listed]
+    unique = {(one.context, tuple(sorted(one.axes.items()))): one for one in found}
+    return tuple(unique.values())
+
+
+def is_not_for(kernel: Kernel, variant: Variant, target: str) -> str:
+    """Why a variant is not for a target, `spirv64` of the cpu device among them; empty where it is."""
+    for what, targets in (
+        (f"variant {variant.name}", variant.targets),
+        (f"kernel {kernel.name}", kernel.targets),
+    ):
+        if targets is not None and not any(covers(scope, target) for scope in targets):
+            return f"{what} is for {', '.join(targets)}"
+    return ""

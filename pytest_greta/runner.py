@@ -1,0 +1,240 @@
+"""Compiles and measures for a test: code to its resources, a variant and a problem to a run, each with its gates."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_greta.compiler.resources import attribute_quantities, entries, resource_quantities
+from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable, NotForDevice
+from pytest_greta.gates.catalogue import CATALOGUE
+from pytest_greta.gates.evaluation import CPU_TIMES, EMULATED_TIMES, scaling
+from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Status, Verdict
+from pytest_greta.history.acceptance import Acceptance, acceptance, no_reference, with_acceptance
+from pytest_greta.history.records import info_of
+from pytest_greta.history.regression import regression
+from pytest_greta.options import OPTIONS
+from pytest_greta.problems import as_emulated, is_not_for
+from pytest_greta.results import CodeResult, RunResult, Subject
+
+if TYPE_CHECKING:
+    from pytest_greta.compiler.builder import Builder
+    from pytest_greta.device.session_device import SessionDevice
+    from pytest_greta.gates.file import GateFile
+    from pytest_greta.history.records import PastRuns
+    from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.measure.executable import Contender
+    from pytest_greta.measure.run import Run
+    from pytest_greta.options import Options
+    from pytest_greta.planner import Planner
+    from pytest_greta.progress import Progress
+
+
+@dataclass
+class Runner:
+    """Compiles and measures, and remembers what later tests need of earlier ones."""
+
+    options: Options
+    gate_file: GateFile
+    builder: Builder
+    device: SessionDevice
+    planner: Planner
+    past: PastRuns
+    progress: Progress
+    planned: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
+    """Problems this session will run, by kernel and variant."""
+    not_here: dict[str, str] = field(default_factory=dict)
+    """Why a kernel is not run on this device, by its name."""
+    _first_seconds: dict[tuple[str, str, str], tuple[int, float]] = field(default_factory=dict)
+
+    def code_result(
+        self, kernel: Kernel, variant: Variant, target: str, groups: Sequence[Sequence[Problem]]
+    ) -> CodeResult:
+        """Compile a variant for a target and read its resources. Raises CompileError or ToolMissing.
+
+        `groups` are the problems that share their code; each group is compiled and gated.
+        """
+        compiler, subjects, objects = self.builder.compiler, [], []
+        notes: list[str] = []
+        for problems in groups:
+            job = self.builder.job(kernel, variant, problems[0], target)
+            code_object = compiler.compile(job)
+            quantities = resource_quantities(kernel, variant, code_object, problems)
+            subjects.append(self._code_subject(kernel, variant, target, problems, quantities))
+            objects.append(code_object)
+            notes += compiler.hiprtc_notes(job)
+        return CodeResult(subjects, objects[0], tuple(dict.fromkeys(notes)))
+
+    def history(self, run: Run, targets: Sequence[str]) -> Mapping[str, object]:
+        """What history keeps of a run besides its times."""
+        plan = run.plan
+        return {
+            **info_of(run),
+            "driver": run.device.driver,
+            "seed": plan.seed,
+            "telemetry": dataclasses.asdict(run.telemetry) if run.telemetry else None,
+            "quantities": {name: quantity.value for name, quantity in run.quantities.items()},
+            "resources": self.builder.resource_history(plan.kernel, plan.variant, targets, plan.problem),
+        }
+
+    def acceptance(self, run: Run, verdicts: Sequence[Verdict]) -> Acceptance:
+        """Whether a run becomes a reference for later ones. The code of one that becomes a yardstick is kept."""
+        found = acceptance(verdicts, no_reference(run, self._untimed(run), self.past))
+        if found.yardstick and self.past.is_saved:
+            self.past.keep_code(run.plan.candidate.code)
+        return found
+
+    def _code_subject(
+        self,
+        kernel: Kernel,
+        variant: Variant,
+        target: str,
+        problems: Sequence[Problem],
+        quantities: Mapping[str, Quantity],
+    ) -> Subject:
+        measurement = Measurement(kernel.name, variant.name, quantities, target=target, problem=problems[0])
+        gates = self.gate_file.gates_for(kernel.name, variant.name, target=target, problems=problems)
+        return Subject(measurement, gates)
+
+    def run_result(self, kernel: Kernel, variant: Variant, problem: Problem) -> RunResult:
+        """Measure a variant for a problem. Raises CompileError, ToolMissing or DeviceUnavailable.
+
+        On a GPU the code object that will run is gated first; one that fails is not launched.
+        """
+        if kernel.name in self.not_here:
+            raise DeviceUnavailable(self.not_here[kernel.name])
+        device = self.device.worker().info
+        why = is_not_for(kernel, variant, device.target)
+        if why:
+            raise NotForDevice(f"{why}; the device is {device.target}")
+        if device.emulated:
+            problem = as_emulated(kernel, problem)
+        candidate = self.planner.contender(kernel, variant, problem)
+        subjects = [] if self.device.kind == "cpu" else [self._device_code(kernel, variant, problem)]
+        if any(verdict.status is Status.FAIL for subject in subjects for verdict in subject.verdicts()):
+            return RunResult(subjects, None)
+        run = self._measure(kernel, variant, candidate, problem)
+        again = self._compare(run, lambda: self._measure(kernel, variant, candidate, problem))
+        subjects.append(self._run_subject(run))
+        if again:
+            subjects += self._second_subject(again)
+            run.seconds += again.seconds
+            run.baseline.seconds += again.baseline.seconds
+            run.accepted.seconds += again.accepted.seconds
+        return RunResult(subjects, run)
+
+    def _compare(self, run: Run, measure_again: Callable[[], Run]) -> Run | None:
+        """Add the quantity `regression`, where it is gated; gives the second measurement, where it took one."""
+        plan = run.plan
+        gates = self.planner.run_gates(plan.kernel, plan.variant, plan.problem)
+        for gate in gates:
+            if gate.name == "regression" and gate.times_on(run.device.kind):
+                quantity, again = regression(run, self._untimed, gate.limit, self.past, measure_again)
+                cannot = no_reference(run, self._untimed(run), self.past)
+                if self.options.accept and cannot:
+                    reason = f"{quantity.reason}; not accepted: {cannot}"
+                    quantity = dataclasses.replace(quantity, reason=reason)
+                run.quantities["regression"] = quantity
+                return again
+        run.quantities["regression"] = Quantity(None, reason=CPU_TIMES)
+        return None
+
+    def _second_subject(self, again: Run) -> list[Subject]:
+        """What failed when a run was measured once more, its speed aside: that was judged with the first one's."""
+        subject = self._run_subject(again)
+        failed = [v.gate for v in subject.verdicts() if v.status is Status.FAIL]
+        gates = [gate for gate in failed if not CATALOGUE[gate.name].speed]
+        return [dataclasses.replace(subject, gates=gates)] if gates else []
+
+    def _measure(self, kernel: Kernel, variant: Variant, candidate: Contender, problem: Problem) -> Run:
+        from pytest_greta.measure.bench import measure
+        from pytest_greta.measure.executable import ACCEPTED
+        from pytest_greta.measure.plan import without_accepted
+
+        gates = self.planner.run_gates(kernel, variant, problem)
+        plan = self.planner.plan(kernel, candidate, variant, problem, gates)
+        self.builder.compiler.settle()
+        with self.progress.measuring(f"{variant.name} @ {problem.id}"):
+            run = measure(self.device.worker(), plan, self.progress.show)
+            if run.fault and run.fault_of == ACCEPTED:  # no fault of the code that is tested
+                plan = without_accepted(plan, f"fails today: {run.fault}")
+                run = measure(self.device.worker(), plan, self.progress.show)
+        self._add_scaling(run)
+        return run
+
+    def _device_code(self, kernel: Kernel, variant: Variant, problem: Problem) -> Subject:
+        """The code object that will run on the GPU, with its gates."""
+        code_object = self.builder.for_device(kernel, variant, problem)
+        if code_object.kernels:
+            quantities = resource_quantities(kernel, variant, code_object, [problem])
+        else:
+            names = entries(kernel, variant, problem)
+            try:
+                quantities = attribute_quantities(self.device.worker().inspect(code_object.code, names))
+            except DeviceFault as fault:
+                raise CompileError(f"{variant.source}: its code cannot be loaded: {fault}") from fault
+        return self._code_subject(kernel, variant, code_object.target, [problem], quantities)
+
+    def _run_subject(self, run: Run) -> Subject:
+        kernel, variant, problem = run.plan.kernel, run.plan.variant, run.plan.problem
+        measurement = Measurement(
+            kernel.name,
+            variant.name,
+            run.quantities,
+            problem=problem,
+            device=run.device.kind,
+            untimed=self._untimed(run),
+        )
+        gates = self.planner.run_gates(kernel, variant, problem)
+        contexts = self._contexts_beside(kernel, variant, problem)
+        if len(contexts) > 1 and problem.context == min(contexts):
+            gates = [gate for gate in gates if gate.name != "scaling"]  # the others are held against this one
+        if self.options.accept and not no_reference(run, self._untimed(run), self.past):
+            gates = [with_acceptance(gate, self.options.accept) for gate in gates]
+        return Subject(measurement, [self._with_deadline(gate) for gate in gates])
+
+    def _contexts_beside(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[int]:
+        """The contexts this session runs of a variant, with the other axes as in the problem."""
+        planned = self.planned.get((kernel.name, variant.name), [])
+        return [p.context for p in planned if p.form == problem.form] or [problem.context]
+
+    def _with_deadline(self, gate: Gate) -> Gate:
+        seconds = self.options.deadline_seconds
+        if gate.name != "deadline_seconds" or seconds is None:
+            return gate
+        return dataclasses.replace(gate, limit=Limit(max=seconds), file=OPTIONS["deadline"].flag, line=0)
+
+    def _untimed(self, run: Run) -> str:
+        """Why the times of a run say nothing, if so."""
+        device = run.device
+        if device.emulated:
+            return EMULATED_TIMES
+        if device.serialized:
+            return "launches are serialised (--greta-serialize)"
+        if run.telemetry and run.telemetry.is_throttled:
+            return run.telemetry.throttled
+        if self.planner.parallel:
+            return "pytest-xdist runs tests side by side, which disturbs their times"
+        return ""
+
+    def _add_scaling(self, run: Run) -> None:
+        """The `scaling` quantity: against the smallest context of this session."""
+        plan = run.plan
+        context = plan.problem.context
+        key = (plan.kernel.name, plan.variant.name, plan.problem.form)
+        contexts = self._contexts_beside(plan.kernel, plan.variant, plan.problem)
+        if run.seconds and context == min(contexts):
+            self._first_seconds[key] = context, run.prefill_seconds
+        if context == min(contexts):
+            quantity = Quantity(None, reason="scaling takes a second, longer context in the same run")
+        elif key not in self._first_seconds:
+            quantity = Quantity(None, reason=f"context {min(contexts)} was not measured in this process")
+        elif not run.seconds:
+            quantity = Quantity(None, reason="nothing was timed")
+        else:
+            first_context, first_seconds = self._first_seconds[key]
+            exponent = scaling(run.prefill_seconds, context, first_seconds, first_context)
+            quantity = Quantity(exponent, reason=f"from {first_context}")
+        run.quantities["scaling"] = quantity

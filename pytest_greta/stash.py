@@ -1,0 +1,145 @@
+"""What a pytest session and its items carry for greta, and the one place that sets the session up."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_greta.options import OPTIONS, read_options
+
+if TYPE_CHECKING:
+    from pytest_greta.device.session_device import SessionDevice
+    from pytest_greta.gates.model import Verdict
+    from pytest_greta.history.benchmark import DeviceClock
+    from pytest_greta.kernel import Kernel
+    from pytest_greta.progress import Progress
+    from pytest_greta.session import Session
+
+SESSION = pytest.StashKey["Session"]()
+ON_TERMINAL = pytest.StashKey[bool]()
+"""Whether standard output is a terminal; asked before pytest captures it."""
+PROGRESS = pytest.StashKey["Progress"]()
+DEVICE = pytest.StashKey["SessionDevice"]()
+PROBLEMS = pytest.StashKey[list[str]]()
+"""Mistakes found while collecting, told together afterwards."""
+CLOCK = pytest.StashKey["DeviceClock"]()
+VERDICTS = pytest.StashKey[list["Verdict"]]()
+"""On an item: the verdicts of its gates."""
+UNCHECKED = pytest.StashKey[list[str]]()
+"""On an item: the fixtures it asked for and has not checked yet."""
+FAILED = pytest.StashKey[list[str]]()
+"""On an item: the failed gates, a line each. They have their own say about history."""
+SIGTERM = pytest.StashKey[bool]()
+"""Whether SIGTERM interrupts the session."""
+STOPPED = pytest.StashKey[tuple[str, str]]()
+"""On an item: the status and the reason of a measurement that could not be made."""
+NOTES = pytest.StashKey[list[str]]()
+"""On an item: what the summary tells of its code besides the verdicts."""
+BENCHMARK = pytest.StashKey[Any]()
+"""On an item: the pytest-benchmark fixture that holds its times."""
+LEFT_OUT = pytest.StashKey[list[tuple[str, str, str, str]]]()
+"""Cases that are listed and not tested: kernel, variant, problem, and why."""
+CALIBRATED = pytest.StashKey[list[str]]()
+"""What this session found with `--greta-calibrate`, a line each."""
+
+
+def get_session(config: pytest.Config) -> Session:
+    """The session's state, set up when the first test asks. Raises ConfigError."""
+    if SESSION not in config.stash:
+        config.stash[SESSION] = load_session(config)
+    return config.stash[SESSION]
+
+
+def get_device(config: pytest.Config) -> SessionDevice:
+    """The device of the session and its worker. Raises ConfigError."""
+    from pytest_greta.device.session_device import SessionDevice
+
+    if DEVICE not in config.stash:
+        options, progress = read_options(config), get_progress(config)
+        wanted = options.require if options.device == "auto" and options.require else options.device
+        config.stash[DEVICE] = SessionDevice(
+            wanted,
+            cache_folder(config),
+            serialize=options.serialize,
+            show=progress.show,
+            waited=progress.waited,
+        )
+    return config.stash[DEVICE]
+
+
+def get_progress(config: pytest.Config) -> Progress:
+    """What shows how far a measurement is."""
+    from pytest_greta.progress import Progress
+
+    if PROGRESS not in config.stash:
+        config.stash[PROGRESS] = Progress(config, config.stash[ON_TERMINAL])
+    return config.stash[PROGRESS]
+
+
+def get_clock(config: pytest.Config) -> DeviceClock:
+    """The clock that shows pytest-benchmark the device times of this session."""
+    from pytest_greta.history.benchmark import DeviceClock
+
+    return config.stash.setdefault(CLOCK, DeviceClock())
+
+
+def load_session(config: pytest.Config) -> Session:
+    """Options, gates and kernels, read and held against each other. Raises ConfigError."""
+    from pytest_greta.compiler.builder import Builder
+    from pytest_greta.compiler.compiler import Compiler
+    from pytest_greta.gates import file
+    from pytest_greta.history.benchmark import History
+    from pytest_greta.planner import Planner
+    from pytest_greta.registration import registered_kernels
+    from pytest_greta.runner import Runner
+    from pytest_greta.session import Session
+
+    gates = file.load(gates_path(config))
+    kernels = registered_kernels(config)
+    gates.check(kernels)
+    options, device, progress, past = (
+        read_options(config),
+        get_device(config),
+        get_progress(config),
+        History(config),
+    )
+    builder = Builder(Compiler(cache_folder(config)), device)
+    parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
+    planner = Planner(options, gates, builder, device, past, parallel)
+    runner = Runner(options, gates, builder, device, planner, past, progress)
+    by_name = {kernel.name: kernel for kernel in kernels}
+    return Session(options, gates, by_name, device, builder, planner, runner, progress)
+
+
+def gates_path(config: pytest.Config) -> Path:
+    """The gates file: `--greta-gates`, else gates.yaml in the root directory."""
+    given = config.getoption(OPTIONS["gates"].ini) or config.getini(OPTIONS["gates"].ini)
+    return config.invocation_params.dir / given if given else config.rootpath / "gates.yaml"
+
+
+def kernel_of(item: Any) -> Kernel:
+    """The kernel family that an item's `greta` marker names. Raises ConfigError."""
+    from pytest_greta.errors import ConfigError
+
+    session = get_session(item.config)
+    marker = item.get_closest_marker("greta")
+    if marker is None:
+        return session.kernel(None)
+    if marker.kwargs or len(marker.args) != 1 or not isinstance(marker.args[0], str):
+        given = ", ".join([*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())])
+        raise ConfigError(f"@pytest.mark.greta takes the name of a kernel and nothing else, not ({given})")
+    return session.kernel(marker.args[0])
+
+
+def cache_folder(config: pytest.Config) -> Path:
+    """In pytest's cache; in a temporary folder where that is switched off, read-only or full."""
+    cache = getattr(config, "cache", None)
+    if cache is not None:
+        with suppress(OSError):
+            return Path(cache.mkdir("greta-code"))
+    return Path(tempfile.gettempdir()) / f"pytest-greta-{os.getuid()}"
