@@ -224,6 +224,24 @@ def tokens(kernel: Kernel, problem: Problem) -> float:
     return float(count)
 
 
+def work(kernel: Kernel, problem: Problem) -> dict[str, float]:
+    """`flops` and `bytes_moved` of a problem, as far as the family says them."""
+    found = {}
+    for method in ("flops", "bytes_moved"):
+        try:
+            amount: object = getattr(kernel, method)(problem)
+        except NotImplementedError:
+            continue
+        if (
+            isinstance(amount, bool)
+            or not isinstance(amount, numbers.Real)
+            or not 0 <= float(amount) < math.inf
+        ):
+            _refuse(kernel, method, f"{amount!r} is no number of 0 or more")
+        found[method] = float(amount)
+    return found
+
+
 def launches(kernel: Kernel, problem: Problem, variant: Variant) -> list[Launch]:
     """The launches of a variant, as a GPU could take them."""
     made: object = kernel.launch(problem, variant)

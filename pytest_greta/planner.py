@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_greta import contract
 from pytest_greta.errors import CompileError, ToolMissing
-from pytest_greta.gates.evaluation import EMULATED_TIMES
+from pytest_greta.gates.evaluation import EMULATED_TIMES, built_in_for_peak
 from pytest_greta.history.records import identity_of
 from pytest_greta.measure.bench import error_limit
 from pytest_greta.measure.executable import ACCEPTED, BASELINE, Contender, contender_of, is_same
@@ -86,6 +86,7 @@ class Planner:
             single_shot=options.single_shot,
             seed=self.draw_seed(),
             unchanged_since=unchanged_since,
+            peak=self.gate_file.peak_of(device.name, device.target),
             cold=not self.parallel,
         )
 
@@ -101,7 +102,11 @@ class Planner:
 
     def run_gates(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Gate]:
         """The gates of a run of a variant on this session's device."""
-        return self.gate_file.gates_for(
+        device = self.device.worker().info
+        built_in = []
+        if self.gate_file.peak_of(device.name, device.target) and contract.work(kernel, problem):
+            built_in.append(built_in_for_peak(kernel.name, variant.name))
+        return built_in + self.gate_file.gates_for(
             kernel.name,
             variant.name,
             problem=problem,

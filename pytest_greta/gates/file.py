@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from pytest_greta.contract import refusal
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.evaluation import built_in, built_in_for_code
-from pytest_greta.gates.model import DEFAULT_DEADLINE_SECONDS, EVERY_VARIANT, Gate
+from pytest_greta.gates.model import DEFAULT_DEADLINE_SECONDS, EVERY_VARIANT, Gate, Peak
 from pytest_greta.gates.nodes import Position, quote, suggestion
 from pytest_greta.gates.reader import KernelEntry, Reader
 from pytest_greta.gates.scopes import covers, is_there, specificity
@@ -36,6 +36,8 @@ class GateFile:
     targets: tuple[str, ...]
     """What code is generated for on a machine without a GPU; empty where the file lists none."""
     kernels: Mapping[str, KernelEntry]
+    peaks: Mapping[str, Peak] = field(default_factory=dict)
+    """What devices can do at best, by product name or target."""
     inconclusive: str = ""
     """What INCONCLUSIVE means for a test: `fail` or `warn`; empty where `--greta-require` decides."""
 
@@ -82,6 +84,12 @@ class GateFile:
         listed = [b for b in self.kernels[kernel.name].baselines if is_there(b.where, problem)]
         named = [kernel.variant(one.variant) for one in listed or self.kernels[kernel.name].baselines]
         return next((v for v in named if not refusal(kernel, problem, v)), named[0])
+
+    def peak_of(self, device_name: str, target: str) -> Peak | None:
+        """The stated peaks of a device: by its product name, else by its target."""
+        if device_name in self.peaks:
+            return self.peaks[device_name]
+        return next((peak for name, peak in self.peaks.items() if covers(name, target)), None)
 
     def deadline_seconds(self, kernel: str, variant: str, problem: Problem, device: str) -> float:
         """Wall seconds that one request to the device may take."""
@@ -210,7 +218,7 @@ def load(path: str | os.PathLike[str]) -> GateFile:
     reader.file(root)
     if reader.problems:
         raise ConfigError(*_lines(shown, reader.problems))
-    return GateFile(shown, reader.targets, reader.kernels, reader.inconclusive)
+    return GateFile(shown, reader.targets, reader.kernels, reader.peaks, reader.inconclusive)
 
 
 def _shown(path: str | os.PathLike[str]) -> str:

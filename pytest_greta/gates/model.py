@@ -111,6 +111,14 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Peak:
+    """What a device can do at best, as gates.yaml states it; None where it does not."""
+
+    tflops: float | None = None
+    gbytes_per_second: float | None = None
+
+
+@dataclass(frozen=True)
 class Expected:
     """A known exception from a limit: how far the value may lie outside of it, and why."""
 
@@ -215,6 +223,17 @@ def limit_text(definition: GateDef, limit: Limit) -> str:
     return f"{name} >= {low}" if low else f"{name} <= {high}"
 
 
+_SUFFIXES = {
+    "x": "x",
+    "s": " s",
+    "bytes": " B",
+    "tokens/s": " tokens/s",
+    "TFLOP/s": " TFLOP/s",
+    "GB/s": " GB/s",
+}
+"""Units as they stand behind a value; others are not written."""
+
+
 def measured_text(definition: GateDef, quantity: Quantity, limit: Limit) -> str:
     """A measured quantity with its interval: `0.93x [0.92, 0.94]`; empty where nothing was measured.
 
@@ -225,7 +244,14 @@ def measured_text(definition: GateDef, quantity: Quantity, limit: Limit) -> str:
         return ""
     if isinstance(value, (bool, str)):
         return _text(definition, value)
-    suffix = {"x": "x", "s": " s", "bytes": " B", "tokens/s": " tokens/s"}.get(definition.unit, "")
+    suffix = {
+        "x": "x",
+        "s": " s",
+        "bytes": " B",
+        "tokens/s": " tokens/s",
+        "TFLOP/s": " TFLOP/s",
+        "GB/s": " GB/s",
+    }.get(definition.unit, "")
     interval = quantity.interval
     ends = "" if interval is None else f" [{', '.join(_near(definition, x, limit) for x in _ends(interval))}]"
     return f"{_near(definition, value, limit)}{suffix}{ends}"

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pytest_greta.gates.catalogue import CATALOGUE, GateDef
-from pytest_greta.gates.model import EVERY_VARIANT, Expected, Gate, Limit
+from pytest_greta.gates.model import EVERY_VARIANT, Expected, Gate, Limit, Peak
 from pytest_greta.gates.nodes import (
     Node,
     Position,
@@ -79,13 +79,14 @@ class Reader(Values):
         super().__init__()
         self.path = path
         self.targets: tuple[str, ...] = ()
+        self.peaks: dict[str, Peak] = {}
         self.inconclusive = ""
         self.kernels: dict[str, KernelEntry] = {}
         self.axes: dict[str, Position] = {}
 
     def file(self, root: Node) -> None:
         """The whole file, into `targets` and `kernels`."""
-        allowed = ("version", "targets", "inconclusive", "kernels")
+        allowed = ("version", "targets", "peaks", "inconclusive", "kernels")
         keys = self.keys(root, "the file", allowed, required=("version", "kernels"))
         if "version" in keys:
             version = self.number(keys["version"], "version")
@@ -95,6 +96,9 @@ class Reader(Values):
                 )
         if "targets" in keys:
             self.targets = self.target_list(keys["targets"])
+        if "peaks" in keys:
+            for device, (key, node) in self.names(keys["peaks"], "peaks").items():
+                self.peaks[device] = self.peak(key, node)
         if "inconclusive" in keys:
             self.inconclusive = self.text(keys["inconclusive"], "inconclusive", " or ".join(INCONCLUSIVE))
             if self.inconclusive and self.inconclusive not in INCONCLUSIVE:
@@ -102,6 +106,11 @@ class Reader(Values):
         if "kernels" in keys:
             for name, (key, node) in self.names(keys["kernels"], "kernels").items():
                 self.kernels[name] = self.kernel(name, key, node)
+
+    def peak(self, key: Node, node: Node) -> Peak:
+        """What a device can do at best."""
+        keys = self.keys(node, f"peaks of {quote(key.value)}", ("tflops", "gbytes_per_second"), at=key)
+        return Peak(**{name: self.number(value, name, positive=True) for name, value in keys.items()})
 
     def kernel(self, name: str, key: Node, node: Node) -> KernelEntry:
         """What stands under the name of a kernel."""

@@ -11,6 +11,8 @@ from pytest_greta.gates.catalogue import CATALOGUE, GateDef
 from pytest_greta.gates.reader import DEVICES, INCONCLUSIVE, TARGET
 from pytest_greta.gates.values import SCOPES, VERSION
 
+_POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+
 
 def schema() -> dict[str, Any]:
     """The format of gates.yaml as a JSON Schema (draft 2020-12), for editors.
@@ -41,6 +43,10 @@ def schema() -> dict[str, Any]:
                 "targets": {
                     "description": "What code is generated for without a GPU.",
                     "$ref": "#/$defs/targets",
+                },
+                "peaks": {
+                    "description": "What devices can do at best, by product name or target.",
+                    **_names(_object({"tflops": _POSITIVE, "gbytes_per_second": _POSITIVE})),
                 },
                 "inconclusive": {
                     "description": "What a verdict that could not be reached means for its test.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_greta.measure.executable import ACCEPTED, Contender
 
 if TYPE_CHECKING:
-    from pytest_greta.gates.model import Limit
+    from pytest_greta.gates.model import Limit, Peak
     from pytest_greta.kernel import Kernel, Problem, Variant
 
 
@@ -47,6 +47,8 @@ class Plan:
     seed: int
     unchanged_since: str = ""
     """The commit of the last accepted run, where its code and launches are the candidate's, byte for byte."""
+    peak: Peak | None = None
+    """What the device can do at best, where gates.yaml says."""
     cold: bool = True
     """Whether caches are made cold before every launch: not where times do not count."""
 

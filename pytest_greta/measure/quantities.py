@@ -26,10 +26,47 @@ def add_quantities(run: Run) -> None:
     if not run.seconds:
         return
     found["prefill_seconds"] = Quantity(run.prefill_seconds, reason=f"median of {len(run.seconds)}")
+    found["seconds"] = found["prefill_seconds"]
+    _add_throughput(run)
     if run.prefill_seconds > 0:
         tokens = contract.tokens(plan.kernel, plan.problem)
         found["tokens_per_second"] = Quantity(tokens / run.prefill_seconds)
     found["speedup"] = _speedup(run)
+
+
+_RATES = {
+    "flops": ("tflops", 1e12, "flops_of_peak", "TFLOP/s"),
+    "bytes_moved": ("gbytes_per_second", 1e9, "bytes_of_peak", "GB/s"),
+}
+"""By the method that says the work: the rate, its unit in plain numbers, its share of a peak, the unit in words."""
+
+
+def _add_throughput(run: Run) -> None:
+    """The rates of a run, their shares of the device's peaks, and whether those allow them."""
+    plan, found = run.plan, run.quantities
+    work, too_fast, known = contract.work(plan.kernel, plan.problem), [], False
+    for method, (rate, unit, share, words) in _RATES.items():
+        peak = getattr(plan.peak, rate, None)
+        if method not in work or run.prefill_seconds <= 0:
+            reason = (
+                f"kernel {plan.kernel.name} has no {method}()" if method not in work else "no time above zero"
+            )
+            found[rate] = found[share] = Quantity(None, reason=reason)
+            continue
+        value = work[method] / run.prefill_seconds / unit
+        found[rate] = Quantity(value)
+        if peak is None:
+            missing = f"gates.yaml states no peak of {run.device.name} ({run.device.target})"
+            found[share] = Quantity(None, reason=missing)
+            continue
+        known = True
+        found[share] = Quantity(value / peak, reason=f"of {peak:g} {words}")
+        if value > peak:
+            too_fast.append(f"{value:.4g} {words}, where the peak is {peak:g}")
+    if known:
+        found["impossible"] = Quantity(bool(too_fast), reason="; ".join(too_fast))
+    else:
+        found["impossible"] = Quantity(None, reason="no peak of what the kernel says it does is stated")
 
 
 def _speedup(run: Run) -> Quantity:

@@ -143,6 +143,11 @@ def test_what_was_not_measured_says_so_and_never_passes(name: str) -> None:
 SPEED: dict[str, dict[str, Any]] = {
     "prefill_seconds": {"max": 10},
     "tokens_per_second": {"min": 10},
+    "seconds": {"max": 30},
+    "tflops": {"min": 10},
+    "gbytes_per_second": {"min": 10},
+    "flops_of_peak": {"min": 0.1},
+    "bytes_of_peak": {"min": 0.1},
     "speedup": {"min": 1.2},
     "scaling": {"max": 2.2},
     "regression": {"max": 1.05},

@@ -26,7 +26,7 @@ ROWS = [
 
 
 def test_the_doc_has_examples() -> None:
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
 
 
 @pytest.mark.parametrize("text", BLOCKS)
