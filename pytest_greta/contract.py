@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pytest_greta import sources
 from pytest_greta.errors import KernelMistake
 from pytest_greta.kernel import Array, Kernel, Launch, Variant
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _ITEM_BYTES = (1, 2, 4, 8)
+_MAX_VECTOR_BYTES = 256
+_MAX_STRUCT_BYTES = 4096  # more than any kernel takes
 _MAX_BLOCK_THREADS = 1024  # of every AMD GPU (hipDeviceProp_t.maxThreadsPerBlock)
 _MAX_GRID_THREADS = 1 << 32  # HIP: "the number of threads in a dimension must be less than 2^32"
 
@@ -62,6 +65,7 @@ def _family_problems(kernel: Kernel) -> Iterator[str]:
         ):
             yield f"{sizes} is {given!r}, not a mapping from names to whole numbers above 0 or texts"
     yield from _target_problems(kernel.targets)
+    yield from sources.family_problems(kernel)
     if kernel.max_context is not None and not _positive(kernel.max_context):
         yield f"max_context is {kernel.max_context!r}, not a whole number above 0"
     limit = kernel.max_error
@@ -86,7 +90,7 @@ def _target_problems(targets: object) -> Iterator[str]:
 
 
 def _variant_problems(kernel: Kernel, variant: Variant) -> Iterator[str]:
-    for field in ("name", "source", "entry"):
+    for field in ("name", "entry"):
         value = getattr(variant, field)
         if not isinstance(value, str) or not value:
             yield f"{field} is {value!r}, not a text"
@@ -95,13 +99,7 @@ def _variant_problems(kernel: Kernel, variant: Variant) -> Iterator[str]:
         yield f"max_context is {variant.max_context!r}, not a whole number above 0"
     yield from _define_problems(variant.defines)
     yield from _target_problems(variant.targets)
-    try:
-        source = kernel.source_path(variant)
-    except (OSError, TypeError):  # a class that was not defined in a file
-        yield "its source is looked for beside the file that defines the class, and there is none: define 'folder'"
-        return
-    if not source.is_file():
-        yield f"there is no source {source}"
+    yield from sources.variant_problems(kernel, variant)
 
 
 # -- what the methods return -----------------------------------------------------------------------------
@@ -256,9 +254,7 @@ def launches(kernel: Kernel, problem: Problem, variant: Variant) -> list[Launch]
 
 
 def check_arguments(kernel: Kernel, made: Sequence[Launch], known: Sequence[str]) -> None:
-    """Every argument of a launch is the name of an array, or a numpy scalar."""
-    import numpy as np
-
+    """Every argument of a launch is the name of an array, or a value that a kernel can take."""
     for launch in made:
         for number, argument in enumerate(launch.args, 1):
             if isinstance(argument, str):
@@ -266,17 +262,39 @@ def check_arguments(kernel: Kernel, made: Sequence[Launch], known: Sequence[str]
                     _refuse(
                         kernel, "launch", f"argument {number} is {argument!r}; there is {', '.join(known)}"
                     )
-            elif (
-                not isinstance(argument, np.generic)
-                or argument.dtype.kind not in "biuf"
-                or argument.dtype.itemsize not in _ITEM_BYTES
-            ):
-                what = f"{argument!r} of type {type(argument).__name__}"
-                _refuse(
-                    kernel,
-                    "launch",
-                    f"argument {number} is {what}; pass a numpy scalar such as np.int32({argument!r})",
-                )
+            elif wrong := value_problem(argument):
+                _refuse(kernel, "launch", f"argument {number} is {wrong}")
+
+
+def value_problem(argument: object) -> str:
+    """Why an argument cannot be passed by value; empty where it can."""
+    import numpy as np
+
+    if isinstance(argument, np.ndarray):
+        if argument.ndim != 1 or not 0 < argument.nbytes <= _MAX_VECTOR_BYTES:
+            shape = f"an array of shape {argument.shape} and {argument.nbytes} bytes"
+            return (
+                f"{shape}; by value goes one axis of at most {_MAX_VECTOR_BYTES} bytes, others by their names"
+            )
+    elif isinstance(argument, np.void):
+        if not 0 < argument.nbytes <= _MAX_STRUCT_BYTES:
+            return f"a struct of {argument.nbytes} bytes; a kernel takes at most {_MAX_STRUCT_BYTES}"
+    elif not isinstance(argument, np.generic):
+        what = f"{argument!r} of type {type(argument).__name__}"
+        return f"{what}; pass a numpy scalar such as np.int32({argument!r})"
+    if not _is_plain(argument.dtype):
+        wanted = "bools, integers and reals of at most 8 bytes in this machine's byte order"
+        return f"of dtype {argument.dtype}; a kernel takes {wanted}, and structs of such"
+    return ""
+
+
+def _is_plain(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is what a kernel can take by value: numbers, bytes as they are, structs and arrays of such."""
+    if dtype.subdtype is not None:
+        return _is_plain(dtype.subdtype[0])
+    if dtype.fields is not None:
+        return all(_is_plain(field[0]) for field in dtype.fields.values())
+    return dtype.kind == "V" or (dtype.kind in "biuf" and dtype.itemsize in _ITEM_BYTES and dtype.isnative)
 
 
 def check_names(kernel: Kernel, **groups: Sequence[str]) -> None:

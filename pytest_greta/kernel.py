@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Variant:
-    """One implementation of a kernel: one `.hip` source and the name of its `__global__` function.
+    """One implementation of a kernel: one `.hip` source, or code compiled elsewhere, and the name of its function.
 
     Subclass it (a frozen dataclass) where the launch geometry of a family needs more fields.
     """
 
     name: str
-    source: str
+    source: str = ""
     """File name of the source, relative to the folder of the module that defines the Kernel class."""
-    entry: str
+    entry: str = ""
     """Name of the `extern "C" __global__` function."""
     max_context: int | None = None
     """Longest context this variant can process; a longer one is left out, with the reason in the summary."""
@@ -35,6 +35,17 @@ class Variant:
     """Preprocessor definitions (`-DNAME=value`) the source is compiled with."""
     targets: Sequence[str] | None = None
     """The targets it is written for, such as `("gfx942",)`; None for all. It is not compiled for others."""
+    flags: Sequence[str] = ()
+    """What its source is compiled with besides, after the kernel's `flags`: `("-ffast-math",)`."""
+    include: Sequence[str | Path] = ()
+    """Folders of headers, relative to that of the kernel: `("../common",)`. The kernel's `include` comes first."""
+    code: str = ""
+    """In place of a source: file name of a code object for an AMD GPU (`.hsaco`), or of a bundle of several."""
+
+    @property
+    def file(self) -> str:
+        """File name of its source, or of its code where that was compiled elsewhere."""
+        return self.source or self.code
 
 
 Size: TypeAlias = "int | str"
@@ -92,17 +103,22 @@ class Array:
     dtype: DTypeLike
 
 
+Value: TypeAlias = "np.generic | NDArray[np.generic]"
+"""What a kernel takes by value: a number, a struct (`np.void`, most often of a structured dtype) or a vector."""
+
+
 @dataclass(frozen=True)
 class Launch:
     """One kernel launch: blocks in the grid, threads in a block, and arguments in the order of the signature.
 
-    An argument is the name of an input, output or workspace, or a numpy scalar (`np.int32(n)`) whose dtype
-    is the C type of the parameter.
+    An argument is the name of an input, output or workspace, or a value: a numpy scalar (`np.int32(n)`) whose dtype
+    is the C type of the parameter, a scalar of a structured dtype for a struct (`np.dtype(..., align=True)` lies in
+    memory as in C), or an array of one axis and at most 256 bytes for a vector (`float4`).
     """
 
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
-    args: tuple[str | np.generic, ...]
+    args: tuple[str | Value, ...]
     dynamic_lds_bytes: int = 0
     entry: str | None = None
     """The `__global__` function, where it is not the variant's own (a variant of several launches)."""
@@ -126,6 +142,10 @@ class Kernel:
     """The targets the family is written for; None for all that gates.yaml lists."""
     max_context: ClassVar[int | None] = None
     """Longest context that any variant can process."""
+    flags: ClassVar[Sequence[str]] = ()
+    """What all sources are compiled with besides: `("-ffast-math",)`."""
+    include: ClassVar[Sequence[str | Path]] = ()
+    """Folders of headers, relative to that of the kernel: `("../common",)`."""
     max_error: ClassVar[float | None] = None
     """Largest error allowed where gates.yaml has no `max_error`; None takes the default of the dtype."""
 
@@ -204,8 +224,16 @@ class Kernel:
         cls._defined_in = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001
 
     def source_path(self, variant: Variant) -> Path:
-        """Absolute path of a variant's source."""
-        return self.folder / variant.source
+        """Absolute path of a variant's source, or of its code where that was compiled elsewhere."""
+        return self.folder / variant.file
+
+    def flags_of(self, variant: Variant) -> tuple[str, ...]:
+        """What a variant's source is compiled with besides: the kernel's flags, then its own."""
+        return (*self.flags, *variant.flags)
+
+    def include_of(self, variant: Variant) -> tuple[Path, ...]:
+        """Absolute paths of the folders of headers of a variant: the kernel's, then its own."""
+        return tuple((self.folder / name).resolve() for name in (*self.include, *variant.include))
 
     def problem(self, context: int, device: str, axes: Mapping[str, Size] | None = None) -> Problem:
         """The problem at `context`, with other sizes set by `axes`, on a device kind (`hip` or `cpu`)."""

@@ -14,6 +14,7 @@ from pytest_greta.history.records import identity_of
 from pytest_greta.measure.bench import error_limit
 from pytest_greta.measure.executable import ACCEPTED, BASELINE, Contender, contender_of, is_same
 from pytest_greta.measure.plan import Plan, Yardstick
+from pytest_greta.problems import is_not_for
 from pytest_greta.stats.pairs import MOST_BLOCKS
 from pytest_greta.stats.runs import reference_runs
 
@@ -150,6 +151,9 @@ class Planner:
         refused = contract.refusal(kernel, problem, baseline)
         if refused:
             return f"{name} cannot run it: {refused}"
+        elsewhere = is_not_for(kernel, baseline, self.device.worker().info.target)
+        if elsewhere:
+            return f"{name} cannot run here: {elsewhere}"
         try:
             return self.contender(kernel, baseline, problem)
         except (CompileError, ToolMissing) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from pytest_greta.compiler.prebuilt import is_held, targets_in
 from pytest_greta.gates.reader import KernelEntry, ProblemEntry
 from pytest_greta.gates.scopes import covers
 from pytest_greta.kernel import Kernel, Problem, Size, Variant
@@ -71,11 +72,18 @@ def _narrowed(
 
 
 def is_not_for(kernel: Kernel, variant: Variant, target: str) -> str:
-    """Why a variant is not for a target, `spirv64` of the cpu device among them; empty where it is."""
+    """Why a variant is not for a target, `spirv64` of the cpu device among them; empty where it is.
+
+    Raises CompileError where its code, compiled elsewhere, cannot be read.
+    """
     for what, targets in (
         (f"variant {variant.name}", variant.targets),
         (f"kernel {kernel.name}", kernel.targets),
     ):
         if targets is not None and not any(covers(scope, target) for scope in targets):
             return f"{what} is for {', '.join(targets)}"
+    if variant.code:
+        held = targets_in(kernel.source_path(variant))
+        if not is_held(held, target):
+            return f"variant {variant.name} is {variant.code}, code for {', '.join(held)}"
     return ""

@@ -12,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_greta.compiler.prebuilt import targets_in
 from pytest_greta.contract import registration_problems
-from pytest_greta.errors import ConfigError
+from pytest_greta.errors import CompileError, ConfigError
 
 if TYPE_CHECKING:
     import pytest
@@ -40,10 +41,27 @@ def registered_kernels(config: pytest.Config) -> list[Kernel]:
         if not isinstance(some, (list, tuple)):
             raise ConfigError(f"{HOOK} returns a list of kernels, not {some!r}")
         kernels += some
-    problems = list(registration_problems(kernels))
+    problems = list(registration_problems(kernels)) or list(_code_problems(kernels))
     if problems:
         raise ConfigError(*problems)
     return kernels
+
+
+def _code_problems(kernels: list[Kernel]) -> Iterator[str]:
+    """The files of code compiled elsewhere that cannot be read, a line each."""
+    for kernel in kernels:
+        for variant in kernel.variants:
+            problem = _unreadable(kernel.source_path(variant)) if variant.code else ""
+            if problem:
+                yield f"kernel {kernel.name!r}: variant {variant.name!r}: {problem}"
+
+
+def _unreadable(code: Path) -> str:
+    try:
+        targets_in(code)
+    except CompileError as error:
+        return str(error)
+    return ""
 
 
 def _of_other_conftests(config: pytest.Config) -> Iterator[object]:

@@ -56,15 +56,14 @@ class Runner:
 
         `groups` are the problems that share their code; each group is compiled and gated.
         """
-        compiler, subjects, objects = self.builder.compiler, [], []
+        subjects, objects = [], []
         notes: list[str] = []
         for problems in groups:
-            job = self.builder.job(kernel, variant, problems[0], target)
-            code_object = compiler.compile(job)
+            code_object = self.builder.for_target(kernel, variant, problems[0], target)
             quantities = resource_quantities(kernel, variant, code_object, problems)
             subjects.append(self._code_subject(kernel, variant, target, problems, quantities))
             objects.append(code_object)
-            notes += compiler.hiprtc_notes(job)
+            notes += self.builder.notes(kernel, variant, problems[0], target)
         return CodeResult(subjects, objects[0], tuple(dict.fromkeys(notes)))
 
     def history(self, run: Run, targets: Sequence[str]) -> Mapping[str, object]:
@@ -174,7 +173,7 @@ class Runner:
             try:
                 quantities = attribute_quantities(self.device.worker().inspect(code_object.code, names))
             except DeviceFault as fault:
-                raise CompileError(f"{variant.source}: its code cannot be loaded: {fault}") from fault
+                raise CompileError(f"{variant.file}: its code cannot be loaded: {fault}") from fault
         return self._code_subject(kernel, variant, code_object.target, [problem], quantities)
 
     def _run_subject(self, run: Run) -> Subject:

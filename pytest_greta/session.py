@@ -38,7 +38,7 @@ class Session:
     runner: Runner
     progress: Progress
     left_out: list[tuple[str, str, str, str]] = field(default_factory=list)
-    """Cases that are listed and not tested: kernel, variant, problem, and why."""
+    """Cases that are listed and not tested: kernel, variant, problem or target, and why."""
 
     def close(self) -> None:
         """End the compiler."""
@@ -68,8 +68,15 @@ class Session:
         return self.gate_file.targets if self.options.targets is None else self.options.targets
 
     def targets_of(self, kernel: Kernel, variant: Variant) -> list[str]:
-        """The targets to compile a variant for: those that it and its family are written for."""
-        return [target for target in self.targets if not is_not_for(kernel, variant, target)]
+        """The targets to gate a variant for: those that it and its family are written for, and that a file of code
+        holds. What is left out is told, with its reason.
+        """
+        why = {target: is_not_for(kernel, variant, target) for target in self.targets}
+        self._leave_out([(kernel.name, variant.name, target, why[target]) for target in why if why[target]])
+        return [target for target in self.targets if not why[target]]
+
+    def _leave_out(self, cases: Sequence[tuple[str, str, str, str]]) -> None:
+        self.left_out += [case for case in cases if case not in self.left_out]
 
     def problems(self, kernel: Kernel) -> list[Problem]:
         """The problems to run: those of gates.yaml for this device, with `--greta-ctx` and `--greta-axis` in
@@ -110,8 +117,7 @@ class Session:
             ]
             if asked_in_vain:
                 raise ConfigError(*dict.fromkeys(asked_in_vain))
-        cases = [(kernel.name, v.name, p.id, why) for v, p, why in refused]
-        self.left_out += [case for case in cases if case not in self.left_out]
+        self._leave_out([(kernel.name, v.name, p.id, why) for v, p, why in refused])
         return found
 
     def code_problems(self, kernel: Kernel, variant: Variant) -> list[list[Problem]]:
@@ -122,19 +128,20 @@ class Session:
         groups: dict[object, list[Problem]] = {}
         runs = [p for p in found if not contract.refusal(kernel, p, variant)] or found[:1]
         for problem in sorted(runs, key=lambda p: len(p.axes)):  # the plainest stands for its group
-            groups.setdefault(contract.defines(kernel, problem, variant), []).append(problem)
+            key = () if variant.code else contract.defines(kernel, problem, variant)
+            groups.setdefault(key, []).append(problem)
         return list(groups.values())
 
     def jobs(
         self, kernel: Kernel, variant: Variant, target: str | None, problem: Problem | None
     ) -> list[Job]:
         """All that a test of a variant compiles here: for its target, or for the cpu device with its baseline."""
-        firsts = [group[0] for group in self.code_problems(kernel, variant)]
+        firsts = [] if variant.code else [group[0] for group in self.code_problems(kernel, variant)]
         targets = self.targets_of(kernel, variant) if target is None else [target]
         jobs = [self.builder.job(kernel, variant, first, name) for name in targets for first in firsts]
         if problem is not None and self.device.kind == "cpu" and kernel.name not in self.runner.not_here:
             baseline = self.gate_file.baseline_of(kernel, problem)
-            jobs += [self.builder.cpu_job(kernel, v, problem) for v in (variant, baseline)]
+            jobs += [self.builder.cpu_job(kernel, v, problem) for v in (variant, baseline) if not v.code]
         return jobs
 
     def name_problems(self, used: Sequence[Kernel]) -> list[str]:

@@ -12,6 +12,7 @@ from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.codeobject import CodeObject, KernelResources, read_resources
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.includes import local_files
+from pytest_greta.compiler.prebuilt import prebuilt
 from pytest_greta.compiler.resources import resource_quantities
 from pytest_greta.compiler.toolchain import CPU_TARGET
 from pytest_greta.errors import CompileError, DeviceFault, GretaError, ToolMissing
@@ -45,7 +46,23 @@ class Builder:
 
     def job(self, kernel: Kernel, variant: Variant, problem: Problem, target: str) -> Job:
         """The compilation of a variant for an AMD target, as the problem needs it."""
-        return Job(kernel.source_path(variant), target, contract.defines(kernel, problem, variant))
+        return Job(
+            kernel.source_path(variant),
+            target,
+            contract.defines(kernel, problem, variant),
+            flags=kernel.flags_of(variant),
+            include=kernel.include_of(variant),
+        )
+
+    def for_target(self, kernel: Kernel, variant: Variant, problem: Problem, target: str) -> CodeObject:
+        """The code of a variant for an AMD target. Raises CompileError or ToolMissing."""
+        if variant.code:
+            return prebuilt(kernel.source_path(variant), target)
+        return self.compiler.compile(self.job(kernel, variant, problem, target))
+
+    def notes(self, kernel: Kernel, variant: Variant, problem: Problem, target: str) -> tuple[str, ...]:
+        """What a reader must know of a source although it compiles for a target."""
+        return () if variant.code else self.compiler.hiprtc_notes(self.job(kernel, variant, problem, target))
 
     def cpu_job(self, kernel: Kernel, variant: Variant, problem: Problem) -> Job:
         """The compilation of a variant for the cpu device, which needs the geometry of the launch."""
@@ -53,7 +70,7 @@ class Builder:
         blocks = {launch.block for launch in launched if launch.block[1:] != (1, 1)}
         if len(blocks) > 1:
             raise CompileError(
-                f"{variant.source}: on the cpu device, launches of a variant share one block of several axes"
+                f"{variant.file}: on the cpu device, launches of a variant share one block of several axes"
             )
         return Job(
             kernel.source_path(variant),
@@ -61,16 +78,25 @@ class Builder:
             contract.defines(kernel, problem, variant),
             dynamic_lds_bytes=max(launch.dynamic_lds_bytes for launch in launched),
             block=next(iter(blocks), (0, 1, 1)),
+            flags=kernel.flags_of(variant),
+            include=kernel.include_of(variant),
         )
 
     def for_device(self, kernel: Kernel, variant: Variant, problem: Problem) -> CodeObject:
         """The code that runs on the session's device. Raises CompileError, ToolMissing or DeviceUnavailable."""
+        if variant.code:
+            target = CPU_TARGET if self._device.kind == "cpu" else self._device.compiler_identity()[0]
+            return prebuilt(kernel.source_path(variant), target)
         if self._device.kind == "cpu":
             return self.compiler.compile(self.cpu_job(kernel, variant, problem))
-        return self._by_device(kernel.source_path(variant), hiprtc_options(kernel, variant, problem))
+        options, folders = hiprtc_options(kernel, variant, problem), hiprtc_folders(kernel, variant)
+        return self._by_device(kernel.source_path(variant), options, folders)
 
-    def _by_device(self, source: Path, options: Sequence[str]) -> CodeObject:
-        """Compile with hiprtc, in the worker: a compiler belongs in a process that may die."""
+    def _by_device(self, source: Path, options: Sequence[str], folders: Sequence[Path]) -> CodeObject:
+        """Compile with hiprtc, in the worker: a compiler belongs in a process that may die.
+
+        `folders` are those of `options` that headers are found in.
+        """
         cache, (target, *identity) = self.compiler.cache, self._device.compiler_identity()
         request = repr(("hiprtc", target, identity, source, options))
         code = cache.lookup(request)
@@ -85,7 +111,7 @@ class Builder:
                 raise CompileError(f"{source.name}: the device's compiler failed: {fault}") from fault
             except CompileError as error:
                 raise CompileError(f"{source.name} does not compile for {target}:\n{error}") from error
-            cache.store(request, local_files(source), code)
+            cache.store(request, local_files(source, folders), code)
         return CodeObject(target, code, _resources_of(code), cached)
 
     def resource_history(
@@ -95,7 +121,7 @@ class Builder:
         found: dict[str, dict[str, object]] = {}
         for target in targets:
             with suppress(CompileError, ToolMissing):
-                code_object = self.compiler.compile(self.job(kernel, variant, problem, target))
+                code_object = self.for_target(kernel, variant, problem, target)
                 quantities = resource_quantities(kernel, variant, code_object, [problem])
                 found[target] = {name: quantity.value for name, quantity in quantities.items()}
         return found
@@ -103,8 +129,14 @@ class Builder:
 
 def hiprtc_options(kernel: Kernel, variant: Variant, problem: Problem) -> list[str]:
     """What hiprtc is called with for a variant, the architecture aside."""
-    folder, defines = kernel.source_path(variant).parent, contract.defines(kernel, problem, variant)
-    return ["-O3", "-std=c++17", f"-I{folder}", *(f"-D{name}={value}" for name, value in defines)]
+    include = [f"-I{folder}" for folder in hiprtc_folders(kernel, variant)]
+    defines = [f"-D{name}={value}" for name, value in contract.defines(kernel, problem, variant)]
+    return ["-O3", "-std=c++17", *include, *defines, *kernel.flags_of(variant)]
+
+
+def hiprtc_folders(kernel: Kernel, variant: Variant) -> tuple[Path, ...]:
+    """Where hiprtc finds headers of the author: beside the source, which it knows by its text alone, and as said."""
+    return (kernel.source_path(variant).parent, *kernel.include_of(variant))
 
 
 def _resources_of(code: bytes) -> dict[str, KernelResources]:

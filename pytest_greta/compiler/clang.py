@@ -35,6 +35,10 @@ class Job:
     """Dynamic LDS on the cpu device; on a GPU the launch decides it."""
     block: tuple[int, int, int] = (0, 1, 1)
     """Block of the launch on the cpu device, where it has several axes; on a GPU the launch decides it."""
+    flags: tuple[str, ...] = ()
+    """What the author compiles it with besides."""
+    include: tuple[Path, ...] = ()
+    """The author's folders of headers."""
 
 
 def run_compiler(toolchain: Toolchain, job: Job) -> tuple[bytes, list[Path]]:
@@ -70,7 +74,12 @@ def _build_amdgpu(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
         return output.read_bytes()
     assembly, unlinked = folder / "code.s", folder / "code.o"
     _run(job, *front, "-S", job.source, "-o", assembly)
-    machine = ("--target=amdgcn-amd-amdhsa", f"-mcpu={job.target}")
+    modes = (flag for flag in job.flags if flag.startswith("-m") and flag != "-mllvm")
+    machine = (
+        "--target=amdgcn-amd-amdhsa",
+        f"-mcpu={job.target}",
+        *modes,
+    )  # -mwavefrontsize64: another encoding
     _run(job, *toolchain.clang, "-x", "assembler", *machine, "-c", assembly, "-o", unlinked)
     _run(job, *toolchain.linker, "-shared", "--no-undefined", unlinked, "-o", output)
     return output.read_bytes()
@@ -106,7 +115,9 @@ def _front(toolchain: Toolchain, job: Job, folder: Path) -> tuple[str, ...]:
     for option in ("-dependency-file", str(folder / _DEPENDENCIES), "-MT", "code"):
         record += ("-Xclang", option)
     defines = tuple(f"-D{name}={value}" for name, value in job.defines)
-    return (*toolchain.clang, *flags, *toolchain.flags, *record, *defines)
+    include = tuple(f"-I{path}" for path in job.include)
+    # The author's come last: of two flags that exclude each other, clang takes the later.
+    return (*toolchain.clang, *flags, *toolchain.flags, *record, *include, *defines, *job.flags)
 
 
 def _run(job: Job, *command: str | Path) -> None:

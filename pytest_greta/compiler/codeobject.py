@@ -20,6 +20,24 @@ from pytest_greta.errors import GretaError
 
 _METADATA_NOTE = 32  # NT_AMDGPU_METADATA
 _BUNDLE_MAGIC = b"__CLANG_OFFLOAD_BUNDLE__"
+_COMPRESSED_MAGIC = b"CCOB"
+
+
+@dataclass(frozen=True)
+class KernelArgument:
+    """One argument of a kernel, as the code object's metadata state it."""
+
+    offset: int
+    """Where it lies among the arguments, in bytes."""
+    size: int
+    """Bytes."""
+    kind: str
+    """`global_buffer` and `dynamic_shared_pointer` are pointers, `by_value` a number, struct or vector."""
+
+    @property
+    def is_pointer(self) -> bool:
+        """Whether it takes an address."""
+        return self.kind in ("global_buffer", "dynamic_shared_pointer")
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,8 @@ class KernelResources:
     """Barriers that a wavefront can reach with a write to LDS under way; None where that cannot be told."""
     address: int = 0
     """Where the kernel's function begins in the code object."""
+    arguments: tuple[KernelArgument, ...] | None = field(default=None, repr=False)
+    """What it is launched with, without what the runtime adds (`hidden_*`); None where the metadata do not say."""
 
 
 @dataclass(frozen=True)
@@ -98,21 +118,61 @@ def machine_code(code: bytes) -> dict[str, bytes]:
 
 
 def unbundle(code: bytes) -> bytes:
-    """The device ELF inside a clang offload bundle; anything else is returned as it is.
+    """The first device ELF inside a clang offload bundle; anything else is returned as it is."""
+    if not code.startswith(_BUNDLE_MAGIC):
+        return code
+    for name, part in _bundled(code):
+        if part and not name.startswith("host"):
+            return part
+    raise GretaError("the offload bundle holds no device code")
+
+
+def code_by_target(code: bytes) -> dict[str, bytes]:
+    """The code objects in an AMDGPU ELF or a clang offload bundle, by target (`gfx90a:xnack-`), in their order.
+
+    Raises GretaError when there is none, or the bytes are of another kind.
+    """
+    from elftools.common.exceptions import ELFError
+
+    if code.startswith(_COMPRESSED_MAGIC):
+        raise GretaError("a compressed offload bundle: build it with --no-offload-compress")
+    try:
+        if code.startswith(_BUNDLE_MAGIC):
+            # Entries are named kind, triple and target: hipv4-amdgcn-amd-amdhsa--gfx90a:xnack-
+            named = [(name, part) for name, part in _bundled(code) if "amdgcn" in name and "gfx" in name]
+            found = {name[name.index("gfx") :]: part for name, part in named if part}
+        else:
+            found = {_stated_target(code): code}
+    except (ELFError, ValueError, KeyError, AttributeError, TypeError, struct.error) as error:
+        raise GretaError(f"not a readable AMDGPU code object: {error or type(error).__name__}") from error
+    if not found:
+        raise GretaError("the offload bundle holds no code for an AMD GPU")
+    return found
+
+
+def _bundled(code: bytes) -> Iterator[tuple[str, bytes]]:
+    """The entries of a clang offload bundle. struct.error where it is cut off.
 
     Format: clang documentation, "Clang Offload Bundler", section "Bundled Binary File Layout".
     """
-    if not code.startswith(_BUNDLE_MAGIC):
-        return code
     position = len(_BUNDLE_MAGIC) + 8
     (count,) = struct.unpack_from("<Q", code, len(_BUNDLE_MAGIC))
     for _ in range(count):
         offset, size, name_size = struct.unpack_from("<QQQ", code, position)
         name = code[position + 24 : position + 24 + name_size]
         position += 24 + name_size
-        if size and not name.startswith(b"host"):
-            return code[offset : offset + size]
-    raise GretaError("the offload bundle holds no device code")
+        yield name.decode(errors="replace"), code[offset : offset + size]
+
+
+def _stated_target(code: bytes) -> str:
+    """The target that the metadata of an ELF states."""
+    import msgpack
+    from elftools.elf.elffile import ELFFile
+
+    target = str(_metadata(ELFFile(io.BytesIO(code)), msgpack).get("amdhsa.target", "")).rpartition("--")[2]
+    if not target:
+        raise ValueError("its metadata states no target, which it does from code object version 4 on")
+    return target
 
 
 def _metadata(elf: Any, msgpack: Any) -> dict[str, Any]:
@@ -151,7 +211,16 @@ def _resources(kernel: Mapping[str, Any], elf: Any, symbol: Any, target: str) ->
         matrix_instructions=matrix_instructions(code, target),
         unwaited_barriers=unwaited_barriers(code, target),
         address=symbol["st_value"] if symbol is not None else 0,
+        arguments=_arguments(kernel),
     )
+
+
+def _arguments(kernel: Mapping[str, Any]) -> tuple[KernelArgument, ...] | None:
+    """The arguments of a kernel; None where it takes some and its metadata do not list them."""
+    if ".args" not in kernel and kernel.get(".kernarg_segment_size", 0):
+        return None
+    stated = (KernelArgument(a[".offset"], a[".size"], a[".value_kind"]) for a in kernel.get(".args", ()))
+    return tuple(argument for argument in stated if not argument.kind.startswith("hidden_"))
 
 
 def source_lines(code: bytes) -> dict[int, str]:

@@ -48,7 +48,7 @@ class Compiler:
 
     def hiprtc_notes(self, job: Job) -> tuple[str, ...]:
         """A line for each file of a job that includes what hiprtc has not. Preprocessed as hiprtc would, and cached."""
-        files = includes.local_files(job.source)
+        files = includes.local_files(job.source, job.include)
         if not includes.mentions_library(files):
             return ()
         toolchain = find_toolchain(job.target)

@@ -7,7 +7,7 @@ machine's own, which it can seldom read.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?P<mark>[<"])(?P<name>[^>"]+)', re.MULTILINE)
@@ -31,14 +31,19 @@ LIBRARY_HEADERS = frozenset(
 _WAY_OUT = "leave it out there with #if !defined(__HIPCC_RTC__)"
 
 
-def local_files(source: Path) -> list[Path]:
-    """The source and the headers of its own that it includes with quotes, directly or not."""
+def local_files(source: Path, folders: Sequence[Path] = ()) -> list[Path]:
+    """The source and the headers of its own that it includes, directly or not.
+
+    Those in quotes are looked for beside the file that includes them, and all of them then in `folders`, in order.
+    """
     found, open_ = [source], [source]
     while open_:
         path = open_.pop()
         for include in _INCLUDE.finditer(path.read_text(errors="replace")):
-            header = (path.parent / include["name"]).resolve()
-            if include["mark"] == '"' and header.is_file() and header not in found:
+            beside = [path.parent] if include["mark"] == '"' else []
+            places = ((folder / include["name"]).resolve() for folder in (*beside, *folders))
+            header = next((place for place in places if place.is_file()), None)
+            if header is not None and header not in found:
                 found.append(header)
                 open_.append(header)
     return found

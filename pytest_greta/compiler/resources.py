@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
+from pytest_greta.compiler.arguments import argument_problem
 from pytest_greta.compiler.barriers import describe
 from pytest_greta.compiler.codeobject import CodeObject, KernelResources, source_lines
 from pytest_greta.compiler.occupancy import occupancy
@@ -38,6 +39,9 @@ def resource_quantities(
         taken = resources_of(variant, code_object, launch.entry or variant.entry)
         if taken not in launched:
             launched.append(taken)
+        wrong = argument_problem(launch.args, taken.arguments) if taken.arguments is not None else ""
+        if wrong:
+            raise KernelMistake(f"kernel {kernel.name!r}, variant {variant.name!r}, {taken.name}: {wrong}")
         threads = launch.block[0] * launch.block[1] * launch.block[2]
         if threads > taken.max_block_threads:
             raise KernelMistake(
@@ -82,7 +86,7 @@ def resources_of(variant: Variant, code_object: CodeObject, entry: str) -> Kerne
     """The resources of one function. Raises CompileError where the code object has none of that name."""
     if entry not in code_object.kernels:
         known = suggestion(entry, code_object.kernels)
-        raise CompileError(f'{variant.source} has no kernel {entry!r} (extern "C" __global__); {known}')
+        raise CompileError(f'{variant.file} has no kernel {entry!r} (extern "C" __global__); {known}')
     return code_object.kernels[entry]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    import numpy as np
+    from pytest_greta.kernel import Value
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Device(Protocol):
 
 @dataclass(frozen=True)
 class BoundLaunch:
-    """A launch whose names are resolved: a function and arguments that are buffers or numpy scalars.
+    """A launch whose names are resolved: a function and arguments that are buffers or values.
 
     A pointer argument is a `(buffer, offset_bytes)` tuple: outputs lie between canary bands in a larger buffer.
     """
@@ -112,5 +112,5 @@ class BoundLaunch:
     function: Any
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
-    args: tuple[tuple[Any, int] | np.generic, ...]
+    args: tuple[tuple[Any, int] | Value, ...]
     dynamic_lds_bytes: int = 0

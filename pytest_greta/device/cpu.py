@@ -21,6 +21,7 @@ from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.toolchain import CPU_TARGET
 from pytest_greta.device import BoundLaunch, DeviceInfo
 from pytest_greta.errors import DeviceFault, DeviceUnavailable
+from pytest_greta.kernel import Value
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -203,11 +204,11 @@ class CpuDevice:
         """Finish the queue; OpenCL frees the rest with its references."""
         self._queue.finish()
 
-    def _argument(self, argument: tuple[Any, int] | np.generic) -> Any:
+    def _argument(self, argument: tuple[Any, int] | Value) -> Any:
         if isinstance(argument, tuple):
             buffer, offset_bytes = argument
             return buffer.get_sub_region(offset_bytes, buffer.size - offset_bytes) if offset_bytes else buffer
-        return argument
+        return argument if argument.dtype.kind in "biuf" and not argument.ndim else argument.tobytes()
 
 
 def _cpu_name() -> str:

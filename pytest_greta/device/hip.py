@@ -18,6 +18,7 @@ from pytest_greta.device import BoundLaunch, Device, DeviceInfo, hip_identity, h
 from pytest_greta.device.hip_bindings import Bindings, HipError, call, import_bindings, properties_of, text
 from pytest_greta.device.hiprtc import compile_source
 from pytest_greta.errors import DeviceUnavailable
+from pytest_greta.kernel import Value
 
 ARG_SLOT_BYTES = 16
 """Every argument starts at a multiple of this: the largest alignment of a HIP vector type."""
@@ -248,8 +249,8 @@ class _Arguments:
     storage: Any
 
 
-def _pack(args: Sequence[tuple[Buffer, int] | np.generic]) -> _Arguments:
-    """Copy arguments into C memory. A scalar's own bytes are passed, whatever its dtype."""
+def _pack(args: Sequence[tuple[Buffer, int] | Value]) -> _Arguments:
+    """Copy arguments into C memory. A value's own bytes are passed, whatever its dtype."""
     values = [
         np.uint64(_range(arg[0], arg[1], 0)).tobytes() if isinstance(arg, tuple) else arg.tobytes()
         for arg in args

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pytest_greta.contract import geometry_problem
-from pytest_greta.kernel import Array, Launch
+from pytest_greta.contract import geometry_problem, value_problem
+from pytest_greta.kernel import Array, Launch, Value
 
 CANDIDATE, BASELINE, ACCEPTED = "candidate", "baseline", "accepted"
 """Slots of the worker: what is tested, and what it is timed beside."""
+
+_BYTES = "bytes"
+"""In history, in place of a dtype: a struct or a vector, by its bytes."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +90,51 @@ def is_same(info: Mapping[str, Any], candidate: Contender) -> bool:
     return all(info.get(name) == now[name] for name in ("sha256", "entry", "launches", "workspaces"))
 
 
-def _plain(argument: str | np.generic) -> str | list[str]:
-    """A name as it is; a number by its bytes, which JSON cannot bend: there are infinities, and many NaNs."""
-    return argument if isinstance(argument, str) else [argument.dtype.name, argument.tobytes().hex()]
+def _plain(argument: str | Value) -> str | list[str]:
+    """A name as it is; a number by its bytes, which JSON cannot bend: there are infinities, and many NaNs. Of a struct
+    or a vector the bytes are all that a kernel is given.
+    """
+    if isinstance(argument, str):
+        return argument
+    if argument.dtype.kind == "V" or argument.ndim:
+        return [_BYTES, _without_padding(argument).hex()]
+    return [argument.dtype.name, argument.tobytes().hex()]
 
 
-def _argument(plain: Any) -> str | np.generic:
+def _without_padding(value: Value) -> bytes:
+    """The bytes of a value, zero where its struct has gaps: those hold whatever was in memory."""
+    raw, clean = value.tobytes(), bytearray(value.nbytes)
+    for start in range(0, value.nbytes, value.dtype.itemsize):
+        for offset, size in _members(value.dtype):
+            clean[start + offset : start + offset + size] = raw[start + offset : start + offset + size]
+    return bytes(clean)
+
+
+def _members(dtype: np.dtype[Any]) -> Iterator[tuple[int, int]]:
+    """Offset and size in bytes of every number of a dtype."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        for i in range(math.prod(shape)):
+            yield from ((i * base.itemsize + offset, size) for offset, size in _members(base))
+    elif dtype.fields is not None:
+        for field in dtype.fields.values():
+            yield from ((field[1] + offset, size) for offset, size in _members(field[0]))
+    else:
+        yield 0, dtype.itemsize
+
+
+def _argument(plain: Any) -> str | Value:
     if isinstance(plain, str):
         return plain
     dtype, value = plain
+    if dtype == _BYTES:
+        struct: np.void = np.void(bytes.fromhex(value))
+        if wrong := value_problem(struct):
+            raise ValueError(wrong)
+        return struct
+    number: np.generic
     (number,) = np.frombuffer(bytes.fromhex(value), _dtype(dtype))
-    return number  # type: ignore[no-any-return]
+    return number
 
 
 def _dtype(name: Any) -> np.dtype[Any]:

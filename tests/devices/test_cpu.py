@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kernels.softmax.softmax import Softmax
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.clang import Job, run_compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
+from pytest_greta.device import BoundLaunch
 from pytest_greta.device.cpu import CpuDevice, open_cpu
 from pytest_greta.errors import DeviceFault
 
@@ -45,6 +47,37 @@ def test_memory_is_filled_written_and_read_where_asked(cpu_device: CpuDevice) ->
 def test_the_runtime_names_the_function(cpu_device: CpuDevice) -> None:
     module = cpu_device.load(spirv("wave"))
     assert cpu_device.function_name(cpu_device.function(module, "softmax_wave")) == "softmax_wave"
+
+
+STRUCTS = """\
+#include <hip/hip_runtime.h>
+struct Inner { short a, b; };
+struct Params { char kind; double scale; Inner inner[2]; };
+extern "C" __global__ void k(Params p, float4 v, char2 c, float* y) {
+  const float all[] = {float(p.kind), float(p.scale), float(p.inner[0].b), float(p.inner[1].a), v.y, v.w, float(c.y)};
+  if (threadIdx.x < 7) y[threadIdx.x] = all[threadIdx.x];
+}
+"""
+
+
+def test_structs_and_vectors_arrive_by_value(cpu_device: CpuDevice, tmp_path: Path) -> None:
+    (tmp_path / "k.hip").write_text(STRUCTS)
+    code, _ = run_compiler(find_toolchain(CPU_TARGET), Job(tmp_path / "k.hip", CPU_TARGET))
+    inner = np.dtype([("a", "i2"), ("b", "i2")])
+    params = np.dtype([("kind", "i1"), ("scale", "f8"), ("inner", inner, (2,))], align=True)
+    struct = np.array((-3, 0.5, [(1, 2), (4, 5)]), params)[()]
+    vectors = np.array([1, 2, 3, 4], np.float32), np.array([6, 7], np.int8)
+    out = cpu_device.allocate(28)
+    function = cpu_device.function(cpu_device.load(code), "k")
+    for given in (struct, np.void(struct.tobytes())):
+        cpu_device.fill(out, 0, 0, 28)
+        cpu_device.launch([BoundLaunch(function, (1, 1, 1), (64, 1, 1), (given, *vectors, (out, 0)))])
+        into = bytearray(28)
+        cpu_device.read(out, 0, memoryview(into))
+        assert np.frombuffer(into, np.float32).tolist() == [-3, 0.5, 2, 4, 2, 4, 7]
+    short = np.void(struct.tobytes()[:-1])
+    with pytest.raises(DeviceFault, match="launching"):
+        cpu_device.launch([BoundLaunch(function, (1, 1, 1), (64, 1, 1), (short, *vectors, (out, 0)))])
 
 
 def test_what_is_wrong_is_a_fault_that_says_so(cpu_device: CpuDevice) -> None:

@@ -23,7 +23,7 @@ from pytest_greta.device import BoundLaunch
 from pytest_greta.device.hip import Buffer, Function, HipDevice, open_hip
 from pytest_greta.device.hip_bindings import HipError
 from pytest_greta.errors import CompileError, DeviceUnavailable
-from pytest_greta.kernel import Kernel, Launch
+from pytest_greta.kernel import Kernel, Launch, Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +37,14 @@ extern "C" __global__ void scalars(double* out, signed char a, double b, short c
                                    __half e, bool f, float g, int h, unsigned char i) {
   out[0] = a; out[1] = b; out[2] = c; out[3] = (double)d; out[4] = __half2float(e);
   out[5] = f; out[6] = g; out[7] = h; out[8] = i;
+}
+"""
+
+STRUCTS = """
+#include <hip/hip_runtime.h>
+struct Params { signed char kind; double scale; short pair[2]; };
+extern "C" __global__ void structs(float* out, Params p, float4 v, int n) {
+  out[0] = p.kind; out[1] = (float)p.scale; out[2] = p.pair[1]; out[3] = v.y; out[4] = v.w; out[5] = n;
 }
 """
 
@@ -119,7 +127,7 @@ def build(device: HipDevice, source: str, entry: str) -> Function:
 def bound(
     function: Function,
     block: int,
-    *args: tuple[Buffer, int] | np.generic,
+    *args: tuple[Buffer, int] | Value,
     blocks: int = 1,
     lds_bytes: int = 0,
 ) -> BoundLaunch:
@@ -181,6 +189,14 @@ def test_scalars_of_every_width_arrive(device: HipDevice) -> None:
     out = device.allocate(8 * len(values))
     device.launch([bound(build(device, SCALARS, "scalars"), 1, (out, 0), *values)])
     assert read(device, out, len(values), np.float64).tolist() == [float(v.item()) for v in values]
+
+
+def test_structs_and_vectors_arrive_by_value(device: HipDevice) -> None:
+    params = np.dtype([("kind", "i1"), ("scale", "f8"), ("pair", "i2", (2,))], align=True)
+    struct, vector = np.array((-3, 0.5, (1, 2)), params)[()], np.array([1, 2, 3, 4], np.float32)
+    out = device.allocate(6 * 4)
+    device.launch([bound(build(device, STRUCTS, "structs"), 1, (out, 0), struct, vector, np.int32(7))])
+    assert read(device, out, 6, np.float32).tolist() == [-3, 0.5, 2, 2, 4, 7]
 
 
 def test_a_pointer_may_lie_inside_a_buffer(device: HipDevice) -> None:

@@ -68,4 +68,6 @@ def test_without_a_peak_its_share_is_not_measured(greta: Run, project: pytest.Py
     write_gates(project, GATES + "        flops_of_peak: {min: 0.1, devices: cpu}\n")
     result = greta("--greta-variant=good", "-k", "test_run")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*flops_of_peak >= 0.1 *NOT MEASURED*", "*gates.yaml states no peak of *(spirv64)*"])
+    result.stdout.fnmatch_lines(
+        ["*flops_of_peak >= 0.1 *NOT MEASURED*", "*gates.yaml states no peak of *(spirv64)*"]
+    )

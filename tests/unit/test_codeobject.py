@@ -7,6 +7,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from hypothesis import strategies as st
 
 from kernels.prefill.prefill import Prefill
 from pytest_greta.compiler.clang import Job
-from pytest_greta.compiler.codeobject import KernelResources, read_resources, unbundle
+from pytest_greta.compiler.codeobject import KernelResources, code_by_target, read_resources, unbundle
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.occupancy import occupancy
+from pytest_greta.compiler.prebuilt import prebuilt, targets_in
 from pytest_greta.compiler.toolchain import find_toolchain
-from pytest_greta.errors import GretaError
+from pytest_greta.errors import CompileError, GretaError
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 
@@ -131,14 +133,80 @@ def test_occupancy_of_an_unknown_target_is_not_made_up() -> None:
 def test_a_bundle_gives_its_device_code(compiler: Compiler) -> None:
     code = compiler.compile(Job(SOURCES["baseline"], "gfx942")).code
     entries = [(b"host-x86_64-unknown-linux-gnu-", b""), (b"hipv4-amdgcn-amd-amdhsa--gfx942", code)]
+    bundle = bundled(entries)
+    assert unbundle(bundle) == code
+    assert read_resources(bundle) == read_resources(code)
+
+
+def bundled(entries: list[tuple[bytes, bytes]]) -> bytes:
+    """A clang offload bundle of named entries."""
     header = b"__CLANG_OFFLOAD_BUNDLE__" + struct.pack("<Q", len(entries))
     offset = len(header) + sum(24 + len(name) for name, _ in entries)
     for name, part in entries:
         header += struct.pack("<QQQ", offset, len(part), len(name)) + name
         offset += len(part)
-    bundle = header + code
-    assert unbundle(bundle) == code
-    assert read_resources(bundle) == read_resources(code)
+    return header + b"".join(part for _, part in entries)
+
+
+def test_code_is_told_apart_by_target(compiler: Compiler) -> None:
+    cdna, rdna = (compiler.compile(Job(SOURCES["baseline"], target)).code for target in ("gfx942", "gfx1100"))
+    assert code_by_target(cdna) == {"gfx942": cdna}
+    bundle = bundled(
+        [
+            (b"host-x86_64-unknown-linux-gnu-", b""),
+            (b"hip-amdgcn-amd-amdhsa--gfx942:sramecc+:xnack-", cdna),
+            (b"hip-spirv64-amd-amdhsa--amdgcnspirv", b"spirv"),
+            (b"hipv4-amdgcn-amd-amdhsa--gfx1100", rdna),
+        ]
+    )
+    assert code_by_target(bundle) == {"gfx942:sramecc+:xnack-": cdna, "gfx1100": rdna}
+
+
+def test_the_code_for_a_target_is_what_the_runtime_would_take(compiler: Compiler, tmp_path: Path) -> None:
+    code = compiler.compile(Job(SOURCES["baseline"], "gfx942")).code
+    names = ["gfx942", "gfx942:xnack-", "gfx90a:xnack+", "gfx90a:xnack-", "gfx1100"]
+    path = tmp_path / "code.hsaco"
+    path.write_bytes(bundled([(f"hipv4-amdgcn-amd-amdhsa--{n}".encode(), code + n.encode()) for n in names]))
+    assert targets_in(path) == names
+    for target, taken in (
+        ("gfx942", "gfx942"),
+        ("gfx942:sramecc+:xnack-", "gfx942:xnack-"),
+        ("gfx942:sramecc+:xnack+", "gfx942"),
+        ("gfx90a:sramecc+:xnack+", "gfx90a:xnack+"),
+        ("gfx1100", "gfx1100"),
+    ):
+        found = prebuilt(path, target)
+        assert (found.target, found.code) == (target, code + taken.encode())
+    with pytest.raises(
+        CompileError, match=r"gfx90a:xnack\+ and gfx90a:xnack-: name one of them as the target"
+    ):
+        prebuilt(path, "gfx90a")
+    with pytest.raises(CompileError, match=r"code\.hsaco holds code for gfx942, .*, none for spirv64"):
+        prebuilt(path, "spirv64")
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        (b"", "not a readable AMDGPU code object"),
+        (b"garbage", "not a readable AMDGPU code object"),
+        (b"__CLANG_OFFLOAD_BUNDLE__", "not a readable AMDGPU code object"),
+        (b"__CLANG_OFFLOAD_BUNDLE__" + b"\xff" * 8, "not a readable AMDGPU code object"),
+        (
+            bundled([(b"host-x86_64-unknown-linux-gnu-", b"x")]),
+            "the offload bundle holds no code for an AMD GPU",
+        ),
+        (b"CCOB\0\0", "a compressed offload bundle: build it with --no-offload-compress"),
+        (Path(sys.executable).read_bytes(), "it has no AMDGPU metadata note"),
+    ],
+)
+def test_a_file_that_is_no_code_is_one_line(code: bytes, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.hsaco"
+    path.write_bytes(code)
+    with pytest.raises(CompileError, match=problem) as caught:
+        targets_in(path)
+    assert str(caught.value).startswith("x.hsaco: ")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("code", [b"", b"garbage", b"\x7fELF", b"\x7fELF" + b"\0" * 200])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
@@ -97,6 +98,33 @@ def test_defines_are_part_of_the_request(compiler: Compiler, source: Path) -> No
     defined = compiler.compile(Job(source, "gfx942", defines=(("EXTRA", "5.0f"),)))
     assert not defined.cached
     assert defined.code != plain.code
+
+
+@pytest.mark.parametrize("target", ["gfx942", "gfx1100", CPU_TARGET])
+def test_flags_and_folders_are_part_of_the_request(
+    compiler: Compiler, source: Path, tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common" / "shared.h").write_text(
+        "#ifdef WITH\n#define EXTRA 9.0f\n#else\n#define EXTRA 7.0f\n#endif\n"
+    )
+    source.write_text(f"#include <shared.h>\n{SOURCE}")
+    job = Job(source, target, include=(tmp_path / "common",))
+    with pytest.raises(CompileError, match=r"shared\.h"):
+        compiler.compile(Job(source, target))
+    plain = compiler.compile(job)
+    flagged = compiler.compile(dataclasses.replace(job, flags=("-O1", "-ffast-math", "-DWITH")))
+    assert not flagged.cached
+    assert flagged.code != plain.code
+    (tmp_path / "common" / "shared.h").write_text("#define EXTRA 8.0f\n")
+    changed = again(compiler).compile(job)
+    assert not changed.cached
+    assert changed.code != plain.code
+
+
+def test_a_flag_that_changes_the_machine_reaches_the_assembler(compiler: Compiler, source: Path) -> None:
+    job = Job(source, "gfx1100", flags=("-mllvm", "-amdgpu-early-inline-all", "-mwavefrontsize64"))
+    assert compiler.compile(job).kernels["scale"].wave_size == 64
 
 
 def test_a_damaged_cache_entry_is_rebuilt(compiler: Compiler, source: Path) -> None:

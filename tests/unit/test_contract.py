@@ -55,6 +55,33 @@ METHODS = ("inputs", "outputs", "rows", "reference", "launch", "workspaces", "to
         (family(variants=[Variant("a", "gone.hip", "x")]), "there is no source"),
         (family(variants=[Variant("a", "x.hip", "x", max_context=0)]), "max_context is 0"),
         (family(variants=[Variant("a", "x.hip", "x", defines={"A B": 1})]), "no macro"),
+        (
+            family(variants=[Variant("a", "x.hip", "x", flags="-O2")]),
+            "variant 'a': flags is '-O2', not a list of texts",
+        ),
+        (family(flags=["-O2", 3]), "kernel 'good': flags is ['-O2', 3], not a list of texts"),
+        (family(flags=["x.hip"]), "'x.hip', which is no flag of a compiler: it does not begin with '-'"),
+        (
+            family(flags=["-I../x"]),
+            "flags has '-I../x', which cannot be set here: name the folder in include",
+        ),
+        (family(include="../common"), "include is '../common', not a list of folders"),
+        (
+            family(variants=[Variant("a", "x.hip", "x", include=["../gone"])]),
+            f"variant 'a': include has '../gone': there is no folder {Path(__file__).parent.parent / 'gone'}",
+        ),
+        (family(include=["gone"]), "kernel 'good': include has 'gone': there is no folder"),
+        (family(variants=[Variant("a", entry="x")]), "variant 'a': there is neither a source nor code"),
+        (
+            family(variants=[Variant("a", "x.hip", "x", code="x.hsaco")]),
+            "variant 'a': there are both source 'x.hip' and code 'x.hsaco': leave one out",
+        ),
+        (family(variants=[Variant("a", code="gone.hsaco", entry="x")]), "variant 'a': there is no code "),
+        (family(variants=[Variant("a", code=3, entry="x")]), "code is 3, not a text"),  # type: ignore[arg-type]
+        (
+            family(variants=[Variant("a", code=Path(__file__).name, entry="x", flags=["-O1"])]),
+            "variant 'a': flags cannot be given with code, which is compiled already",
+        ),
         (family(sizes=None), "sizes is None"),
         (family(sizes={"rows": 0}), "sizes is {'rows': 0}"),
         (family(max_error=float("nan")), "max_error is nan"),
@@ -62,6 +89,42 @@ METHODS = ("inputs", "outputs", "rows", "reference", "launch", "workspaces", "to
 )
 def test_a_family_that_cannot_be_registered(registered: Any, problem: str) -> None:
     assert any(problem in line for line in contract.registration_problems([registered]))
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        *("-o", "-ofile", "-x", "-c", "-S", "-E", "-emit-llvm", "--offload-arch=gfx942", "--offload=spirv64"),
+        *("--cuda-device-only", "-MD", "-save-temps", "-", "-target", "-include"),
+    ],
+)
+def test_flags_that_greta_sets_itself_are_named(flag: str) -> None:
+    lines = list(contract.registration_problems([family(flags=[flag])]))
+    assert any(
+        line.startswith(f"kernel 'good': flags has {flag!r}, which cannot be set here: ") for line in lines
+    )
+
+
+def test_flags_and_folders_that_can_be_registered() -> None:
+    flags = (
+        "-ffast-math",
+        "-O2",
+        "-std=c++20",
+        "-mllvm",
+        "-openmp-opt-disable",
+        "-D",
+        "X=1",
+        "-mcumode",
+        "-g",
+    )
+    variant = Variant(
+        "a", Path(__file__).name, "x", flags=flags, include=["../faulty", Path(__file__).parent]
+    )
+    kernel = family(variants=[variant], flags=["-O1"], include=["../devices"])
+    assert list(contract.registration_problems([kernel])) == []
+    assert kernel.flags_of(variant) == ("-O1", *flags)
+    tests = Path(__file__).resolve().parents[1]
+    assert kernel.include_of(variant) == (tests / "devices", tests / "faulty", tests / "unit")
 
 
 def test_two_families_of_one_name_are_told_apart() -> None:
@@ -129,6 +192,12 @@ ROW = np.zeros(8)
         (ask_launches, {"launch": launch(entry="")}, "entry is ''"),
         (ask_launches, {"launch": launch(args=("x", "yy"))}, "argument 2 is 'yy'; there is x, y"),
         (ask_launches, {"launch": launch(args=("x", 8))}, "argument 2 is 8 of type int; pass a numpy scalar"),
+        (ask_launches, {"launch": launch(args=(np.zeros((2, 2), "f4"),))}, "an array of shape (2, 2) and 16 bytes"),
+        (ask_launches, {"launch": launch(args=(np.zeros(65, "f4"),))}, "by value goes one axis of at most 256 bytes"),
+        (ask_launches, {"launch": launch(args=(np.zeros(4, ">f4"),))}, "argument 1 is of dtype >f4; a kernel takes"),
+        (ask_launches, {"launch": launch(args=(np.complex64(1),))}, "argument 1 is of dtype complex64; a kernel takes"),
+        (ask_launches, {"launch": launch(args=(np.void(bytes(5000)),))}, "argument 1 is a struct of 5000 bytes"),
+        (ask_launches, {"launch": launch(args=(np.zeros((), "i4,O")[()],))}, "argument 1 is of dtype [('f0', '<i4')"),
     ],
 )  # fmt: skip
 def test_what_a_method_must_not_return(
@@ -144,6 +213,8 @@ def test_what_is_right_passes_through() -> None:
     assert ask_outputs(Good()) == OUTPUT
     assert ask_launches(family(launch=launch())) == [launch()]
     assert ask_launches(family(launch=[launch(), launch(entry="two")])) == [launch(), launch(entry="two")]
+    struct = np.zeros((), [("n", "i4"), ("x", "f4", (3,)), ("of", [("it", "f8")])])[()]
+    contract.check_arguments(Good(), [launch(args=(struct, np.zeros(4, "f4"), np.void(b"1234")))], ["x"])
     assert ask_reference(family(reference={"y": ROW}))["y"].tolist() == ROW.tolist()
     assert ask_tokens(family(tokens=8)) == 8.0
 

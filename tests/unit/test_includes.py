@@ -62,6 +62,25 @@ def test_what_hiprtc_will_not_see_is_not_told(tmp_path: Path, source: str) -> No
     assert noted(tmp_path, source) == ()
 
 
+def test_headers_are_followed_through_the_folders_that_are_given(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    (second / "tile.h").write_text('#include "deep.h"\n')
+    for folder in (first, second):
+        (folder / "deep.h").write_text("#include <cmath>\n")
+    (second / "quoted.h").write_text("")
+    (tmp_path / "beside.h").write_text("")
+    source = tmp_path / "k.hip"
+    source.write_text('#include <tile.h>\n#include "quoted.h"\n#include "beside.h"\n#include <beside.h>\n')
+    found = includes.local_files(source, [first, second])
+    # In quotes, a header beside the one that includes it comes first; then the folders, in order.
+    assert {path.relative_to(tmp_path).as_posix() for path in found} == {
+        *("k.hip", "beside.h", "second/tile.h", "second/quoted.h", "second/deep.h")
+    }
+    assert includes.local_files(source) == [source, tmp_path / "beside.h"]
+
+
 def test_an_edit_is_seen(tmp_path: Path) -> None:
     assert noted(tmp_path, '#include "a.h"\n', a="#include <cmath>\n")
     assert not noted(

@@ -1,0 +1,50 @@
+"""Code that was compiled elsewhere: which targets a file holds, and the code for one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from pytest_greta.compiler.codeobject import CodeObject, code_by_target, read_resources
+from pytest_greta.errors import CompileError, GretaError
+from pytest_greta.gates.scopes import covers
+
+
+def targets_in(path: Path) -> list[str]:
+    """The targets that a file holds code for. Raises CompileError, one line, where it holds none."""
+    return list(_held(path))
+
+
+def is_held(targets: Collection[str], target: str) -> bool:
+    """Whether code for these targets is for a device, or for a target of gates.yaml: `gfx90a` is for any `gfx90a:...`,
+    and the other way round.
+    """
+    return any(covers(held, target) or covers(target, held) for held in targets)
+
+
+def prebuilt(path: Path, target: str) -> CodeObject:
+    """The code in a file for a target, as it is: of several that could run, the one that names most features, which
+    the runtime takes. Raises CompileError where there is none, or it cannot be read.
+    """
+    held = _held(path)
+    runs = sorted((one for one in held if covers(one, target)), key=lambda one: -one.count(":"))
+    found = runs[:1] or [one for one in held if covers(target, one)]
+    if not found:
+        raise CompileError(f"{path.name} holds code for {', '.join(held)}, none for {target}")
+    if len(found) > 1:
+        several = f"{path.name} holds code for {' and '.join(found)}"
+        raise CompileError(f"{several}: name one of them as the target, {target} may be each")
+    code = held[found[0]]
+    try:
+        return CodeObject(target, code, read_resources(code), cached=True)
+    except GretaError as error:
+        raise CompileError(f"{path.name}: {error}") from error
+
+
+def _held(path: Path) -> dict[str, bytes]:
+    try:
+        return code_by_target(path.read_bytes())
+    except OSError as error:
+        raise CompileError(f"{path.name} cannot be read: {error.strerror}") from error
+    except GretaError as error:
+        raise CompileError(f"{path.name}: {error}") from error
