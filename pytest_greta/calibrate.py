@@ -25,7 +25,8 @@ import numpy as np
 from pytest_greta.compiler.cache import write_whole
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Limit, Measurement, Status, Verdict
-from pytest_greta.measure.bench import Progress, draw_inputs, time_only
+from pytest_greta.measure.bench import Progress, time_only
+from pytest_greta.measure.draws import draw_inputs
 from pytest_greta.measure.executable import BASELINE, Contender
 from pytest_greta.measure.plan import Plan, Yardstick
 from pytest_greta.measure.run import Run
@@ -163,7 +164,7 @@ def calibrate(
 
     with ExitStack() as stack:
         # Once for all gates: drawing takes far longer than timing. Every gate has buffers and coins of its own.
-        draws = draw_inputs(kernel, problem, np.random.default_rng(seed), 2, stack)
+        draws = draw_inputs(kernel, problem, [variant], np.random.default_rng(seed), 2, stack)
         found = Calibration(
             worker.info.identity,
             kernel.name,

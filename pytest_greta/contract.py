@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_greta import sources
+from pytest_greta.contract_values import ITEM_BYTES, value_problem
 from pytest_greta.errors import KernelMistake
 from pytest_greta.kernel import Array, Kernel, Launch, Variant
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from pytest_greta.kernel import Problem
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_ITEM_BYTES = (1, 2, 4, 8)
-_MAX_VECTOR_BYTES = 256
-_MAX_STRUCT_BYTES = 4096  # more than any kernel takes
 _MAX_BLOCK_THREADS = 1024  # of every AMD GPU (hipDeviceProp_t.maxThreadsPerBlock)
 _MAX_GRID_THREADS = 1 << 32  # HIP: "the number of threads in a dimension must be less than 2^32"
 
@@ -112,7 +110,7 @@ def refusal(kernel: Kernel, problem: Problem, variant: Variant) -> str:
         return f"it processes at most {min(limits)} (max_context)"
     why: object = kernel.refuses(problem, variant)
     if not isinstance(why, str):
-        _refuse(kernel, "refuses", f"it gives {why!r}, not a text: why it refuses, empty where it does not")
+        refuse(kernel, "refuses", f"it gives {why!r}, not a text: why it refuses, empty where it does not")
     return why
 
 
@@ -121,7 +119,7 @@ def defines(kernel: Kernel, problem: Problem, variant: Variant) -> tuple[tuple[s
     given: object = kernel.defines(problem, variant)
     wrong = [*_define_problems(given)]
     if wrong:
-        _refuse(kernel, "defines", wrong[0])
+        refuse(kernel, "defines", wrong[0])
     assert isinstance(given, Mapping)
     return tuple(sorted((name, str(value)) for name, value in given.items()))
 
@@ -137,38 +135,46 @@ def _define_problems(given: object) -> Iterator[str]:
 
 def inputs(kernel: Kernel, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
     """Fresh inputs."""
+    return numpy_arrays(kernel, "inputs", kernel.inputs(problem, rng))
+
+
+def numpy_arrays(kernel: Kernel, method: str, returned: object) -> dict[str, NDArray[np.generic]]:
+    """What a method returns, as arrays by name whose dtypes a buffer can hold."""
     import numpy as np
 
-    drawn = _mapping(kernel, "inputs", kernel.inputs(problem, rng))
-    for name, array in drawn.items():
+    found = _mapping(kernel, method, returned)
+    for name, array in found.items():
         if not isinstance(array, np.ndarray):
-            _refuse(kernel, "inputs", f"{name!r} is a {type(array).__name__}, not a numpy array")
-        _check_dtype(kernel, "inputs", name, array.dtype)
-    return drawn
+            refuse(kernel, method, f"{name!r} is a {type(array).__name__}, not a numpy array")
+        _check_dtype(kernel, method, name, array.dtype)
+    return found
 
 
 def same_arrays(
-    kernel: Kernel, first: Mapping[str, NDArray[np.generic]], second: Mapping[str, NDArray[np.generic]]
+    kernel: Kernel,
+    method: str,
+    first: Mapping[str, NDArray[np.generic]],
+    second: Mapping[str, NDArray[np.generic]],
 ) -> None:
     """Two draws of inputs are of the same names, shapes and dtypes: only what they hold is drawn."""
     kinds = [{name: (a.shape, a.dtype) for name, a in draw.items()} for draw in (first, second)]
     for name in {**kinds[0], **kinds[1]}:
         then, now = (kind.get(name, "not there") for kind in kinds)
         if then != now:
-            _refuse(kernel, "inputs", f"{name!r} is {then} in one draw and {now} in the next")
+            refuse(kernel, method, f"{name!r} is {then} in one draw and {now} in the next")
 
 
 def outputs(kernel: Kernel, problem: Problem) -> dict[str, Array]:
     """The outputs, every one with the rows of the kernel as its leading axes."""
     arrays = _arrays(kernel, "outputs", kernel.outputs(problem))
     if not arrays:
-        _refuse(kernel, "outputs", "there are none")
+        refuse(kernel, "outputs", "there are none")
     rows = kernel.rows(problem)
     if not isinstance(rows, tuple) or not rows or not all(_positive(extent) for extent in rows):
-        _refuse(kernel, "rows", f"{rows!r} is no tuple of whole numbers above 0")
+        refuse(kernel, "rows", f"{rows!r} is no tuple of whole numbers above 0")
     for name, array in arrays.items():
         if array.shape[: len(rows)] != rows:
-            _refuse(
+            refuse(
                 kernel,
                 "rows",
                 f"{rows} are not the leading axes of output {name!r}, whose shape is {array.shape}",
@@ -189,25 +195,36 @@ def reference(
     expected: Mapping[str, Array],
 ) -> dict[str, NDArray[np.float64]]:
     """What every output must hold at a row: all of them, in their shapes."""
+    found = real_arrays(kernel, "reference", kernel.reference(problem, given, row))
+    shapes = {name: tuple(array.shape[len(row) :]) for name, array in expected.items()}
+    check_shapes(kernel, "reference", found, shapes, "a row of the output")
+    return {name: array.astype("float64") for name, array in found.items()}
+
+
+def real_arrays(kernel: Kernel, method: str, returned: object) -> dict[str, NDArray[np.generic]]:
+    """What a method returns, as arrays of real numbers by name."""
     import numpy as np
 
-    found = _mapping(kernel, "reference", kernel.reference(problem, given, row))
-    if set(found) != set(expected):
-        _refuse(kernel, "reference", f"it gives {sorted(found)}, where the outputs are {sorted(expected)}")
-    checked = {}
-    for name, values in found.items():
-        array = np.asarray(values)
+    found = {name: np.asarray(values) for name, values in _mapping(kernel, method, returned).items()}
+    for name, array in found.items():
         if array.dtype.kind not in "biuf":
-            _refuse(kernel, "reference", f"{name!r} is of dtype {array.dtype}, not of real numbers")
-        shape = tuple(expected[name].shape[len(row) :])
-        if array.shape != shape:
-            _refuse(
-                kernel,
-                "reference",
-                f"{name!r} has shape {array.shape}, where a row of the output has {shape}",
-            )
-        checked[name] = array.astype(np.float64)
-    return checked
+            refuse(kernel, method, f"{name!r} is of dtype {array.dtype}, not of real numbers")
+    return found
+
+
+def check_shapes(
+    kernel: Kernel,
+    method: str,
+    found: Mapping[str, NDArray[np.generic]],
+    shapes: Mapping[str, tuple[int, ...]],
+    of: str,
+) -> None:
+    """All outputs are there, and nothing else, each in the shape that `of` has."""
+    if set(found) != set(shapes):
+        refuse(kernel, method, f"it gives {sorted(found)}, where the outputs are {sorted(shapes)}")
+    for name, array in found.items():
+        if array.shape != shapes[name]:
+            refuse(kernel, method, f"{name!r} has shape {array.shape}, where {of} has {shapes[name]}")
 
 
 def tokens(kernel: Kernel, problem: Problem) -> float:
@@ -218,7 +235,7 @@ def tokens(kernel: Kernel, problem: Problem) -> float:
         or not isinstance(count, (int, float))
         or not (math.isfinite(count) and count > 0)
     ):
-        _refuse(kernel, "tokens", f"{count!r} is no number above 0")
+        refuse(kernel, "tokens", f"{count!r} is no number above 0")
     return float(count)
 
 
@@ -227,7 +244,7 @@ def work(kernel: Kernel, problem: Problem) -> dict[str, float]:
     found = {}
     for method in ("flops", "bytes_moved"):
         try:
-            amount: object = getattr(kernel, method)(problem)
+            amount: Any = getattr(kernel, method)(problem)
         except NotImplementedError:
             continue
         if (
@@ -235,7 +252,7 @@ def work(kernel: Kernel, problem: Problem) -> dict[str, float]:
             or not isinstance(amount, numbers.Real)
             or not 0 <= float(amount) < math.inf
         ):
-            _refuse(kernel, method, f"{amount!r} is no number of 0 or more")
+            refuse(kernel, method, f"{amount!r} is no number of 0 or more")
         found[method] = float(amount)
     return found
 
@@ -245,11 +262,11 @@ def launches(kernel: Kernel, problem: Problem, variant: Variant) -> list[Launch]
     made: object = kernel.launch(problem, variant)
     found = [made] if isinstance(made, Launch) else made
     if not isinstance(found, (list, tuple)) or not found or not all(isinstance(n, Launch) for n in found):
-        _refuse(kernel, "launch", f"it gives {made!r}, not a Launch or a list of at least one")
+        refuse(kernel, "launch", f"it gives {made!r}, not a Launch or a list of at least one")
     for launch in found:
         problem_found = geometry_problem(launch)
         if problem_found:
-            _refuse(kernel, "launch", problem_found)
+            refuse(kernel, "launch", problem_found)
     return list(found)
 
 
@@ -259,42 +276,11 @@ def check_arguments(kernel: Kernel, made: Sequence[Launch], known: Sequence[str]
         for number, argument in enumerate(launch.args, 1):
             if isinstance(argument, str):
                 if argument not in known:
-                    _refuse(
+                    refuse(
                         kernel, "launch", f"argument {number} is {argument!r}; there is {', '.join(known)}"
                     )
             elif wrong := value_problem(argument):
-                _refuse(kernel, "launch", f"argument {number} is {wrong}")
-
-
-def value_problem(argument: object) -> str:
-    """Why an argument cannot be passed by value; empty where it can."""
-    import numpy as np
-
-    if isinstance(argument, np.ndarray):
-        if argument.ndim != 1 or not 0 < argument.nbytes <= _MAX_VECTOR_BYTES:
-            shape = f"an array of shape {argument.shape} and {argument.nbytes} bytes"
-            return (
-                f"{shape}; by value goes one axis of at most {_MAX_VECTOR_BYTES} bytes, others by their names"
-            )
-    elif isinstance(argument, np.void):
-        if not 0 < argument.nbytes <= _MAX_STRUCT_BYTES:
-            return f"a struct of {argument.nbytes} bytes; a kernel takes at most {_MAX_STRUCT_BYTES}"
-    elif not isinstance(argument, np.generic):
-        what = f"{argument!r} of type {type(argument).__name__}"
-        return f"{what}; pass a numpy scalar such as np.int32({argument!r})"
-    if not _is_plain(argument.dtype):
-        wanted = "bools, integers and reals of at most 8 bytes in this machine's byte order"
-        return f"of dtype {argument.dtype}; a kernel takes {wanted}, and structs of such"
-    return ""
-
-
-def _is_plain(dtype: np.dtype[Any]) -> bool:
-    """Whether a dtype is what a kernel can take by value: numbers, bytes as they are, structs and arrays of such."""
-    if dtype.subdtype is not None:
-        return _is_plain(dtype.subdtype[0])
-    if dtype.fields is not None:
-        return all(_is_plain(field[0]) for field in dtype.fields.values())
-    return dtype.kind == "V" or (dtype.kind in "biuf" and dtype.itemsize in _ITEM_BYTES and dtype.isnative)
+                refuse(kernel, "launch", f"argument {number} is {wrong}")
 
 
 def check_names(kernel: Kernel, **groups: Sequence[str]) -> None:
@@ -303,7 +289,7 @@ def check_names(kernel: Kernel, **groups: Sequence[str]) -> None:
     for group, names in groups.items():
         for name in names:
             if name in owner:
-                _refuse(kernel, group, f"{name!r} is the name of one of the {owner[name]} already")
+                refuse(kernel, group, f"{name!r} is the name of one of the {owner[name]} already")
             owner[name] = group
 
 
@@ -332,31 +318,54 @@ def _arrays(kernel: Kernel, method: str, returned: object) -> dict[str, Array]:
     arrays = _mapping(kernel, method, returned)
     for name, array in arrays.items():
         if not isinstance(array, Array):
-            _refuse(kernel, method, f"{name!r} is a {type(array).__name__}, not an Array(shape, dtype)")
+            refuse(kernel, method, f"{name!r} is a {type(array).__name__}, not an Array(shape, dtype)")
         if not isinstance(array.shape, tuple) or not all(_positive(extent) for extent in array.shape):
-            _refuse(
+            refuse(
                 kernel, method, f"{name!r} has shape {array.shape!r}, not a tuple of whole numbers above 0"
             )
         try:
             dtype = np.dtype(array.dtype)
         except TypeError:
-            _refuse(kernel, method, f"{name!r} has dtype {array.dtype!r}, which numpy does not know")
+            refuse(kernel, method, f"{name!r} has dtype {array.dtype!r}, which numpy does not know")
         _check_dtype(kernel, method, name, dtype)
+        if not holds(dtype, array.initial):
+            what = f"which {dtype} cannot hold; give a number that it can, or the name of an input"
+            refuse(kernel, method, f"{name!r} starts with {array.initial!r}, {what}")
     return arrays
 
 
+def holds(dtype: np.dtype[Any], initial: object) -> bool:
+    """Whether an array of a dtype can start with a number; the name of an input is not looked at."""
+    import numpy as np
+
+    if initial is None or isinstance(initial, str):
+        return True
+    if not isinstance(initial, (bool, int, float, np.bool_, np.integer, np.floating)):
+        return False
+    if not math.isfinite(initial):
+        return dtype.kind == "f"
+    if dtype.kind == "b":
+        return initial in (0, 1)
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return int(initial) == initial and limits.min <= int(initial) <= limits.max
+    with np.errstate(all="ignore"):
+        held = float(np.full(1, float(initial), dtype)[0])
+    return math.isfinite(held) and (held != 0 or initial == 0)
+
+
 def _check_dtype(kernel: Kernel, method: str, name: str, dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "biuf" or dtype.itemsize not in _ITEM_BYTES or not dtype.isnative:
+    if dtype.kind not in "biuf" or dtype.itemsize not in ITEM_BYTES or not dtype.isnative:
         wanted = "a bool, integer or real of at most 8 bytes in this machine's byte order"
-        _refuse(kernel, method, f"{name!r} has dtype {dtype}; a GPU buffer here holds {wanted}")
+        refuse(kernel, method, f"{name!r} has dtype {dtype}; a GPU buffer here holds {wanted}")
 
 
 def _mapping(kernel: Kernel, method: str, returned: object) -> dict[str, Any]:
     if not isinstance(returned, Mapping):
-        _refuse(kernel, method, f"it gives {type(returned).__name__}, not a dict by name")
+        refuse(kernel, method, f"it gives {type(returned).__name__}, not a dict by name")
     for name in returned:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            _refuse(kernel, method, f"{name!r} is no name")
+            refuse(kernel, method, f"{name!r} is no name")
     return dict(returned)
 
 
@@ -364,5 +373,6 @@ def _positive(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) > 0
 
 
-def _refuse(kernel: Kernel, method: str, problem: str) -> NoReturn:
+def refuse(kernel: Kernel, method: str, problem: str) -> NoReturn:
+    """Raise the KernelMistake of what a method returned."""
     raise KernelMistake(f"kernel {kernel.name!r}, {method}(): {problem}")

@@ -101,6 +101,10 @@ class Array:
 
     shape: tuple[int, ...]
     dtype: DTypeLike
+    initial: float | str | None = None
+    """What it holds before every launch: a number (every element), or what the input of that name holds, whose shape
+    and dtype are the same. None for nothing that a kernel may rely on. Restored outside of the time.
+    """
 
 
 Value: TypeAlias = "np.generic | NDArray[np.generic]"
@@ -170,6 +174,15 @@ class Kernel:
         """What every output must hold at `row`, computed in float64 from the inputs."""
         raise NotImplementedError
 
+    def reference_all(
+        self, problem: Problem, inputs: Mapping[str, NDArray[np.generic]]
+    ) -> dict[str, NDArray[np.float64]] | None:
+        """What every output must hold, all of it at once, each in its own shape; `reference` is not asked then.
+
+        None, where rows are to be sampled: because the whole would take too long, or too much memory.
+        """
+        return None
+
     def decode(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
         """Elements of output `name` as the numbers they stand for, in the same shape.
 
@@ -191,6 +204,16 @@ class Kernel:
 
     def workspaces(self, problem: Problem, variant: Variant) -> dict[str, Array]:
         """Device memory a variant needs besides inputs and outputs (split-K partials); not checked."""
+        return {}
+
+    def variant_inputs(
+        self, problem: Problem, variant: Variant, inputs: Mapping[str, NDArray[np.generic]]
+    ) -> dict[str, NDArray[np.generic]]:
+        """Inputs of one variant alone, derived from those of the family: packed or transposed weights.
+
+        One of a family input's name takes its place for this variant. The reference sees the family's, and an output
+        that starts from an input (`Array.initial`) starts from the family's; a workspace from the variant's.
+        """
         return {}
 
     def flops(self, problem: Problem) -> float:

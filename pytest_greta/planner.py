@@ -99,7 +99,9 @@ class Planner:
         )
         launches = contract.launches(kernel, problem, variant)
         workspaces = contract.workspaces(kernel, problem, variant)
-        return Contender(variant.name, variant.entry, code, launches, workspaces, deadline_seconds)
+        return Contender(
+            variant.name, variant.entry, code, launches, workspaces, deadline_seconds, variant=variant
+        )
 
     def run_gates(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Gate]:
         """The gates of a run of a variant on this session's device."""
@@ -173,7 +175,7 @@ class Planner:
             code = self.past.code(str(reference.code.get("sha256")))
             if code is None:
                 return f"the code of the accepted {name} is not kept beside the history"
-            return contender_of(reference.code, code, name, deadline_seconds)
+            return replace(contender_of(reference.code, code, name, deadline_seconds), variant=variant)
         except ValueError:
             return f"the code of the accepted {name} is described in a way that cannot be read"
 

@@ -26,7 +26,7 @@ class Row:
     check: bool
     """A built-in gate that says yes or no, or counts faults: of interest only when it says no."""
     noted: bool
-    """Its reason is told although it passes: a failure is accepted, or nothing had to be measured."""
+    """Its reason is told although it passes: a failure is accepted, nothing was to measure, or not all was asked."""
 
     @staticmethod
     def of(verdict: Verdict) -> Row:
@@ -42,7 +42,9 @@ class Row:
             status=verdict.status.value,
             reason=verdict.reason,
             check=not gate.line and (definition.kind != "number" or definition.integer),
-            noted=verdict.is_accepted_failure or verdict.measured.is_exact,
+            noted=verdict.is_accepted_failure
+            or verdict.measured.is_exact
+            or (gate.name == "complete" and verdict.status is Status.PASS and bool(verdict.reason)),
         )
 
     @staticmethod
@@ -123,7 +125,7 @@ def _without_details(rows: Sequence[Row]) -> list[Row]:
     held: dict[tuple[str, str, str], int] = {}
     for row in rows:
         test = row.kernel, row.variant, row.where
-        if not row.check or row.status != Status.PASS.value:
+        if not row.check or row.noted or row.status != Status.PASS.value:
             kept.append(row)
             continue
         if test not in held:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytest_greta.compiler.codeobject import KernelArgument
-from pytest_greta.contract import value_problem
+from pytest_greta.contract_values import value_problem
 
 
 def argument_problem(given: Sequence[Any], takes: Sequence[KernelArgument]) -> str:

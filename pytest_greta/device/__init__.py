@@ -87,6 +87,11 @@ class Device(Protocol):
     def write(self, buffer: Any, offset_bytes: int, data: memoryview) -> None:
         """Copy host memory into a buffer."""
 
+    def copy(
+        self, source: Any, source_offset_bytes: int, into: Any, offset_bytes: int, size_bytes: int
+    ) -> None:
+        """Copy within device memory; the two ranges do not overlap."""
+
     def read(self, buffer: Any, offset_bytes: int, into: memoryview) -> None:
         """Copy a range of a buffer into host memory."""
 

@@ -174,6 +174,20 @@ class CpuDevice:
         with _Checked(self._cl, "writing a buffer"):
             self._cl.enqueue_copy(self._queue, buffer, data, dst_offset=offset_bytes)
 
+    def copy(
+        self, source: Any, source_offset_bytes: int, into: Any, offset_bytes: int, size_bytes: int
+    ) -> None:
+        """Copy a range of a buffer into another buffer, or to another place of the same one."""
+        with _Checked(self._cl, "copying a buffer"):
+            self._cl.enqueue_copy(
+                self._queue,
+                into,
+                source,
+                byte_count=size_bytes,
+                src_offset=source_offset_bytes,
+                dst_offset=offset_bytes,
+            ).wait()
+
     def read(self, buffer: Any, offset_bytes: int, into: memoryview) -> None:
         """Copy a range of a buffer into host memory."""
         with _Checked(self._cl, "reading a buffer"):

@@ -186,6 +186,17 @@ class HipDevice:
             # A copy from pageable memory may return while the device still reads its staging buffer.
             call(self._hip.hipDeviceSynchronize)
 
+    def copy(
+        self, source: Buffer, source_offset_bytes: int, into: Buffer, offset_bytes: int, size_bytes: int
+    ) -> None:
+        """Copy a range of a buffer into another, or to another place of the same one; ValueError if not inside."""
+        start = _range(source, source_offset_bytes, size_bytes)
+        address = _range(into, offset_bytes, size_bytes)
+        if size_bytes:
+            about = f"{size_bytes} bytes"
+            call(self._hip.hipMemcpyDtoDAsync, address, start, size_bytes, self._stream, about=about)
+            call(self._hip.hipStreamSynchronize, self._stream, about="after a copy")
+
     def read(self, buffer: Buffer, offset_bytes: int, into: memoryview) -> None:
         """Copy a range of a buffer into contiguous host memory; ValueError if it is not inside."""
         address = _range(buffer, offset_bytes, into.nbytes)

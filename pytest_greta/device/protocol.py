@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 BAND_BYTES = 4096
 """Width of the canary band before and after every buffer."""
@@ -17,6 +18,10 @@ class BufferPlan:
 
     size_bytes: int
     slot: str | None = None
-    """The program whose output or workspace it is; None for inputs, which all programs share."""
+    """The program whose it is alone; None for the inputs that all programs share."""
     poisoned: bool = False
     """Filled with the poison byte before every launch of its slot."""
+    element: bytes = b""
+    """Filled with this element, over and over, before every launch of its slot; empty for no such thing."""
+    starts_from: Mapping[str, str] = field(default_factory=dict)
+    """The buffer of the same size that it is a copy of before every launch of its slot, by draw."""

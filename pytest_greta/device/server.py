@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from pytest_greta.kernel import Launch
 
 
+_FIRST_BYTES = 1 << 16
+"""Of a buffer that starts with a number, written from the host: a multiple of every element's size."""
+
+
 class _Server:
     """The worker's side: answers requests with the device it opened."""
 
@@ -90,13 +94,31 @@ class _Server:
         for slot in slots:
             bound = self._bind(slot, draw)
             for buffer, plan in self.buffers.values():
-                if plan.poisoned and plan.slot == slot and plan.size_bytes:
-                    self.device.fill(buffer, poison, BAND_BYTES, plan.size_bytes)
+                if plan.slot == slot and plan.size_bytes:
+                    self._prepare(buffer, plan, draw, poison)
             if cold:
                 self.device.flush_caches()
             with self.telemetry.launching():
                 seconds = self.device.launch(bound)
             yield seconds
+
+    def _prepare(self, buffer: Any, plan: BufferPlan, draw: str, poison: int) -> None:
+        """What an output or workspace holds before a launch."""
+        if plan.poisoned:
+            self.device.fill(buffer, poison, BAND_BYTES, plan.size_bytes)
+        elif plan.starts_from:
+            source, _ = self.buffers[plan.starts_from[draw]]
+            self.device.copy(source, BAND_BYTES, buffer, BAND_BYTES, plan.size_bytes)
+        elif len(set(plan.element)) == 1:
+            self.device.fill(buffer, plan.element[0], BAND_BYTES, plan.size_bytes)
+        elif plan.element:
+            # The first elements from here, the rest from those, twice as many each time: nothing large is kept.
+            done = min(_FIRST_BYTES, plan.size_bytes)
+            self.device.write(buffer, BAND_BYTES, memoryview(plan.element * (done // len(plan.element))))
+            while done < plan.size_bytes:
+                more = min(done, plan.size_bytes - done)
+                self.device.copy(buffer, BAND_BYTES, buffer, BAND_BYTES + done, more)
+                done += more
 
     def begin_telemetry(self) -> None:
         self.telemetry.begin()
@@ -112,8 +134,8 @@ class _Server:
         def argument(value: Any) -> Any:
             if not isinstance(value, str):
                 return value
-            own = f"{slot}/{value}"
-            return self.buffers[own if own in self.buffers else f"{draw}/{value}"][0], BAND_BYTES
+            names = (f"{slot}/{value}", f"{slot}/{draw}/{value}", f"{draw}/{value}")
+            return self.buffers[next(name for name in names if name in self.buffers)][0], BAND_BYTES
 
         return [
             BoundLaunch(

@@ -145,8 +145,8 @@ class Worker:
     ) -> Iterator[float]:
         """Run the program of each slot in turn; yields the device seconds of each launch as it ends.
 
-        Each launch has its own deadline. Before each, its outputs are poisoned, and caches made cold if asked for.
-        `draw` is the draw of inputs they read.
+        Each launch has its own deadline. Before each, its outputs are poisoned, or hold what they start with, and
+        caches are made cold if asked for. `draw` is the draw of inputs they read.
         """
         self._send("run", slots=list(slots), draw=draw, poison=poison, cold=cold)
         for deadline_seconds in deadlines_seconds:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_greta import contract
+from pytest_greta import contract, contract_arrays
 from pytest_greta.device.worker import Worker
 from pytest_greta.errors import DeviceFault
 from pytest_greta.gates.model import Quantity
 from pytest_greta.kernel import Array
 from pytest_greta.measure import correctness as checks
-from pytest_greta.measure.buffers import Arrays, Buffers, Inputs
-from pytest_greta.measure.executable import ACCEPTED, BASELINE, CANDIDATE, Contender
+from pytest_greta.measure.buffers import Buffers
+from pytest_greta.measure.draws import DRAWS, Draws, draw_inputs
+from pytest_greta.measure.executable import ACCEPTED, BASELINE, CANDIDATE, Contender, array_number
 from pytest_greta.measure.quantities import add_quantities, log_ratio
+from pytest_greta.measure.reference import reference_of
 from pytest_greta.measure.run import Run
+from pytest_greta.measure.verification import Verification
 from pytest_greta.stats.pairs import PairedTest
 
 if TYPE_CHECKING:
@@ -31,11 +34,6 @@ if TYPE_CHECKING:
 _VERIFY_SECONDS = 0.5
 """Outputs are read back and compared at least once in this much device time (and after every longer launch):
 often enough to catch a kernel that errs now and then, rarely enough not to spend the run on copies."""
-
-_DRAWS = ("first", "second")
-"""Inputs are drawn twice, and rounds take them in turn: code that remembers its last answer is wrong, and no times
-are of one set of numbers only."""
-
 
 _THROTTLE_RETRIES = 2
 """How often a throttled measurement is repeated: a GPU that is still hot then will not cool down while it works."""
@@ -55,7 +53,10 @@ def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
         try:
             rng = np.random.default_rng(plan.seed)
             progress("drawing inputs")
-            draws = draw_inputs(plan.kernel, plan.problem, rng, 1 if plan.single_shot else 2, stack)
+            contenders = (plan.candidate, *(yardstick.contender for yardstick in plan.yardsticks.values()))
+            variants = [contender.variant for contender in contenders if contender.variant]
+            count = 1 if plan.single_shot else 2
+            draws = draw_inputs(plan.kernel, plan.problem, variants, rng, count, stack)
             _Bench(worker, plan, run, progress, rng, draws).measure()
         except DeviceFault as fault:
             run.fault, run.worker_output = fault, worker.output()
@@ -67,7 +68,7 @@ def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
     return run
 
 
-def time_only(worker: Worker, plan: Plan, draws: Mapping[str, Inputs], progress: Progress) -> Run:
+def time_only(worker: Worker, plan: Plan, draws: Draws, progress: Progress) -> Run:
     """Time candidate and yardsticks, and check nothing: for code that was verified before. Raises DeviceFault."""
     run = Run(plan, worker.info)
     try:
@@ -77,17 +78,6 @@ def time_only(worker: Worker, plan: Plan, draws: Mapping[str, Inputs], progress:
         raise
     add_quantities(run)
     return run
-
-
-def draw_inputs(
-    kernel: Kernel, problem: Problem, rng: np.random.Generator, count: int, stack: ExitStack
-) -> dict[str, Inputs]:
-    """Draw a kernel's inputs once or twice, in memory that lives as long as the stack. Raises KernelMistake."""
-    draws = {}
-    for name in _DRAWS[:count]:
-        draws[name] = stack.enter_context(closing(Inputs(contract.inputs(kernel, problem, rng))))
-        contract.same_arrays(kernel, draws[_DRAWS[0]].arrays, draws[name].arrays)
-    return draws
 
 
 class _Bench:
@@ -100,25 +90,18 @@ class _Bench:
         run: Run,
         progress: Progress,
         rng: np.random.Generator,
-        draws: Mapping[str, Inputs],
+        draws: Draws,
     ) -> None:
         self.worker, self.plan, self.run, self.progress = worker, plan, run, progress
         self.rng, self.draws = rng, draws
         self.outputs = contract.outputs(plan.kernel, plan.problem)
-        self.first: dict[str, Arrays] = {}
-        """The candidate's first outputs, by draw."""
-        self.poisoned: dict[str, dict[int, Arrays]] = {}
-        """Outputs by slot and poison: what holds its poison in all of them was not written."""
-        self.references: dict[str, checks.References] = {}
-        self.differing = ""
-        self.changed: list[str] = []
-        self.damaged: list[str] = []
-        for name, array in next(iter(draws.values())).arrays.items():
-            run.buffers[name] = Array(array.shape, array.dtype)
-        run.buffers.update(self.outputs)
+        self.verification = Verification(run, self.outputs)
+        run.buffers.update({**draws.layout_for(plan.candidate.variant), **self.outputs})
         self.contenders = {CANDIDATE: plan.candidate}
         for slot, yardstick in plan.yardsticks.items():
-            problem = _other_buffers(yardstick.contender, run.buffers)
+            problem = _other_buffers(
+                yardstick.contender, draws.layout_for(yardstick.contender.variant), self.outputs
+            )
             run.beside(slot).problem = problem
             if not problem:
                 self.contenders[slot] = yardstick.contender
@@ -126,35 +109,38 @@ class _Bench:
     def measure(self) -> None:
         self._load()
         rows = checks.sample_rows(self.plan.kernel.rows(self.plan.problem), self.rng)
-        for draw, inputs in self.draws.items():
+        for draw, inputs in self.draws.shared.items():
             self.progress(f"computing the reference of the {draw} inputs")
-            self.references[draw] = {
-                row: contract.reference(self.plan.kernel, self.plan.problem, inputs.arrays, row, self.outputs)
-                for row in rows
-            }
+            self.verification.references[draw] = reference_of(
+                self.plan.kernel, self.plan.problem, inputs.arrays, self.outputs, rows
+            )
         self._verify_candidate()
         if not self.plan.single_shot:
             for slot in self.plan.yardsticks:
                 if slot in self.contenders:
                     self._verify_yardstick(slot)
             self._time_unthrottled()
-            for draw in self.draws:
-                if draw not in self.first:  # so few rounds that none took it
+            for draw in self.draws.shared:
+                if draw not in self.verification.first:  # so few rounds that none took it
                     list(self._launch([CANDIDATE], draw, checks.POISONS[0]))
                     self._check(draw, checks.POISONS[0])
-        self._finish()
+        self._note_misuse()
+        self.verification.finish(1 + len(self.run.seconds))
 
     def time_only(self) -> None:
         self._load()
-        list(self._launch(list(self.contenders), _DRAWS[0], checks.POISONS[0]))  # warm up
+        list(self._launch(list(self.contenders), DRAWS[0], checks.POISONS[0]))  # warm up
         self._time_unthrottled()
 
     def _load(self) -> None:
-        kernel, inputs = self.plan.kernel, list(next(iter(self.draws.values())).arrays)
+        kernel = self.plan.kernel
         for slot, contender in list(self.contenders.items()):
             if slot != ACCEPTED:  # what history says of accepted code was checked when it was read
-                workspaces = list(contender.workspaces)
-                contract.check_names(kernel, inputs=inputs, outputs=list(self.outputs), workspaces=workspaces)
+                inputs, workspaces = self.draws.layout_for(contender.variant), contender.workspaces
+                groups = {"inputs": inputs, "outputs": self.outputs, "workspaces": workspaces}
+                contract.check_names(kernel, **{group: list(arrays) for group, arrays in groups.items()})
+                contract_arrays.check_origins(kernel, "outputs", self.outputs, self.draws.layout)
+                contract_arrays.check_origins(kernel, "workspaces", workspaces, inputs)
                 contract.check_arguments(kernel, contender.launches, [*inputs, *self.outputs, *workspaces])
             self.progress(f"loading {contender.name}")
             self.run.fault_of = slot
@@ -177,9 +163,10 @@ class _Bench:
 
     def _allocate(self) -> None:
         """Buffers of all contenders, with their bands whole, and the inputs in them."""
+        own = {slot: self.draws.own_of(contender.variant) for slot, contender in self.contenders.items()}
         needed = {slot: contender.workspaces for slot, contender in self.contenders.items()}
         try:
-            self.buffers = Buffers(self.worker, self.draws, self.outputs, needed)
+            self.buffers = Buffers(self.worker, self.draws.shared, own, self.outputs, needed)
         except DeviceFault as fault:
             if ACCEPTED not in self.contenders or not self.worker.alive:
                 raise
@@ -195,7 +182,7 @@ class _Bench:
 
     def _verify_candidate(self) -> None:
         """The first launch: it warms up, and its output is held against the float64 reference."""
-        draw, poison = _DRAWS[0], checks.POISONS[0]
+        draw, poison = DRAWS[0], checks.POISONS[0]
         self.progress(f"verifying {self.plan.candidate.name}")
         (seconds,) = self._launch([CANDIDATE], draw, poison)
         self._check(draw, poison)
@@ -206,20 +193,18 @@ class _Bench:
 
     def _verify_yardstick(self, slot: str) -> None:
         """The first launch of a yardstick. A wrong one is dropped: its times would mean nothing."""
-        draw, poison = _DRAWS[0], checks.POISONS[0]
+        draw, poison = DRAWS[0], checks.POISONS[0]
         self.progress(f"verifying {self.contenders[slot].name}")
         list(self._launch([slot], draw, poison))
-        outputs = self.buffers.outputs(slot)
-        self.poisoned[slot] = {poison: outputs}
-        error, place = checks.max_error(self.references[draw], outputs, self.plan.kernel.decode)
-        changes, damage = self.buffers.misuse(slot)
-        known = {*self.changed, *self.damaged}  # by the candidate
-        wrong = [self._unwritten(slot), *(text for text in (*damage, *changes) if text not in known)]
-        limit = self.plan.yardsticks[slot].max_error
-        if not error <= limit:
-            wrong.append(f"its error is {error:.2e} in {place}, over {limit:.2e}")
-        if any(wrong):
-            self._drop(slot, f"is wrong: {'; '.join(text for text in wrong if text)}")
+        wrong = self.verification.yardstick_problem(
+            draw,
+            poison,
+            self.buffers.outputs(slot),
+            self.buffers.misuse(slot),
+            self.plan.yardsticks[slot].max_error,
+        )
+        if wrong:
+            self._drop(slot, f"is wrong: {wrong}")
             self._allocate()
 
     def _time_unthrottled(self) -> None:
@@ -248,7 +233,7 @@ class _Bench:
             # The coin: a fair one for each pair, which is what the statistics of the pairs rest on.
             order = list(self.rng.permutation(slots))
             done = len(run.seconds) + 1
-            draw = list(self.draws)[(done + 1) % len(self.draws)]
+            draw = list(self.draws.shared)[(done + 1) % len(self.draws.shared)]
             poison = checks.POISONS[(done + 1) // 2 % 2]
             began = time.monotonic()
             seconds = dict(zip(order, self._launch(order, draw, poison), strict=True))
@@ -295,84 +280,40 @@ class _Bench:
         self.run.fault_of = CANDIDATE
 
     def _check(self, draw: str, poison: int) -> None:
-        """Read the candidate's outputs: the first on a draw of inputs are held against the reference, and every
-        later one must be bitwise equal to these. Nothing is read where there is no reference.
-        """
-        if draw not in self.references:
-            return
-        outputs = self.buffers.outputs(CANDIDATE)
-        self.poisoned.setdefault(CANDIDATE, {}).setdefault(poison, outputs)
-        first = self.first.setdefault(draw, outputs)
-        if first is outputs:
-            error, place = checks.max_error(self.references[draw], outputs, self.plan.kernel.decode)
-            known = self.run.quantities.get("max_error")
-            if known is None or not error <= float(known.value or 0):
-                self._found("max_error", error, f"largest error in {place}" if place else "")
-            return
-        for name, output in outputs.items():
-            if self.differing or checks.same_bytes(output, first[name]):
-                continue
-            bits = f"u{output.itemsize}"
-            differs = output.view(bits) != first[name].view(bits)
-            if differs.any():
-                where = tuple(int(i) for i in np.unravel_index(int(differs.argmax()), differs.shape))
-                self.differing = (
-                    f"{int(differs.sum())} of {differs.size} elements of '{name}' differ between two launches on equal "
-                    f"inputs, the first at {list(where)}"
-                )
-
-    def _finish(self) -> None:
-        """What all launches together left behind: holes in the outputs, damaged bands, changed inputs."""
-        holes, single_shot = self._unwritten(CANDIDATE), self.plan.single_shot
-        if single_shot and not holes and any(np.dtype(o.dtype).kind in "biu" for o in self.outputs.values()):
-            self._unknown(
-                "complete", "an integer may hold any bits: one launch does not show that it was written"
-            )
-        else:
-            self._found("complete", not holes, holes)
-        launches = 1 + len(self.run.seconds)
-        if single_shot:
-            self._unknown("deterministic", "a single shot has nothing to compare with")
-        elif holes:
-            self._unknown("deterministic", "what was not written cannot be compared")
-        else:
-            self._found("deterministic", not self.differing, self.differing or f"{launches} launches")
-        self._note_misuse()
-        self._found("canaries", not self.damaged, "; ".join(self.damaged))
-        self._found("inputs_unchanged", not self.changed, "; ".join(self.changed))
+        """Read the candidate's outputs and look at them. Nothing is read where there is no reference."""
+        if draw in self.verification.references:
+            self.verification.check(draw, poison, self.buffers.outputs(CANDIDATE))
 
     def _note_misuse(self) -> None:
-        changes, damage = self.buffers.misuse(CANDIDATE)
-        self.changed = list(dict.fromkeys([*self.changed, *changes]))
-        self.damaged = list(dict.fromkeys([*self.damaged, *damage]))
-
-    def _unwritten(self, slot: str) -> str:
-        kept = self.poisoned[slot]
-        found = [
-            checks.unwritten(name, [(poison, run[name]) for poison, run in kept.items()])
-            for name in self.outputs
-        ]
-        return "; ".join(text for text in found if text)
+        self.verification.note_misuse(*self.buffers.misuse(CANDIDATE))
 
     def _found(self, name: str, value: bool | float | str, reason: str = "") -> None:
         self.run.quantities[name] = Quantity(value, reason=reason)
 
-    def _unknown(self, name: str, reason: str) -> None:
-        self.run.quantities[name] = Quantity(None, reason=reason)
 
-
-def _other_buffers(contender: Contender, buffers: Mapping[str, Array]) -> str:
+def _other_buffers(contender: Contender, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> str:
     """In what the buffers a contender was made for differ from those of today, if they do."""
-    expected = buffers if contender.buffers is None else contender.buffers
+    if contender.buffers is None:
+        return ""
+    buffers, expected = {**inputs, **outputs}, contender.buffers
     for name in sorted({*expected, *buffers}):
         then, now = (_of_array(named.get(name)) for named in (expected, buffers))
         if then != now:
             return f"was made for other buffers: '{name}' was {then}, and is {now}"
+    for name, workspace in contender.workspaces.items():
+        problem = contract_arrays.origin_problem(workspace, inputs)
+        if problem:
+            return f"was made for other buffers: '{name}' {problem}"
     return ""
 
 
 def _of_array(array: Array | None) -> str:
-    return f"{np.dtype(array.dtype)} {list(array.shape)}" if array else "not there"
+    if array is None:
+        return "not there"
+    text = f"{np.dtype(array.dtype)} {list(array.shape)}"
+    if isinstance(array.initial, str):
+        return f"{text} starting from '{array.initial}'"
+    return text if array.initial is None else f"{text} starting with {array_number(array)}"
 
 
 def error_limit(kernel: Kernel, problem: Problem) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,78 +14,73 @@ from pytest_greta.device.protocol import BAND_BYTES, BufferPlan
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.worker import Worker
 from pytest_greta.measure import correctness as checks
+from pytest_greta.measure.draws import ByDraw
+from pytest_greta.measure.executable import array_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_greta.kernel import Array
 
-Arrays = Mapping[str, "NDArray[np.generic]"]
-"""Arrays by the names of inputs or outputs."""
-
-
-class Inputs:
-    """One draw of a kernel's inputs, in shared memory, from where the worker copies it to the device."""
-
-    def __init__(self, drawn: Arrays) -> None:
-        self.memory: dict[str, SharedMemory] = {}
-        self.arrays: dict[str, NDArray[np.generic]] = {}
-        """Read-only: what the device's inputs and the reference are held against."""
-        for name, values in drawn.items():
-            memory = self.memory[name] = SharedMemory(values.nbytes)
-            array: NDArray[np.generic] = np.frombuffer(memory.view, values.dtype).reshape(values.shape)
-            array[...] = values
-            array.flags.writeable = False
-            self.arrays[name] = array
-
-    def close(self) -> None:
-        """Let go of the memory."""
-        for memory in self.memory.values():
-            memory.close()
-
 
 class Buffers:
     """What a measurement has allocated on the worker's device.
 
-    Inputs are called `draw/name`, and all programs share them; outputs and workspaces are called `slot/name`.
+    Inputs of the family are called `draw/name`, and all programs share them. What is a program's alone has its slot in
+    front: the inputs of its variant are called `slot/draw/name`, outputs and workspaces `slot/name`.
     """
 
     def __init__(
         self,
         worker: Worker,
-        draws: Mapping[str, Inputs],
+        shared: ByDraw,
+        own: Mapping[str, ByDraw],
         outputs: Mapping[str, Array],
         workspaces: Mapping[str, Mapping[str, Array]],
     ) -> None:
         """Allocate for the draws of inputs, and outputs and workspaces for each slot. Raises DeviceFault.
 
-        `workspaces` are those of each slot.
+        `own` are the inputs, and `workspaces` the workspaces, of each slot.
         """
-        self._worker, self._draws = worker, draws
-        self._outputs = {name: _Layout.of(array) for name, array in outputs.items()}
+        self._worker, self._outputs = worker, outputs
         self._plans: dict[str, BufferPlan] = {}
-        for draw, inputs in draws.items():
-            for name, array in inputs.arrays.items():
-                self._plans[f"{draw}/{name}"] = BufferPlan(array.nbytes)
+        self._sources: dict[str, tuple[SharedMemory, NDArray[np.generic]]] = {}
+        """What the buffers of inputs hold, in memory and as an array."""
+        self._plan_inputs(shared)
+        for slot, derived in own.items():
+            self._plan_inputs(derived, slot)
         for slot, needed in workspaces.items():
-            for name, layout in self._outputs.items():
-                self._plans[f"{slot}/{name}"] = BufferPlan(layout.size_bytes, slot, poisoned=True)
+            for name, output in outputs.items():
+                plan = _plan(slot, output, {draw: f"{draw}/{output.initial}" for draw in shared})
+                self._plans[f"{slot}/{name}"] = replace(plan, poisoned=output.initial is None)
             for name, workspace in needed.items():
-                self._plans[f"{slot}/{name}"] = BufferPlan(_Layout.of(workspace).size_bytes, slot)
+                origins = {draw: self._seen(slot, draw, workspace.initial) for draw in shared}
+                self._plans[f"{slot}/{name}"] = _plan(slot, workspace, origins)
         worker.allocate(self._plans)
 
     def write_inputs(self) -> None:
         """Copy every draw of the inputs to the device."""
-        for draw, inputs in self._draws.items():
-            for name, memory in inputs.memory.items():
-                self._worker.write(f"{draw}/{name}", memory)
+        for name, (memory, _) in self._sources.items():
+            self._worker.write(name, memory)
+
+    def _plan_inputs(self, draws: ByDraw, slot: str | None = None) -> None:
+        for draw, inputs in draws.items():
+            for name, array in inputs.arrays.items():
+                full = f"{slot}/{draw}/{name}" if slot else f"{draw}/{name}"
+                self._plans[full] = BufferPlan(array.nbytes, slot)
+                self._sources[full] = inputs.memory[name], array
+
+    def _seen(self, slot: str, draw: str, name: object) -> str:
+        """The buffer of an input as a program sees it: its variant's, else the family's."""
+        own = f"{slot}/{draw}/{name}"
+        return own if own in self._plans else f"{draw}/{name}"
 
     def outputs(self, slot: str) -> dict[str, NDArray[np.generic]]:
         """Copies of the outputs of a slot."""
         found = {}
-        for name, layout in self._outputs.items():
+        for name, array in self._outputs.items():
             with self._raw(f"{slot}/{name}") as raw:
-                found[name] = checks.body(raw).copy().view(layout.dtype).reshape(layout.shape)
+                found[name] = checks.body(raw).copy().view(array.dtype).reshape(array.shape)
         return found
 
     def misuse(self, slot: str) -> tuple[list[str], list[str]]:
@@ -96,10 +91,10 @@ class Buffers:
         for name, plan in self._plans.items():
             if plan.slot not in (None, slot):
                 continue
-            owner, short = name.split("/")
+            short = name.rpartition("/")[2]
             with self._raw(name) as raw:
                 damage.append(checks.damaged_bands(short, raw))
-                array = None if plan.slot else self._draws[owner].arrays[short]
+                _, array = self._sources.get(name, (None, None))
                 if array is not None and not checks.same_bytes(checks.body(raw), array):
                     differ = int((checks.body(raw) != array.reshape(-1).view(np.uint8)).sum())
                     changes.append(f"{differ} bytes of '{short}' were modified")
@@ -112,15 +107,11 @@ class Buffers:
             yield np.frombuffer(memory.view, np.uint8)
 
 
-@dataclass(frozen=True)
-class _Layout:
-    shape: Sequence[int]
-    dtype: np.dtype[Any]
-
-    @classmethod
-    def of(cls, array: Array) -> _Layout:
-        return cls(tuple(array.shape), np.dtype(array.dtype))
-
-    @property
-    def size_bytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
+def _plan(slot: str, array: Array, origins: Mapping[str, str]) -> BufferPlan:
+    """The buffer of an output or workspace, with what it holds before every launch; `origins` are by draw."""
+    size_bytes = math.prod(array.shape) * np.dtype(array.dtype).itemsize
+    if isinstance(array.initial, str):
+        return BufferPlan(size_bytes, slot, starts_from=origins)
+    return BufferPlan(
+        size_bytes, slot, element=b"" if array.initial is None else array_number(array).tobytes()
+    )

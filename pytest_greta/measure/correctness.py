@@ -6,6 +6,7 @@ A raw buffer, as the worker reads it back, is a canary band, the data, and a can
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -119,18 +120,50 @@ def max_error(
     for row, reference in expected.items():
         for name, values in reference.items():
             found = np.asarray(decode(name, outputs[name][row]), np.float64)
-            error = _row_error(found, np.asarray(values, np.float64))
+            error = float(_row_errors(found[np.newaxis], np.asarray(values)[np.newaxis])[0])
             if error > worst:
                 worst, place = error, f"'{name}' at row {list(row)}"
     return worst, place
 
 
-def _row_error(found: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
-    finite = np.isfinite(expected)
-    same_special = np.where(np.isnan(expected), np.isnan(found), found == expected)
-    if not np.all(np.isfinite(found) == finite) or not np.all(same_special | finite):
-        return float("inf")
-    if not finite.any():
-        return 0.0
-    scale = float(np.abs(expected[finite]).max())
-    return float(np.abs(found[finite] - expected[finite]).max()) / (scale or 1.0)
+def max_error_of_all(
+    expected: Mapping[str, NDArray[np.generic]],
+    row_axes: int,
+    outputs: Mapping[str, NDArray[np.generic]],
+    decode: Decode = lambda _, values: values,
+) -> tuple[float, str]:
+    """Like `max_error`, of every row: whole outputs against whole references, whose leading `row_axes` axes are rows.
+
+    Some rows at a time, so that it takes little memory besides.
+    """
+    worst, place = 0.0, ""
+    for name, reference in expected.items():
+        extent, element = reference.shape[:row_axes], reference.shape[row_axes:]
+        wanted, found = reference.reshape(-1, *element), outputs[name].reshape(-1, *element)
+        step = max(1, _ELEMENTS_AT_ONCE // math.prod(element))
+        for first in range(0, len(wanted), step):
+            part = slice(first, first + step)
+            errors = _row_errors(np.asarray(decode(name, found[part]), np.float64), wanted[part])
+            at = int(errors.argmax())
+            if errors[at] > worst:
+                worst = float(errors[at])
+                row = [int(i) for i in np.unravel_index(first + at, extent)]
+                place = f"'{name}' at row {row}"
+    return worst, place
+
+
+_ELEMENTS_AT_ONCE = 1 << 18
+
+
+def _row_errors(found: NDArray[np.float64], expected: NDArray[np.generic]) -> NDArray[np.float64]:
+    """The error of every row, `[rows]`; the first axis of both arrays is that of the rows."""
+    wanted = expected.astype(np.float64).reshape(len(expected), -1)
+    values = found.reshape(wanted.shape)
+    finite = np.isfinite(wanted)
+    same_special = np.where(np.isnan(wanted), np.isnan(values), values == wanted)
+    wrong = ((np.isfinite(values) != finite) | ~(same_special | finite)).any(axis=1)
+    comparable = finite & ~wrong[:, None]
+    difference = np.abs(np.subtract(values, wanted, where=comparable, out=np.zeros_like(wanted))).max(axis=1)
+    scale = np.abs(np.where(finite, wanted, 0.0)).max(axis=1)
+    errors: NDArray[np.float64] = np.where(wrong, np.inf, difference / np.where(scale == 0, 1.0, scale))
+    return errors

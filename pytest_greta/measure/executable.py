@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pytest_greta.contract import geometry_problem, value_problem
-from pytest_greta.kernel import Array, Launch, Value
+from pytest_greta.contract import geometry_problem, holds
+from pytest_greta.contract_values import value_problem
+from pytest_greta.kernel import Array, Launch, Value, Variant
 
 CANDIDATE, BASELINE, ACCEPTED = "candidate", "baseline", "accepted"
 """Slots of the worker: what is tested, and what it is timed beside."""
@@ -34,6 +35,8 @@ class Contender:
     """Of one run of all its launches."""
     buffers: Mapping[str, Array] | None = None
     """The inputs and outputs it was made for, where these may not be the kernel's of today."""
+    variant: Variant | None = None
+    """Whose own inputs it reads."""
 
 
 def sha256(code: bytes) -> str:
@@ -145,14 +148,33 @@ def _dtype(name: Any) -> np.dtype[Any]:
 
 
 def _plain_arrays(arrays: Mapping[str, Array]) -> dict[str, list[Any]]:
-    return {name: [np.dtype(a.dtype).name, [int(n) for n in a.shape]] for name, a in arrays.items()}
+    return {
+        name: [np.dtype(a.dtype).name, [int(n) for n in a.shape], *_plain_initial(a)]
+        for name, a in arrays.items()
+    }
+
+
+def _plain_initial(array: Array) -> list[Any]:
+    if array.initial is None:
+        return []
+    return [_plain(array.initial if isinstance(array.initial, str) else array_number(array))]
 
 
 def _arrays(plain: Mapping[str, Any]) -> dict[str, Array]:
-    return {
-        str(name): Array(tuple(int(n) for n in shape), _dtype(dtype))
-        for name, (dtype, shape) in plain.items()
-    }
+    found = {}
+    for name, (dtype, shape, *initial) in plain.items():
+        number = _argument(*initial) if initial else None
+        starts = number if number is None or isinstance(number, str) else number.item()
+        if not holds(_dtype(dtype), starts):
+            raise ValueError(f"{dtype} cannot hold {starts!r}")
+        found[str(name)] = Array(tuple(int(n) for n in shape), _dtype(dtype), starts)
+    return found
+
+
+def array_number(array: Array) -> np.generic:
+    """The number that an array starts with, as one of its elements."""
+    element: np.generic = np.full(1, array.initial, array.dtype)[0]
+    return element
 
 
 def _three(numbers: Sequence[Any]) -> tuple[int, int, int]:

@@ -38,10 +38,11 @@ def test_memory_is_filled_written_and_read_where_asked(cpu_device: CpuDevice) ->
     buffer = cpu_device.allocate(16)
     cpu_device.fill(buffer, 7, 0, 16)
     cpu_device.write(buffer, 4, memoryview(b"abcd"))
-    into = bytearray(10)
+    cpu_device.copy(buffer, 4, buffer, 12, 2)
+    into = bytearray(14)
     cpu_device.read(buffer, 2, memoryview(into))
     cpu_device.free(buffer)
-    assert bytes(into) == b"\x07\x07abcd\x07\x07\x07\x07"
+    assert bytes(into) == b"\x07\x07abcd\x07\x07\x07\x07ab\x07\x07"
 
 
 def test_the_runtime_names_the_function(cpu_device: CpuDevice) -> None:

@@ -170,6 +170,12 @@ def test_memory_keeps_what_is_written_at_an_offset(device: HipDevice) -> None:
     assert (got[900:] == 0xCD).all()
     assert np.array_equal(got[100:300].view(np.int32), data)
     assert np.array_equal(read(device, buffer, 50, np.int32, 100), data)
+    device.copy(buffer, 100, buffer, 500, 200)
+    other = device.allocate(100)
+    device.copy(buffer, 600, other, 0, 100)
+    assert np.array_equal(read(device, other, 25, np.int32), data[25:])
+    with pytest.raises(ValueError, match="outside a buffer of 100 bytes"):
+        device.copy(buffer, 0, other, 1, 100)
 
 
 def test_an_empty_range_is_allowed_and_one_outside_is_not(device: HipDevice) -> None:

@@ -261,6 +261,10 @@ HIP_ON_CUDA_API HipStatus hipMemcpyDtoH(void* to, const void* from, std::size_t 
   return on_device([=] { return CU(cuMemcpyDtoH)(to, address(from), size_bytes); });
 }
 
+HIP_ON_CUDA_API HipStatus hipMemcpyDtoDAsync(void* to, void* from, std::size_t size_bytes, CUstream stream) {
+  return on_device([=] { return CU(cuMemcpyDtoDAsync)(address(to), address(from), size_bytes, stream); });
+}
+
 // -- modules and launches --------------------------------------------------------------------------------------
 
 HIP_ON_CUDA_API HipStatus hipModuleLoadData(CUmodule* module, const void* image) {

@@ -298,6 +298,19 @@ def test_what_was_stored_is_what_is_read_back() -> None:
     assert [type(argument) for argument in again.launches[0].args] == [str, str, np.int32, np.float32]
 
 
+def test_what_arrays_start_with_is_stored_too() -> None:
+    started = {
+        "part": Array((4,), np.float32, 0.1),
+        "lowest": Array((4,), np.float32, -math.inf),
+        "count": Array((4,), np.int32, 7),
+        "y": Array((64,), np.float16, "x"),
+    }
+    info = json.loads(json.dumps(code_info(dataclasses.replace(CONTENDER, workspaces=started), BUFFERS)))
+    again = contender_of(info, b"code", "v", 60.0)
+    assert code_info(again, BUFFERS) == info
+    assert [array.initial for array in again.workspaces.values()] == [np.float32(0.1), -math.inf, 7, "x"]
+
+
 def launch_info() -> dict[str, Any]:
     """What history keeps of a launch."""
     return dict(code_info(CONTENDER, BUFFERS)["launches"][0])
@@ -330,6 +343,8 @@ def test_code_is_the_same_only_if_all_that_is_launched_is(change: dict[str, Any]
         {"launches": [{**launch_info(), "args": [["object", "0000000000000000"]]}]},
         {"launches": [{**launch_info(), "args": [["int32", None]]}]},
         {"workspaces": {"part": ["nonsense", [4]]}},
+        {"workspaces": {"part": ["float32", [4], ["int32", "00"]]}},
+        {"workspaces": {"part": ["int32", [4], ["float32", "0000c07f"]]}},  # a NaN
         {"buffers": {"x": ["object", [4]]}},
         {"workspaces": {}},  # an argument without a buffer
         {"buffers": {"x": "float16"}},

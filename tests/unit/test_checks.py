@@ -105,6 +105,21 @@ def test_the_worst_place_is_named() -> None:
     assert place == "'y' at row [2]"
 
 
+finite_or_not = st.sampled_from([0.0, -1.0, 2.5, 1e-30, np.nan, np.inf, -np.inf])
+
+
+@given(st.lists(st.tuples(finite_or_not, finite_or_not), min_size=24, max_size=24), st.integers(1, 7))
+def test_all_rows_at_once_have_the_error_of_each_alone(
+    pairs: list[tuple[float, float]], at_once: int
+) -> None:
+    found, expected = np.array(pairs).T.reshape(2, 4, 3, 2)
+    rows = list(np.ndindex(4, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checks, "_ELEMENTS_AT_ONCE", at_once)
+        whole = checks.max_error_of_all({"y": expected}, 2, {"y": found})
+    assert whole == checks.max_error({row: {"y": expected[row]} for row in rows}, {"y": found})
+
+
 def test_the_default_error_follows_the_coarsest_output() -> None:
     assert checks.default_max_error([np.dtype(np.float32), np.dtype(np.float16)]) == 1e-2
     assert checks.default_max_error([np.dtype(np.float64)]) == 1e-10

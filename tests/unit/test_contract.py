@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_greta import contract
+from pytest_greta import contract, contract_arrays
 from pytest_greta.errors import KernelMistake
 from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
 
@@ -35,7 +35,17 @@ def family(**attributes: Any) -> Kernel:
     return type("Changed", (Good,), changed)()  # type: ignore[no-any-return]
 
 
-METHODS = ("inputs", "outputs", "rows", "reference", "launch", "workspaces", "tokens")
+METHODS = (
+    "inputs",
+    "outputs",
+    "rows",
+    "reference",
+    "reference_all",
+    "variant_inputs",
+    "launch",
+    "workspaces",
+    "tokens",
+)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +149,12 @@ def ask_outputs(kernel: Kernel) -> Any:
     return contract.outputs(kernel, PROBLEM)
 
 
+def ask_origins(kernel: Kernel) -> Any:
+    return contract_arrays.check_origins(
+        kernel, "outputs", ask_outputs(kernel), {"x": Array((2, 8), np.float32)}
+    )
+
+
 def ask_launches(kernel: Kernel) -> Any:
     made = contract.launches(kernel, PROBLEM, Good.variants[0])
     contract.check_arguments(kernel, made, ["x", "y"])
@@ -147,6 +163,14 @@ def ask_launches(kernel: Kernel) -> Any:
 
 def ask_reference(kernel: Kernel) -> Any:
     return contract.reference(kernel, PROBLEM, {}, (0,), OUTPUT)
+
+
+def ask_all(kernel: Kernel) -> Any:
+    return contract_arrays.reference_all(kernel, PROBLEM, {}, OUTPUT)
+
+
+def ask_derived(kernel: Kernel) -> Any:
+    return contract_arrays.variant_inputs(kernel, PROBLEM, Good.variants[0], {})
 
 
 def ask_tokens(kernel: Kernel) -> Any:
@@ -174,12 +198,27 @@ ROW = np.zeros(8)
         (ask_outputs, {"outputs": {"y": (2, 8)}}, "'y' is a tuple, not an Array(shape, dtype)"),
         (ask_outputs, {"outputs": {"y": Array((2, 0), "f4")}}, "'y' has shape (2, 0)"),
         (ask_outputs, {"outputs": {"y": Array((2, 8), "gone")}}, "'y' has dtype 'gone', which numpy does not know"),
+        (ask_outputs, {"outputs": {"y": Array((2, 8), "u1", 300)}}, "'y' starts with 300, which uint8 cannot hold"),
+        (ask_outputs, {"outputs": {"y": Array((2, 8), "i4", 0.5)}}, "'y' starts with 0.5, which int32 cannot hold"),
+        (ask_outputs, {"outputs": {"y": Array((2, 8), "f2", 1e6)}}, "'y' starts with 1000000.0, which float16"),
+        (ask_outputs, {"outputs": {"y": Array((2, 8), "i4", float("nan"))}}, "'y' starts with nan, which int32"),
+        (ask_outputs, {"outputs": {"y": Array((2, 8), "f4", [0])}}, "'y' starts with [0], which float32"),  # type: ignore[arg-type]
+        (ask_origins, {"outputs": {"y": Array((2, 8), "f4", "z")}}, "outputs(): 'y' starts from 'z'; the inputs are x"),
+        (ask_origins, {"outputs": {"y": Array((2, 8), "f2", "x")}},
+         "'y' is float16 [2, 8] and starts from 'x', which is float32 [2, 8]"),
         (ask_outputs, {"rows": ()}, "rows(): () is no tuple of whole numbers above 0"),
         (ask_outputs, {"rows": (8,)}, "rows(): (8,) are not the leading axes of output 'y', whose shape is (2, 8)"),
         (ask_reference, {"reference": {}}, "it gives [], where the outputs are ['y']"),
         (ask_reference, {"reference": {"z": ROW}}, "it gives ['z'], where the outputs are ['y']"),
         (ask_reference, {"reference": {"y": np.float64(1)}}, "'y' has shape (), where a row of the output has (8,)"),
         (ask_reference, {"reference": {"y": ROW + 1j}}, "'y' is of dtype complex128, not of real numbers"),
+        (ask_all, {"reference_all": {}}, "reference_all(): it gives [], where the outputs are ['y']"),
+        (ask_all, {"reference_all": ROW}, "reference_all(): it gives ndarray, not a dict by name"),
+        (ask_all, {"reference_all": {"y": ROW}}, "'y' has shape (8,), where the output has (2, 8)"),
+        (ask_all, {"reference_all": {"y": np.zeros((2, 8), object)}}, "'y' is of dtype object, not of real numbers"),
+        (ask_derived, {"variant_inputs": None}, "variant_inputs(): it gives NoneType, not a dict by name"),
+        (ask_derived, {"variant_inputs": {"x": [1]}}, "variant_inputs(): 'x' is a list, not a numpy array"),
+        (ask_derived, {"variant_inputs": {"x": ROW.astype(">f4")}}, "variant_inputs(): 'x' has dtype >f4"),
         (ask_tokens, {"tokens": "many"}, "tokens(): 'many' is no number above 0"),
         (ask_tokens, {"tokens": float("nan")}, "tokens(): nan is no number above 0"),
         (ask_launches, {"launch": []}, "it gives [], not a Launch or a list of at least one"),
@@ -216,7 +255,20 @@ def test_what_is_right_passes_through() -> None:
     struct = np.zeros((), [("n", "i4"), ("x", "f4", (3,)), ("of", [("it", "f8")])])[()]
     contract.check_arguments(Good(), [launch(args=(struct, np.zeros(4, "f4"), np.void(b"1234")))], ["x"])
     assert ask_reference(family(reference={"y": ROW}))["y"].tolist() == ROW.tolist()
+    assert ask_all(Good()) is None
+    assert ask_derived(Good()) == {}
+    assert ask_all(family(reference_all={"y": [[1] * 8, [2] * 8]}))["y"].sum() == 24
     assert ask_tokens(family(tokens=8)) == 8.0
+    for dtype, initial in [
+        ("f2", 0.1),
+        ("f4", float("-inf")),
+        ("u8", 2**64 - 1),
+        ("?", 1),
+        ("f4", np.int64(3)),
+    ]:
+        started = {"y": Array((2, 8), dtype, initial)}
+        assert ask_outputs(family(outputs=started)) == started
+    ask_origins(family(outputs={"y": Array((2, 8), "f4", "x")}))
 
 
 def test_names_are_told_apart() -> None:

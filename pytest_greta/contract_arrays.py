@@ -1,0 +1,62 @@
+"""What arrays must hold to: what a variant derives, where arrays start from, the reference of all outputs at once.
+
+Part of the contract (`contract.py`) that needs more than one method's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pytest_greta.contract import check_shapes, numpy_arrays, real_arrays, refuse
+from pytest_greta.kernel import Array
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_greta.kernel import Kernel, Problem, Variant
+
+
+def variant_inputs(
+    kernel: Kernel, problem: Problem, variant: Variant, given: Mapping[str, NDArray[np.generic]]
+) -> dict[str, NDArray[np.generic]]:
+    """The inputs of one variant alone, derived from the family's."""
+    return numpy_arrays(kernel, "variant_inputs", kernel.variant_inputs(problem, variant, given))
+
+
+def reference_all(
+    kernel: Kernel, problem: Problem, given: Mapping[str, NDArray[np.generic]], outputs: Mapping[str, Array]
+) -> dict[str, NDArray[np.generic]] | None:
+    """What every output must hold, all of it, in their shapes and as real numbers; None where rows are sampled."""
+    returned: object = kernel.reference_all(problem, given)
+    if returned is None:
+        return None
+    found = real_arrays(kernel, "reference_all", returned)
+    shapes = {name: tuple(array.shape) for name, array in outputs.items()}
+    check_shapes(kernel, "reference_all", found, shapes, "the output")
+    return found
+
+
+def check_origins(
+    kernel: Kernel, method: str, arrays: Mapping[str, Array], given: Mapping[str, Array]
+) -> None:
+    """Every array that starts from an input has that input's shape and dtype."""
+    for name, array in arrays.items():
+        problem = origin_problem(array, given)
+        if problem:
+            refuse(kernel, method, f"{name!r} {problem}")
+
+
+def origin_problem(array: Array, given: Mapping[str, Array]) -> str:
+    """Why an array cannot start from the input it names, if any; empty where it can."""
+    import numpy as np
+
+    if not isinstance(array.initial, str):
+        return ""
+    if array.initial not in given:
+        return f"starts from {array.initial!r}; the inputs are {', '.join(given)}"
+    (then, now) = ((np.dtype(a.dtype), tuple(a.shape)) for a in (given[array.initial], array))
+    if then == now:
+        return ""
+    return f"is {now[0]} {list(now[1])} and starts from {array.initial!r}, which is {then[0]} {list(then[1])}"
