@@ -243,7 +243,7 @@ def test_code_that_hiprtc_will_refuse_is_noted_and_passes(
         "    name = 'faulty'\n"
         "    variants = [Variant('good', 'one.hip', 'one')]\n"
         "    def launch(self, problem, variant):\n"
-        "        return Launch((1, 1, 1), (64, 1, 1), ())\n"
+        "        return Launch((1, 1, 1), (64, 1, 1), ('x',))\n"
         "def pytest_greta_kernels():\n"
         "    return [One()]\n"
     )
