@@ -19,11 +19,14 @@ import numpy as np
 import pytest
 
 from pytest_greta.compiler.builder import hiprtc_options
+from pytest_greta.contract import refusal
 from pytest_greta.device import BoundLaunch
 from pytest_greta.device.hip import Buffer, Function, HipDevice, open_hip
 from pytest_greta.device.hip_bindings import HipError
 from pytest_greta.errors import CompileError, DeviceUnavailable
-from pytest_greta.kernel import Kernel, Launch, Value
+from pytest_greta.gates.file import load
+from pytest_greta.kernel import Kernel, Launch, Problem, Value, Variant
+from pytest_greta.problems import problems_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -401,9 +404,8 @@ def test_an_illegal_address_is_a_fault_of_that_process_only(device: HipDevice) -
     assert (read(device, out, 64, np.int32) == 1).all()
 
 
-def _families() -> list[tuple[Kernel, str]]:
-    """Every variant of the kernels of this repository."""
-    found = []
+def _families() -> Iterator[Kernel]:
+    """The kernels of this repository."""
     for path in sorted(ROOT.glob("kernels/*/*.py")):
         spec = importlib.util.spec_from_file_location(f"greta_test_{path.stem}", path)
         assert spec
@@ -413,13 +415,24 @@ def _families() -> list[tuple[Kernel, str]]:
         spec.loader.exec_module(module)
         for kind in vars(module).values():
             if isinstance(kind, type) and issubclass(kind, Kernel) and kind.__module__ == spec.name:
-                found += [(kind(), variant.name) for variant in kind.variants]
-    return found
+                yield kind()
 
 
-@pytest.mark.parametrize(("kernel", "name"), [pytest.param(k, n, id=f"{k.name}-{n}") for k, n in _families()])
-def test_the_kernels_compute_what_their_references_do(device: HipDevice, kernel: Kernel, name: str) -> None:
-    variant, problem = kernel.variant(name), kernel.problem(333, "cpu")
+def _computed() -> Iterator[Any]:
+    """Every variant of them, for every form of problem that gates.yaml lists, small."""
+    listed = load(ROOT / "gates.yaml").kernels
+    for kernel in _families():
+        for problem in problems_for(kernel, listed[kernel.name], "cpu", "cpu", [333], {}):
+            for variant in kernel.variants:
+                if not refusal(kernel, problem, variant):
+                    name = f"{kernel.name}-{variant.name}-{problem.id}"
+                    yield pytest.param(kernel, variant, problem, id=name)
+
+
+@pytest.mark.parametrize(("kernel", "variant", "problem"), list(_computed()))
+def test_the_kernels_compute_what_their_references_do(
+    device: HipDevice, kernel: Kernel, variant: Variant, problem: Problem
+) -> None:
     inputs = kernel.inputs(problem, np.random.default_rng(7))
     outputs = {n: np.empty(a.shape, a.dtype) for n, a in kernel.outputs(problem).items()}
     scratch = {n: np.empty(a.shape, a.dtype) for n, a in kernel.workspaces(problem, variant).items()}
