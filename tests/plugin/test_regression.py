@@ -133,10 +133,11 @@ def test_without_the_accepted_code_times_decide_and_say_so(measured: pytest.Pyte
     assert "the code of the accepted v of commit unversioned is not kept beside the history" in verdict(
         measured
     )
-    file = sorted(measured.path.glob(".benchmarks/*/*.json"))[-1]
-    data = json.loads(file.read_text())
-    data["benchmarks"][0]["extra_info"]["code"]["launches"] = [{}]
-    file.write_text(json.dumps(data))
+    # All of them: on a busy machine the second run may be undecided, and the first is still the accepted one.
+    for file in measured.path.glob(".benchmarks/*/*.json"):
+        data = json.loads(file.read_text())
+        data["benchmarks"][0]["extra_info"]["code"]["launches"] = [{}]
+        file.write_text(json.dumps(data))
     greta(*OPTIONS)
     assert "is described in a way that cannot be read" in verdict(measured)
 
