@@ -14,11 +14,13 @@ the compiler need not put a wait there for other reasons.
 from __future__ import annotations
 
 import enum
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pytest_greta.compiler.flow import Block, blocks_of
-from pytest_greta.compiler.instructions import SOP1, SOPP, decoded, generation
+from pytest_greta.compiler.instructions import SOP1, SOPP, Instruction, decoded, generation
+from pytest_greta.compiler.ways import HAS_LANES, Known, after, is_possible, is_watched
 
 NO_WAIT = 64
 """More operations than any counter counts: a wait for so many left waits for nothing."""
@@ -42,17 +44,18 @@ class UnwaitedBarrier:
 def unwaited_barriers(code: bytes, target: str) -> tuple[UnwaitedBarrier, ...] | None:
     """The barriers of a function that a wavefront can reach with a write to LDS under way, in order.
 
-    None where that cannot be told: the encodings of the target are not known here, the code is not of them, or it jumps
-    to an address that only the running program knows. Every way through the flow of control counts, as it does for the
-    compiler's own pass. Left out, so that no kernel is blamed wrongly: flat stores, which may go elsewhere; writes of a
-    called function, and those before a call; loads into LDS behind which any wait for loads stands, because a kernel
-    that keeps several on their way counts them by hand.
+    None where that cannot be told: the encodings of the target are not known here, the code is not of them, it jumps to
+    an address that only the running program knows, or it calls a function, which may hold a barrier, and nothing was
+    found. Every way through the flow of control counts, as it does for the compiler's own pass, but those that a
+    constant rules out (`ways.py`). Left out, so that no kernel is blamed wrongly: flat stores, which may go elsewhere;
+    writes of a called function, and those before a call; loads into LDS behind which any wait for loads stands, because
+    a kernel that keeps several on their way counts them by hand.
     """
     try:
         major = generation(target)
     except ValueError:
         return None
-    if not _may_hold_barrier(code, major):
+    if not _may_matter(code, major):
         return ()
     instructions = decoded(code, target)
     if instructions is None or any(i.is_jump for i in instructions):
@@ -60,11 +63,13 @@ def unwaited_barriers(code: bytes, target: str) -> tuple[UnwaitedBarrier, ...] |
     blocks = blocks_of(instructions)
     events = {begin: _events(block, target, major) for begin, block in blocks.items()}
     found: dict[int, _Pending] = {}
-    for begin, pending in _at_begin(blocks, events).items():
+    for begin, state in _at_begin(blocks, events, major).items():
         for event in events[begin]:
-            if event.kind is _Kind.BARRIER and pending.is_any:
-                found[event.offset] = pending
-            pending = pending.after(event)
+            if event.kind is _Kind.BARRIER and state.pending.is_any:
+                found[event.offset] = state.pending
+            state = state.after(event, major)
+    if not found and any(event.kind is _Kind.CALL for events_ in events.values() for event in events_):
+        return None  # what is called may hold a barrier
     return tuple(
         UnwaitedBarrier(
             barrier,
@@ -79,7 +84,8 @@ def describe(found: UnwaitedBarrier, place: Callable[[int], str]) -> str:
     """What can go wrong at a barrier, and where. `place` names an offset."""
 
     def accesses(what: str, offsets: tuple[int, ...]) -> str:
-        more = f" and {len(offsets) - 1} more places" if len(offsets) > 1 else ""
+        count = len(offsets) - 1
+        more = f" and {count} more place{'s' * (count > 1)}" if count else ""
         return f"{what} at {place(offsets[0])}{more}" if offsets else f"not {what}"
 
     write = "load into LDS" if found.is_load else "LDS write"
@@ -100,17 +106,20 @@ class _Kind(enum.Enum):
     WAIT = enum.auto()
     BARRIER = enum.auto()
     CALL = enum.auto()
+    SCALAR = enum.auto()
+    """Nothing to LDS, but it may change what is known of scalar registers."""
 
 
 @dataclass(frozen=True)
 class _Event:
-    """An instruction that matters here. `left` and `is_for_loads` are of a wait."""
+    """An instruction that matters here. `left` and `is_for_loads` are of a wait, `word` of scalar instructions."""
 
     offset: int
     kind: _Kind
     left: int = NO_WAIT
     """Operations on LDS that may be under way behind it."""
     is_for_loads: bool = False
+    word: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,18 +162,65 @@ class _Pending:
         return _Pending(newer, write, max(self.load, other.load))
 
 
-def _at_begin(blocks: Mapping[int, Block], events: Mapping[int, list[_Event]]) -> dict[int, _Pending]:
-    """What may be under way at the begin of every block that can be reached: a fixed point over all ways."""
-    begin = {0: _Pending()}
+@dataclass(frozen=True)
+class _State:
+    """What is known at a place in the code, over all ways that lead there."""
+
+    pending: _Pending
+    known: Known
+    """Scalar registers, on every way."""
+    known_pending: Known
+    """Scalar registers, on the ways on which something is under way. Of no meaning where nothing is."""
+
+    def after(self, event: _Event, major: int) -> _State:
+        """The state behind an instruction."""
+        pending, known, known_pending = self.pending.after(event), self.known, self.known_pending
+        if event.kind in (_Kind.WRITE, _Kind.LOAD):
+            # Without lanes it writes nothing; what was under way before still is.
+            has_lanes = not self.pending.is_any or HAS_LANES in known_pending
+            known_pending = known | {HAS_LANES} if has_lanes else known
+        elif event.kind is _Kind.CALL:
+            known = known_pending = frozenset()
+        elif event.kind is _Kind.SCALAR:
+            known, known_pending = (after(facts, event.word, major) for facts in (known, known_pending))
+        return _State(pending, known, known_pending)
+
+    def joined(self, other: _State) -> _State:
+        """The state where two ways meet."""
+        pending = [state.known_pending for state in (self, other) if state.pending.is_any]
+        return _State(
+            self.pending.joined(other.pending),
+            self.known & other.known,
+            frozenset.intersection(*pending) if pending else frozenset(),
+        )
+
+    def along(self, last: Instruction, successor: int, major: int) -> _State:
+        """The state at a successor of a block: nothing is under way where no such way leads there."""
+        behind = last.offset + last.size_bytes
+        if last.branch_to in (None, behind):
+            return self
+        is_taken = successor == last.branch_to
+        if is_possible(self.known_pending, last.word, major, is_taken):
+            return self
+        return _State(_Pending(), self.known, frozenset())
+
+
+def _at_begin(
+    blocks: Mapping[int, Block], events: Mapping[int, list[_Event]], major: int
+) -> dict[int, _State]:
+    """The state at the begin of every block that can be reached: a fixed point over all ways."""
+    lanes = frozenset({HAS_LANES})
+    begin = {0: _State(_Pending(), lanes, lanes)}
     open_ = [0]
     while open_:
         block = open_.pop()
-        pending = begin[block]
+        state = begin[block]
         for event in events[block]:
-            pending = pending.after(event)
+            state = state.after(event, major)
         for successor in sorted(blocks[block].successors):
+            coming = state.along(blocks[block].instructions[-1], successor, major)
             known = begin.get(successor)
-            joined = pending if known is None else known.joined(pending)
+            joined = coming if known is None else known.joined(coming)
             if joined != known:
                 begin[successor] = joined
                 open_.append(successor)
@@ -176,7 +232,8 @@ def _accesses_behind(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Offsets of reads and of writes of LDS that a wavefront can come to behind a barrier without another one."""
     found: dict[_Kind, set[int]] = {_Kind.READ: set(), _Kind.WRITE: set()}
-    home = max(begin for begin in blocks if begin <= barrier)
+    begins = sorted(blocks)
+    home = begins[bisect_right(begins, barrier) - 1]
     seen: set[int] = set()
     open_: list[tuple[int, int]] = [(home, barrier + 1)]
     while open_:
@@ -233,22 +290,33 @@ _CALLS = {9: (0x1E, 0x15), 10: (0x21, 0x16), 11: (0x49, 0x14), 12: (0x49, 0x14)}
 _WAIT_IDLE = {10: 0x22, 11: 0x0A, 12: 0x0A}
 _SOPK_WAITS = {10: (0x1A, 0x18), 11: (0x1B, 0x19)}
 """s_waitcnt_lgkmcnt, s_waitcnt_vmcnt."""
+_WAITS_FOR_LDS = (0x46, 0x48, 0x49)
+"""gfx12: s_wait_dscnt, s_wait_loadcnt_dscnt, s_wait_storecnt_dscnt."""
 _NULL = {10: 0x7D, 11: 0x7C}
 # fmt: on
 
 
-def _may_hold_barrier(code: bytes, major: int) -> bool:
-    """Whether any aligned word of the code reads like a barrier: mostly not, and then nothing need be decoded."""
+def _may_matter(code: bytes, major: int) -> bool:
+    """Whether any aligned word of the code reads like a barrier or a call: mostly not, and nothing need be decoded."""
     words = memoryview(code[: len(code) // 4 * 4]).cast("I")
-    if major == 12:
-        return any(word >> 23 == SOP1 and word >> 8 & 0xFF in _SIGNALS for word in words)
-    wanted = SOPP << 7 | _BARRIERS[major]
-    return any(word >> 16 == wanted for word in words)
+    call, call_relative = _CALLS[major]
+    scalar = {SOP1 << 8 | call, *(SOP1 << 8 | signal for signal in _SIGNALS if major == 12)}
+    upper = {0b1011 << 5 | call_relative}
+    barrier = SOPP << 7 | _BARRIERS[major] if major != 12 else -1
+    return any(
+        word >> 16 == barrier or word >> 23 in upper or (word >> 23) << 8 | word >> 8 & 0xFF in scalar
+        for word in words
+    )
 
 
 def _events(block: Block, target: str, major: int) -> list[_Event]:
-    found = (_event(i.offset, i.word, target, major) for i in block.instructions)
-    return [event for event in found if event is not None]
+    found = []
+    for i in block.instructions:
+        event = _event(i.offset, i.word, target, major)
+        if event is None and is_watched(i, major):
+            event = _Event(i.offset, _Kind.SCALAR, word=i.word)
+        found += [event] if event else []
+    return found
 
 
 def _event(offset: int, word: int, target: str, major: int) -> _Event | None:
@@ -301,11 +369,7 @@ def _sopp(offset: int, opcode: int, value: int, major: int) -> _Event | None:
         else:
             left, most, loads = value >> 4 & 0x3F, 63, value >> 10
         return _Event(offset, _Kind.WAIT, left if left < most else NO_WAIT, loads < 63)
-    if major == 12 and opcode in (
-        0x46,
-        0x48,
-        0x49,
-    ):  # s_wait_dscnt, s_wait_loadcnt_dscnt, s_wait_storecnt_dscnt
+    if major == 12 and opcode in _WAITS_FOR_LDS:
         left = value & 0x3F
         is_for_loads = opcode == 0x48 and value >> 8 & 0x3F < 63
         return _Event(offset, _Kind.WAIT, left if left < 63 else NO_WAIT, is_for_loads)
@@ -331,6 +395,6 @@ def _is_load_into_lds(word: int, encoding: int, target: str) -> bool:
         return bool(word >> 16 & 1)
     if encoding != 0b110111 or not word >> 14 & 3:  # FLAT, of which flat_load has no such form
         return False
-    if target.startswith(("gfx94", "gfx95", "gfx9-4")):
+    if target.startswith(("gfx94", "gfx95")):
         return word >> 18 & 0x7F in (*range(0x26, 0x2B), 0x7D, 0x7E)
     return bool(word >> 13 & 1)

@@ -23,6 +23,9 @@ _BRANCHES = {9: range(2, 10), 10: range(2, 10), 11: range(32, 39), 12: range(32,
 """Opcodes of s_branch, the first, and of the conditional branches, by generation."""
 _ENDS = {9: (1, 27, 30), 10: (1, 27, 30), 11: (48, 49, 50), 12: (48, 49, 50)}
 """s_endpgm, s_endpgm_saved, s_endpgm_ordered_ps_done."""
+_TRAPS = {9: 18, 10: 18, 11: 16, 12: 16}
+_ABORT = 2
+"""s_trap 2, by which LLVM ends a wavefront (`llvm.trap`)."""
 _JUMPS = {9: (0x1D, 0x1F), 10: (0x20, 0x22), 11: (0x48, 0x4A), 12: (0x48, 0x4A)}
 """SOP1: s_setpc_b64, s_rfe_b64."""
 
@@ -40,7 +43,7 @@ class Instruction:
     branch_to: int | None
     """Offset of the instruction a direct branch, conditional or not, goes to."""
     is_end: bool
-    """Whether the next instruction does not follow: s_branch, s_endpgm, s_setpc_b64."""
+    """Whether the next instruction does not follow: s_branch, s_endpgm, s_trap 2, s_setpc_b64."""
     is_jump: bool = False
     """Whether it goes on at an address that only the running program knows: s_setpc_b64."""
 
@@ -74,7 +77,8 @@ def decode(code: bytes, target: str) -> Iterator[Instruction]:
         branch_to, is_end, is_jump = None, False, False
         if low >> 23 == SOPP:
             opcode = low >> 16 & 0x7F
-            is_end = opcode == branches[0] or opcode in ends
+            is_abort = opcode == _TRAPS[major] and low & 0xFFFF == _ABORT
+            is_end = opcode == branches[0] or opcode in ends or is_abort
             if opcode in branches:
                 distance = (low & 0xFFFF) - ((low & 0x8000) << 1)
                 branch_to = offset + 4 + 4 * distance

@@ -66,11 +66,16 @@ def resource_quantities(
     return {**quantities, "unwaited_barriers": _unwaited_barriers(code_object, launched)}
 
 
+_TOLD = 8
+"""Unwaited barriers that a reason names."""
+
+
 def _unwaited_barriers(code_object: CodeObject, kernels: Sequence[KernelResources]) -> Quantity:
     """Those of all kernels together, and where they are."""
     found = [(kernel, barrier) for kernel in kernels for barrier in kernel.unwaited_barriers or ()]
     if not found and any(kernel.unwaited_barriers is None for kernel in kernels):
-        reason = f"the machine code of {code_object.target} is not of a form known to greta"
+        unknown = "is not of a form known to greta, calls a function or jumps to a computed address"
+        reason = f"the machine code of {code_object.target} {unknown}"
         return Quantity(None, reason=reason, excused=True)  # nothing that the author could mend
     lines = source_lines(code_object.code) if found else {}
 
@@ -78,8 +83,9 @@ def _unwaited_barriers(code_object: CodeObject, kernels: Sequence[KernelResource
         line = lines.get(kernel.address + offset)
         return f"{kernel.name}+{offset:#x}" + (f" ({line})" if line else "")
 
-    texts = [describe(barrier, partial(place, kernel)) for kernel, barrier in found]
-    return Quantity(len(found), reason="; ".join(texts))
+    texts = [describe(barrier, partial(place, kernel)) for kernel, barrier in found[:_TOLD]]
+    more = [f"and {len(found) - _TOLD} more such barriers"] if len(found) > _TOLD else []
+    return Quantity(len(found), reason="; ".join([*texts, *more]))
 
 
 def resources_of(variant: Variant, code_object: CodeObject, entry: str) -> KernelResources:

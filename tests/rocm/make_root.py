@@ -44,19 +44,26 @@ def main() -> None:
     folder: Path = options.folder.absolute()
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         sys.exit("AMD's runtime and hip-python are for Linux on x86-64 only")
-    asked = {"suite": options.suite, "mirror": options.mirror, "hip": options.hip}
+    try:
+        make(folder, options)
+    except OSError as error:
+        sys.exit(f"{folder} cannot be made: {error}")
+    tell(f"{shlex.quote(str(folder / 'python'))} -m pytest {' '.join(TESTS)}")
+
+
+def make(folder: Path, options: argparse.Namespace) -> None:
+    """Make what is missing or was asked for differently."""
+    asked = json.dumps({"suite": options.suite, "mirror": options.mirror, "hip": options.hip}) + "\n"
     made = folder / "made.json"
-    if not made.exists() or json.loads(made.read_text()) != asked:
-        made.unlink(missing_ok=True)
+    if not made.exists() or made.read_text() != asked:
         make_system(folder, options.suite, options.mirror, options.hip)
-        made.write_text(json.dumps(asked) + "\n")
+        made.write_text(asked)
     make_links(folder)
     chosen = folder / "packages" / "hip-python.txt"
     if not chosen.exists() or chosen.read_text() != options.hip_python:
         shutil.rmtree(folder / "packages", ignore_errors=True)  # releases share names of modules
     install(folder, options.hip_python)
     chosen.write_text(options.hip_python)
-    tell(f"{shlex.quote(str(folder / 'python'))} -m pytest {' '.join(TESTS)}")
 
 
 def arguments() -> argparse.Namespace:
@@ -82,8 +89,7 @@ def make_system(folder: Path, suite: str, mirror: str, hip: str) -> None:
     if shutil.which("mmdebstrap") is None:
         sys.exit("mmdebstrap is not installed: sudo apt-get install mmdebstrap debian-archive-keyring")
     root, partial, log = folder / "root", folder / "root.part", folder / "mmdebstrap.log"
-    for old in (root, partial):
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     packages = f"python3 python3-pip libamdhip64-{hip} libhiprtc{hip} libamdhip64-dev"
     command = ["mmdebstrap", "--mode=chrootless", "--variant=extract", f"--include={packages}"]
@@ -95,6 +101,8 @@ def make_system(folder: Path, suite: str, mirror: str, hip: str) -> None:
     if done.returncode != 0:
         errors = [line for line in log.read_text().splitlines() if line.startswith(("E:", "Err:"))]
         sys.exit(f"mmdebstrap failed: {errors[0] if errors else f'exit code {done.returncode}'} (see {log})")
+    (folder / "made.json").unlink(missing_ok=True)
+    shutil.rmtree(root, ignore_errors=True)
     partial.rename(root)
 
 
