@@ -165,17 +165,9 @@ def calibrate(
     with ExitStack() as stack:
         # Once for all gates: drawing takes far longer than timing. Every gate has buffers and coins of its own.
         draws = draw_inputs(kernel, problem, [variant], np.random.default_rng(seed), 2, stack)
-        found = Calibration(
-            worker.info.identity,
-            kernel.name,
-            variant.name,
-            problem.context,
-            str(problem),
-            datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            budget_seconds,
-            judged(0.0, (), gates),
-            (),
-        )
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        where = (worker.info.identity, kernel.name, variant.name, problem.context, str(problem))
+        found = Calibration(*where, now, budget_seconds, judged(0.0, (), gates), ())
         yield found
         for slowdown in SLOWDOWNS:
             progress(f"looking for {slowdown:.0%} of work")

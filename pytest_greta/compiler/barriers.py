@@ -85,7 +85,7 @@ def describe(found: UnwaitedBarrier, place: Callable[[int], str]) -> str:
 
     def accesses(what: str, offsets: tuple[int, ...]) -> str:
         count = len(offsets) - 1
-        more = f" and {count} more place{'s' * (count > 1)}" if count else ""
+        more = f" and {count} more place{'s' * (count > 1)}" if count > 0 else ""
         return f"{what} at {place(offsets[0])}{more}" if offsets else f"not {what}"
 
     write = "load into LDS" if found.is_load else "LDS write"
@@ -220,8 +220,7 @@ def _at_begin(
         for successor in sorted(blocks[block].successors):
             coming = state.along(blocks[block].instructions[-1], successor, major)
             known = begin.get(successor)
-            joined = coming if known is None else known.joined(coming)
-            if joined != known:
+            if (joined := known.joined(coming) if known else coming) != known:
                 begin[successor] = joined
                 open_.append(successor)
     return begin
@@ -312,10 +311,10 @@ def _may_matter(code: bytes, major: int) -> bool:
 def _events(block: Block, target: str, major: int) -> list[_Event]:
     found = []
     for i in block.instructions:
-        event = _event(i.offset, i.word, target, major)
-        if event is None and is_watched(i, major):
-            event = _Event(i.offset, _Kind.SCALAR, word=i.word)
-        found += [event] if event else []
+        if event := _event(i.offset, i.word, target, major):
+            found.append(event)
+        elif is_watched(i, major):
+            found.append(_Event(i.offset, _Kind.SCALAR, word=i.word))
     return found
 
 
