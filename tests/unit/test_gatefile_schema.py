@@ -53,7 +53,8 @@ def test_every_gate_that_can_be_written_is_in_the_schema() -> None:
 STRUCTURAL = [
     "unknown key", "unknown gate", "unknown device", "unknown version", "expected", "is empty",
     "listed twice",
-    "has no 'version: 1'", "has no 'baseline'", "has no 'kernels'", "has no limit", "is not a target",
+    "has no 'version: 1'", "has no 'baseline'", "has no 'kernels'", "has no 'variant'", "has no 'context'",
+    "has no limit", "is not a target",
     "is a gate, not a variant", "cannot be changed",
 ]  # fmt: skip
 """Mistakes that a schema sees as well; the others compare two places of a file."""
@@ -133,6 +134,8 @@ def damaged_files(draw: st.DrawFn) -> Any:
 @example(data={"version": 1, "kernels": {"k": {"baseline": "b", "gates": {"vgprs": {"sgprs": 1}}}}})
 @example(data={"version": 1, "kernels": {"k": {"baseline": "b", "gates": {"v": {"speedup": 0}}}}})
 @example(data={"version": 1, "kernels": {"": {"baseline": "b"}}})
+@example(data={"version": 1, "kernels": {"k": {"baseline": {}}}})
+@example(data={"version": 1, "kernels": {"k": {"baseline": "b", "problems": {"hip": [{"heads": 4}]}}}})
 def test_loader_and_schema_agree_on_every_file(tmp_path: Path, data: Any) -> None:
     path = tmp_path / "gates.yaml"
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
