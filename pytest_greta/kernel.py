@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from pytest_greta.errors import ConfigError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike, NDArray
@@ -259,8 +261,17 @@ class Kernel:
         return tuple((self.folder / name).resolve() for name in (*self.include, *variant.include))
 
     def problem(self, context: int, device: str, axes: Mapping[str, Size] | None = None) -> Problem:
-        """The problem at `context`, with other sizes set by `axes`, on a device kind (`hip` or `cpu`)."""
+        """The problem at `context`, with other sizes set by `axes`, on a device kind (`hip` or `cpu`).
+
+        Raises ConfigError where an axis of numbers is set to a text, or one of texts to a number.
+        """
         axes = axes or {}
+        for name, size in axes.items():
+            own = self.sizes.get(name, self.cpu_sizes.get(name, size))
+            if isinstance(own, str) != isinstance(size, str):
+                kind = "a text" if isinstance(own, str) else "a number"
+                what = f"axis {name!r} of kernel {self.name!r} is {kind} such as {own!r}"
+                raise ConfigError(f"{what}, not {size!r} (--greta-axis, gates.yaml)")
         sizes = {**self.sizes, **(self.cpu_sizes if device == "cpu" else {}), **axes}
         return Problem(context, sizes, axes)
 

@@ -149,6 +149,12 @@ def test_a_context_and_a_variant_that_were_both_named_are_a_mistake(one: Run) ->
     )
 
 
+def test_an_axis_of_numbers_takes_no_text(one: Run) -> None:
+    result = one("--greta-axis=rows=many")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: axis 'rows' of kernel * is a number such as *, not 'many' *"])
+
+
 def test_gates_apply_where_they_say(one: Run, project: pytest.Pytester) -> None:
     write_gates(project, GATES.replace("max: 1.0e-5", "max: 1.0e-9"))  # fp32 is not as exact
     result = one("--greta-variant=simple", "-k", "test_one[")
