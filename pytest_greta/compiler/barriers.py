@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pytest_greta.compiler.flow import Block, blocks_of
-from pytest_greta.compiler.instructions import SOP1, SOPP, Instruction, decoded, generation
+from pytest_greta.compiler.instructions import SIGNALS, SOP1, SOPP, Instruction, decoded, generation, is_sopk
 from pytest_greta.compiler.ways import HAS_LANES, Known, after, is_possible, is_watched
 
 NO_WAIT = 64
@@ -280,8 +280,6 @@ _DS_EXCHANGES = {9: _numbers(0x3D, 0x3E, 0x3F), 10: _numbers(0x35, 0xB2, 0xB3, 0
 """ds_swizzle_b32, ds_permute_b32, ds_bpermute_b32, and from gfx12 ds_bpermute_fi_b32."""
 _BARRIERS = {9: 0x0A, 10: 0x0A, 11: 0x3D}
 """SOPP: s_barrier. On gfx12 its first half counts, s_barrier_signal."""
-_SIGNALS = (0x4E, 0x4F)
-"""SOP1 of gfx12: s_barrier_signal, s_barrier_signal_isfirst."""
 _TRAP_BARRIER = 0xC2
 """s_barrier_signal -2: the barrier of the trap handler, no program's."""
 _CALLS = {9: (0x1E, 0x15), 10: (0x21, 0x16), 11: (0x49, 0x14), 12: (0x49, 0x14)}
@@ -299,7 +297,7 @@ def _may_matter(code: bytes, major: int) -> bool:
     """Whether any aligned word of the code reads like a barrier or a call: mostly not, and nothing need be decoded."""
     words = memoryview(code[: len(code) // 4 * 4]).cast("I")
     call, call_relative = _CALLS[major]
-    scalar = {SOP1 << 8 | call, *(SOP1 << 8 | signal for signal in _SIGNALS if major == 12)}
+    scalar = {SOP1 << 8 | call, *(SOP1 << 8 | signal for signal in SIGNALS if major == 12)}
     upper = {0b1011 << 5 | call_relative}
     barrier = SOPP << 7 | _BARRIERS[major] if major != 12 else -1
     return any(
@@ -327,10 +325,10 @@ def _event(offset: int, word: int, target: str, major: int) -> _Event | None:
         return _sopp(offset, word >> 16 & 0x7F, word & 0xFFFF, major)
     if word >> 23 == SOP1:
         opcode, source = word >> 8 & 0xFF, word & 0xFF
-        if major == 12 and opcode in _SIGNALS and source != _TRAP_BARRIER:
+        if major == 12 and opcode in SIGNALS and source != _TRAP_BARRIER:
             return _Event(offset, _Kind.BARRIER)
         return _Event(offset, _Kind.CALL) if opcode == _CALLS[major][0] else None
-    if word >> 28 == 0b1011 and word >> 23 != 0x17E:
+    if is_sopk(word):
         return _sopk(offset, word, major)
     if major <= 10 and _is_load_into_lds(word, encoding, target):
         return _Event(offset, _Kind.LOAD)

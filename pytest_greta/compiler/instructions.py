@@ -18,6 +18,10 @@ SOPP = 0x17F
 """The upper nine bits of scalar instructions without operands: branches, waits and barriers among them."""
 SOP1 = 0x17D
 """The upper nine bits of scalar instructions with one source: jumps to an address among them."""
+SOPC = 0x17E
+"""The upper nine bits of scalar comparisons."""
+SIGNALS = (0x4E, 0x4F)
+"""SOP1 of gfx12: s_barrier_signal, s_barrier_signal_isfirst."""
 
 _BRANCHES = {9: range(2, 10), 10: range(2, 10), 11: range(32, 39), 12: range(32, 39)}
 """Opcodes of s_branch, the first, and of the conditional branches, by generation."""
@@ -97,6 +101,11 @@ def generation(target: str) -> int:
     return int(major)
 
 
+def is_sopk(word: int) -> bool:
+    """Whether an instruction, which is no SOP1 or SOPP, is scalar with a constant of 16 bits."""
+    return word >> 28 == 0b1011 and word >> 23 != SOPC
+
+
 def _is_matrix(low: int, generation: int) -> bool:
     """VOP3P: opcodes from 0x40 on, and on gfx950 some below."""
     opcode = low >> 16 & 0x7F
@@ -149,7 +158,7 @@ def _size_scalar(low: int, imm32: int, fma: tuple[int, ...]) -> int:
         return 1
     if low >> 23 == SOP1:
         return 2 if low & 0xFF == _LITERAL else 1
-    if low >> 28 == 0b1011 and low >> 23 != 0x17E:  # SOPK: s_setreg_imm32_b32 has a constant
+    if is_sopk(low):  # s_setreg_imm32_b32 has a constant
         return 2 if low >> 23 & 0x1F == imm32 else 1
     # SOP2 and SOPC
     constant = low & 0xFF == _LITERAL or low >> 8 & 0xFF == _LITERAL or (low >> 23 & 0x7F) in fma

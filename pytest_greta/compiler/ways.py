@@ -11,7 +11,7 @@ looked into here, everything. Opcodes are those of llvm-mc (LLVM 22), which the 
 
 from __future__ import annotations
 
-from pytest_greta.compiler.instructions import SOP1, SOPP, Instruction
+from pytest_greta.compiler.instructions import SIGNALS, SOP1, SOPC, SOPP, Instruction
 
 Known = frozenset[tuple[int, int]]
 """Registers with what they hold."""
@@ -32,8 +32,6 @@ _ANDN2 = {9: 0x12, 10: 0x14, 11: 0x22, 12: 0x22}
 """SOP2 s_and_b32, s_andn2_b32 (s_and_not1_b32); those of 64 bits are the next."""
 _ON_MASKS = {9: 0x06, 10: 0x06, 11: 0x23, 12: 0x23}
 """SOPP s_cbranch_vccz; _vccnz, _execz and _execnz follow."""
-_SIGNALS = (0x4E, 0x4F)
-"""SOP1 of gfx12 that write no register: s_barrier_signal, s_barrier_signal_isfirst."""
 # fmt: off
 _CARRIES = (*range(0x19, 0x1F), *range(0x20, 0x23), *range(0x28, 0x2B))
 """VOP2 that write vcc, on any generation: v_add_co_u32 and the like."""
@@ -89,9 +87,9 @@ def _made(known: Known, word: int, major: int) -> Known:
         sources.append(word >> 8 & 0xFF)
         first, second = (_value(known, source, bool(opcode & 1)) for source in sources)
         is_wide = bool(opcode & 1)
-        if opcode & ~1 == _AND[major] & ~1:
+        if opcode & ~1 == _AND[major]:
             value = _and(first, second)
-        elif opcode & ~1 == _ANDN2[major] & ~1:
+        elif opcode & ~1 == _ANDN2[major]:
             value = _and(first, None if second not in (0, -1) else ~second)
     if value is None:
         return frozenset()
@@ -125,13 +123,13 @@ def _and(first: int | None, second: int | None) -> int | None:
 def _written(word: int, major: int) -> tuple[int, ...] | None:
     """The scalar registers that an instruction may write; None where it may write any."""
     upper, encoding = word >> 23, word >> 26
-    if upper in (SOPP, 0x17E):  # SOPC writes scc alone
+    if upper in (SOPP, SOPC):  # comparisons write scc alone
         return ()
     if upper == SOP1:
         opcode = word >> 8 & 0xFF
         if opcode - _MOV[major] in (0, 1):
             return _pair(word >> 16 & 0x7F)
-        return () if major == 12 and opcode in _SIGNALS else None
+        return () if major == 12 and opcode in SIGNALS else None
     if word >> 30 == 2:  # SOP2, SOPK
         return _pair(word >> 16 & 0x7F)
     if word >> 31 == 0:
@@ -149,7 +147,7 @@ def _written_by_vector(word: int) -> tuple[int, ...] | None:
     if opcode == 0x3E:
         return None if word & 0x1FF == 249 else (*_pair(_VCC), _EXEC)  # SDWA names another register
     if opcode == 0x3F:  # v_readfirstlane_b32
-        return (word >> 17 & 0xFF,) if word >> 9 & 0xFF == 2 else ()
+        return _pair(word >> 17 & 0xFF) if word >> 9 & 0xFF == 2 else ()
     return _pair(_VCC) if opcode in _CARRIES else ()
 
 
@@ -158,13 +156,12 @@ def _written_by_vop3(word: int) -> tuple[int, ...]:
     if opcode < 0x100:  # comparisons
         return (*_pair(to), _EXEC)
     found = _pair(second) if second or opcode in _TO_SECOND else ()
-    return (*found, to) if opcode in _TO_SCALAR else found
+    return (*found, *_pair(to)) if opcode in _TO_SCALAR else found
 
 
 def _pair(register: int) -> tuple[int, ...]:
-    """A scalar register and the next, with vcc as a mask where they are of it."""
-    return (
-        (register, register + 1, _VCC_MASK)
-        if register in (_VCC - 1, _VCC, _VCC + 1)
-        else (register, register + 1)
-    )
+    """A scalar register and the next, and the mask that they are a half of: vcc, exec."""
+    halves = (register, register + 1)
+    if _VCC in halves or register == _VCC + 1:
+        return (*halves, _VCC_MASK)
+    return (*halves, _EXEC) if register == _EXEC + 1 else halves

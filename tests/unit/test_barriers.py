@@ -50,6 +50,7 @@ def assembly(text: str, target: str) -> str:
         else f"s_and_b32 {exec_}, {exec_}, s6",
         "LOAD": "s_load_b64 s[4:5], s[2:3], 0x0" if new else "s_load_dwordx2 s[4:5], s[2:3], 0x0",
         "LANE": "v_readfirstlane_b32 s4, v1",
+        "MASK_LANE": "v_readfirstlane_b32 vcc_lo, v1",
         "COMPARE": f"v_cmp_eq_u32 {vcc}, v0, v1",
         "CARRY": adds,
         "BARRIER": "s_barrier_signal -1\ns_barrier_wait -1" if gfx12 else "s_barrier",
@@ -92,6 +93,7 @@ CASES = {
     "the constant is overwritten": ("WRITE CLEAR LOAD MASK_OFF s_cbranch_vccnz other\n BARRIER other: WAIT0", 1),
     "by one lane": ("WRITE CLEAR LANE MASK_OFF s_cbranch_vccnz other\n BARRIER other: WAIT0", 1),
     "the mask is overwritten": ("WRITE CLEAR MASK_OFF COMPARE s_cbranch_vccnz other\n BARRIER other: WAIT0", 1),
+    "a half of it by one lane": ("WRITE CLEAR MASK_OFF MASK_LANE s_cbranch_vccnz other\n BARRIER other: WAIT0", 1),
     "by a carry": ("WRITE CLEAR MASK_OFF CARRY s_cbranch_vccnz other\n BARRIER other: WAIT0", 1),
     "of one arm only": (
         "s_cbranch_scc1 over\n CLEAR over: WRITE MASK_OFF s_cbranch_vccnz other\n BARRIER other: WAIT0", 1
