@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from pytest_greta import contract
 from pytest_greta.compiler.prebuilt import is_held, targets_in
 from pytest_greta.gates.reader import KernelEntry, ProblemEntry
 from pytest_greta.gates.scopes import covers
@@ -51,6 +52,15 @@ def problems_for(
             listed = _narrowed(listed, axis, values, kernel.problem(1, sizes_of).sizes.get(axis))
     found = [kernel.problem(one.context, sizes_of, one.axes) for one in listed]
     return sorted(dict.fromkeys(found), key=lambda problem: problem.context)
+
+
+def sharing_code(kernel: Kernel, variant: Variant, problems: Iterable[Problem]) -> list[list[Problem]]:
+    """Problems in groups for which a variant is the same code: that of equal definitions, or compiled elsewhere."""
+    groups: dict[object, list[Problem]] = {}
+    for problem in problems:
+        key = () if variant.code else contract.defines(kernel, problem, variant)
+        groups.setdefault(key, []).append(problem)
+    return list(groups.values())
 
 
 def as_emulated(kernel: Kernel, problem: Problem) -> Problem:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
+from pytest_greta.compiler.builder import job_of
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates.nodes import suggestion
 from pytest_greta.kernel import Problem
 from pytest_greta.options import OPTIONS
-from pytest_greta.problems import DEFAULT_CONTEXT, is_not_for, problems_for
+from pytest_greta.problems import DEFAULT_CONTEXT, is_not_for, problems_for, sharing_code
 
 if TYPE_CHECKING:
     from pytest_greta.compiler.builder import Builder
@@ -101,8 +102,9 @@ class Session:
         Raises ConfigError where both were named on the command line.
         """
         found, refused = [], []
-        for variant in self.variants(kernel):
-            for problem in self.problems(kernel):
+        variants, problems = self.variants(kernel), self.problems(kernel)
+        for variant in variants:
+            for problem in problems:
                 why = contract.refusal(kernel, problem, variant)
                 if why:
                     refused.append((variant, problem, why))
@@ -125,12 +127,9 @@ class Session:
         entry, options = self.gate_file.kernels.get(kernel.name), self.options
         found = problems_for(kernel, entry, "hip", "hip", options.contexts, options.axes)
         found = found or [kernel.problem(DEFAULT_CONTEXT, "hip")]
-        groups: dict[object, list[Problem]] = {}
         runs = [p for p in found if not contract.refusal(kernel, p, variant)] or found[:1]
-        for problem in sorted(runs, key=lambda p: len(p.axes)):  # the plainest stands for its group
-            key = () if variant.code else contract.defines(kernel, problem, variant)
-            groups.setdefault(key, []).append(problem)
-        return list(groups.values())
+        # The plainest stands for its group.
+        return sharing_code(kernel, variant, sorted(runs, key=lambda p: len(p.axes)))
 
     def jobs(
         self, kernel: Kernel, variant: Variant, target: str | None, problem: Problem | None
@@ -138,7 +137,7 @@ class Session:
         """All that a test of a variant compiles here: for its target, or for the cpu device with its baseline."""
         firsts = [] if variant.code else [group[0] for group in self.code_problems(kernel, variant)]
         targets = self.targets_of(kernel, variant) if target is None else [target]
-        jobs = [self.builder.job(kernel, variant, first, name) for name in targets for first in firsts]
+        jobs = [job_of(kernel, variant, first, name) for name in targets for first in firsts]
         if problem is not None and self.device.kind == "cpu" and kernel.name not in self.runner.not_here:
             baseline = self.gate_file.baseline_of(kernel, problem)
             jobs += [self.builder.cpu_job(kernel, v, problem) for v in (variant, baseline) if not v.code]

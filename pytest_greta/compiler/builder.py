@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -44,25 +45,15 @@ class Builder:
         self.compiler = compiler
         self._device = device
 
-    def job(self, kernel: Kernel, variant: Variant, problem: Problem, target: str) -> Job:
-        """The compilation of a variant for an AMD target, as the problem needs it."""
-        return Job(
-            kernel.source_path(variant),
-            target,
-            contract.defines(kernel, problem, variant),
-            flags=kernel.flags_of(variant),
-            include=kernel.include_of(variant),
-        )
-
     def for_target(self, kernel: Kernel, variant: Variant, problem: Problem, target: str) -> CodeObject:
         """The code of a variant for an AMD target. Raises CompileError or ToolMissing."""
         if variant.code:
             return prebuilt(kernel.source_path(variant), target)
-        return self.compiler.compile(self.job(kernel, variant, problem, target))
+        return self.compiler.compile(job_of(kernel, variant, problem, target))
 
     def notes(self, kernel: Kernel, variant: Variant, problem: Problem, target: str) -> tuple[str, ...]:
         """What a reader must know of a source although it compiles for a target."""
-        return () if variant.code else self.compiler.hiprtc_notes(self.job(kernel, variant, problem, target))
+        return () if variant.code else self.compiler.hiprtc_notes(job_of(kernel, variant, problem, target))
 
     def cpu_job(self, kernel: Kernel, variant: Variant, problem: Problem) -> Job:
         """The compilation of a variant for the cpu device, which needs the geometry of the launch."""
@@ -72,14 +63,10 @@ class Builder:
             raise CompileError(
                 f"{variant.file}: on the cpu device, launches of a variant share one block of several axes"
             )
-        return Job(
-            kernel.source_path(variant),
-            CPU_TARGET,
-            contract.defines(kernel, problem, variant),
+        return replace(
+            job_of(kernel, variant, problem, CPU_TARGET),
             dynamic_lds_bytes=max(launch.dynamic_lds_bytes for launch in launched),
             block=next(iter(blocks), (0, 1, 1)),
-            flags=kernel.flags_of(variant),
-            include=kernel.include_of(variant),
         )
 
     def for_device(self, kernel: Kernel, variant: Variant, problem: Problem) -> CodeObject:
@@ -125,6 +112,17 @@ class Builder:
                 quantities = resource_quantities(kernel, variant, code_object, [problem])
                 found[target] = {name: quantity.value for name, quantity in quantities.items()}
         return found
+
+
+def job_of(kernel: Kernel, variant: Variant, problem: Problem, target: str) -> Job:
+    """The compilation of a variant for a target, as the problem needs it."""
+    return Job(
+        kernel.source_path(variant),
+        target,
+        contract.defines(kernel, problem, variant),
+        flags=kernel.flags_of(variant),
+        include=kernel.include_of(variant),
+    )
 
 
 def hiprtc_options(kernel: Kernel, variant: Variant, problem: Problem) -> list[str]:

@@ -95,9 +95,7 @@ def read_resources(code: bytes) -> dict[str, KernelResources]:
     try:
         elf = ELFFile(io.BytesIO(code))
         metadata = _metadata(elf, msgpack)
-        symbols: Any = elf.get_section_by_name(".dynsym")
-        functions = {s.name: s for s in symbols.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"}
-        target = str(metadata.get("amdhsa.target", "")).rpartition("--")[2]
+        functions, target = _functions(elf), _target(metadata)
         return {
             kernel[".name"]: _resources(kernel, elf, functions.get(kernel[".name"]), target)
             for kernel in metadata.get("amdhsa.kernels", ())
@@ -111,10 +109,7 @@ def machine_code(code: bytes) -> dict[str, bytes]:
     from elftools.elf.elffile import ELFFile
 
     elf = ELFFile(io.BytesIO(unbundle(code)))
-    symbols: Any = elf.get_section_by_name(".dynsym")
-    return {
-        s.name: _machine_code(elf, s) for s in symbols.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"
-    }
+    return {name: _machine_code(elf, symbol) for name, symbol in _functions(elf).items()}
 
 
 def unbundle(code: bytes) -> bytes:
@@ -169,7 +164,7 @@ def _stated_target(code: bytes) -> str:
     import msgpack
     from elftools.elf.elffile import ELFFile
 
-    target = str(_metadata(ELFFile(io.BytesIO(code)), msgpack).get("amdhsa.target", "")).rpartition("--")[2]
+    target = _target(_metadata(ELFFile(io.BytesIO(code)), msgpack))
     if not target:
         raise ValueError("its metadata states no target, which it does from code object version 4 on")
     return target
@@ -183,6 +178,17 @@ def _metadata(elf: Any, msgpack: Any) -> dict[str, Any]:
                 if isinstance(metadata, dict):
                     return metadata
     raise ValueError("it has no AMDGPU metadata note")
+
+
+def _target(metadata: Mapping[str, Any]) -> str:
+    """The target in the metadata; empty where they state none."""
+    return str(metadata.get("amdhsa.target", "")).rpartition("--")[2]
+
+
+def _functions(elf: Any) -> dict[str, Any]:
+    """The symbols of all functions, by name."""
+    symbols = elf.get_section_by_name(".dynsym").iter_symbols()
+    return {symbol.name: symbol for symbol in symbols if symbol["st_info"]["type"] == "STT_FUNC"}
 
 
 def _machine_code(elf: Any, symbol: Any) -> bytes:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 Node: TypeAlias = Any
-"""A scalar, sequence or mapping node of PyYAML, which is not imported here: `gatefile.load` does that."""
+"""A scalar, sequence or mapping node of PyYAML, which is not imported here: `file.load` does that."""
 
 TAG = "tag:yaml.org,2002:"
 COLLECTIONS = {"sequence": (TAG + "seq", "a list"), "mapping": (TAG + "map", "a mapping")}

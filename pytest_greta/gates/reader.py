@@ -1,4 +1,4 @@
-"""The nodes of a gates.yaml to kernels and gates, with what is wrong with them. `gatefile.py` is the front.
+"""The nodes of a gates.yaml to kernels and gates, with what is wrong with them. `file.py` is the front.
 
 The file is read as YAML nodes, never as constructed objects: nodes have positions, show duplicate keys, and
 keep the text of values that YAML readers disagree about.

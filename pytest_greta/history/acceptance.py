@@ -1,5 +1,5 @@
 """What verdicts mean for a test, and for history: which fail it, what a run is held against, what may become a
-reference. No clock and no I/O: what was stored comes from `history.py`.
+reference. No clock and no I/O: what was stored comes from `benchmark.py`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,6 @@ from pytest_greta.history.records import PastRuns
 
 if TYPE_CHECKING:
     from pytest_greta.measure.run import Run
-
-
-# -- a run against history -------------------------------------------------------------------------------
-
-
-# -- a run into history ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_greta.measure.executable import BASELINE, code_info, sha256
-from pytest_greta.stats.runs import (
-    HistoricRun,
-)
+from pytest_greta.stats.runs import HistoricRun
 
 if TYPE_CHECKING:
     from pytest_greta.device import DeviceInfo

@@ -2,7 +2,7 @@
 
 The pair (one launch of the baseline and one of the candidate, side by side, in random order) is the unit, not the
 launch: launches of one run share clocks, temperature and neighbours, and are not independent of each other.
-`sequential.py` decides on pairs, `regression.py` on runs; what both need is here.
+`pairs.py` decides on pairs, `runs.py` on runs; what both need is here.
 """
 
 from __future__ import annotations

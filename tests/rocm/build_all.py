@@ -9,12 +9,12 @@ from typing import Any
 from pytest_greta.compiler.builder import hiprtc_options
 from pytest_greta.compiler.codeobject import CodeObject, read_resources
 from pytest_greta.compiler.resources import resource_quantities
-from pytest_greta.contract import defines, refusal
+from pytest_greta.contract import refusal
 from pytest_greta.device.hiprtc import compile_source
 from pytest_greta.gates.file import GateFile, load
 from pytest_greta.gates.model import Measurement, Verdict
 from pytest_greta.kernel import Kernel, Problem, Variant
-from pytest_greta.problems import problems_for
+from pytest_greta.problems import problems_for, sharing_code
 from pytest_greta.results import Subject
 from tests.rocm.names import ROOT
 
@@ -39,11 +39,8 @@ def gate_file() -> GateFile:
 
 def problems(kernel: Kernel, variant: Variant, gates: GateFile) -> list[list[Problem]]:
     """The problems of gates.yaml that a variant runs on a GPU, in groups that share their code."""
-    groups: dict[object, list[Problem]] = {}
-    for problem in problems_for(kernel, gates.kernels[kernel.name], "hip", "hip", None, {}):
-        if not refusal(kernel, problem, variant):
-            groups.setdefault(defines(kernel, problem, variant), []).append(problem)
-    return list(groups.values())
+    listed = problems_for(kernel, gates.kernels[kernel.name], "hip", "hip", None, {})
+    return sharing_code(kernel, variant, [p for p in listed if not refusal(kernel, p, variant)])
 
 
 def build(hiprtc: Any, kernel: Kernel, variant: Variant, problem: Problem, target: str) -> CodeObject:

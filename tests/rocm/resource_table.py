@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sys
 
-from pytest_greta.compiler.clang import Job, run_compiler
+from pytest_greta.compiler.builder import job_of
+from pytest_greta.compiler.clang import run_compiler
 from pytest_greta.compiler.codeobject import CodeObject, read_resources
 from pytest_greta.compiler.resources import resource_quantities
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
-from pytest_greta.contract import defines
 from pytest_greta.kernel import Kernel, Problem, Variant
 from tests.rocm import build_all
 
@@ -53,8 +53,7 @@ def main() -> None:
 
 def build_with_wheel(kernel: Kernel, variant: Variant, problem: Problem, target: str) -> CodeObject:
     """A variant as it is compiled where there is no ROCm."""
-    job = Job(kernel.source_path(variant), target, defines(kernel, problem, variant))
-    code, _ = run_compiler(find_toolchain(CPU_TARGET), job)
+    code, _ = run_compiler(find_toolchain(CPU_TARGET), job_of(kernel, variant, problem, target))
     return CodeObject(target, code, read_resources(code))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_greta.compiler.builder import Builder, hiprtc_options
+from pytest_greta.compiler.builder import Builder, hiprtc_options, job_of
 from pytest_greta.compiler.clang import Job, run_compiler
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
@@ -74,7 +74,7 @@ def test_flags_and_folders_of_the_kernel_come_before_those_of_the_variant(
 ) -> None:
     variant = kernel.variants[0]
     common, own = tmp_path / "common", tmp_path / "own"
-    jobs = builder.job(kernel, variant, PROBLEM, "gfx942"), builder.cpu_job(kernel, variant, PROBLEM)
+    jobs = job_of(kernel, variant, PROBLEM, "gfx942"), builder.cpu_job(kernel, variant, PROBLEM)
     assert [job.flags for job in jobs] == [("-O2", "-DFACTOR=3")] * 2
     assert [job.include for job in jobs] == [(common, own)] * 2
     folders = [f"-I{folder}" for folder in (tmp_path / "kernels", common, own)]
@@ -86,7 +86,7 @@ def test_flags_and_folders_of_the_kernel_come_before_those_of_the_variant(
 def test_code_compiled_elsewhere_is_taken_as_it_is(
     builder: Builder, device: ClangAsHiprtc, kernel: Kernel, tmp_path: Path
 ) -> None:
-    code = builder.compiler.compile(builder.job(kernel, kernel.variants[0], PROBLEM, "gfx942")).code
+    code = builder.compiler.compile(job_of(kernel, kernel.variants[0], PROBLEM, "gfx942")).code
     (tmp_path / "kernels" / "scale.hsaco").write_bytes(code)
     variant = Variant("elsewhere", code="scale.hsaco", entry="scale")
     found = builder.for_device(kernel, variant, PROBLEM)
