@@ -27,8 +27,8 @@ from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Limit, Measurement, Status, Verdict
 from pytest_greta.measure.bench import Progress, time_only
 from pytest_greta.measure.draws import draw_inputs
-from pytest_greta.measure.executable import BASELINE, Contender
-from pytest_greta.measure.plan import Plan, Yardstick
+from pytest_greta.measure.executable import BASELINE, Executable
+from pytest_greta.measure.plan import Counterpart, Plan
 from pytest_greta.measure.run import Run
 from pytest_greta.stats.pairs import MOST_BLOCKS
 
@@ -104,7 +104,7 @@ def calibrate_variant(
     session: Session, kernel: Kernel, variant: Variant, problem: Problem
 ) -> Iterator[Calibration]:
     """Calibrate a variant for a problem. Raises what `Runner.run_result` raises, and DeviceFault."""
-    contender = session.planner.contender(kernel, variant, problem)
+    executable = session.planner.executable(kernel, variant, problem)
     session.builder.compiler.settle()
     options = session.options
     with session.progress.measuring(f"{variant.name} @ {problem.id}"):
@@ -113,7 +113,7 @@ def calibrate_variant(
             kernel,
             variant,
             problem,
-            contender,
+            executable,
             options.calibrate,
             options.budget_seconds,
             session.planner.draw_seed(),
@@ -126,7 +126,7 @@ def calibrate(
     kernel: Kernel,
     variant: Variant,
     problem: Problem,
-    contender: Contender,
+    executable: Executable,
     gates: int,
     budget_seconds: float,
     seed: int,
@@ -140,8 +140,8 @@ def calibrate(
             kernel=kernel,
             variant=variant,
             problem=problem,
-            candidate=dataclasses.replace(contender, launches=launches),
-            yardsticks={BASELINE: Yardstick(contender, () if pairs else (LIMIT,), math.inf)},
+            candidate=dataclasses.replace(executable, launches=launches),
+            counterparts={BASELINE: Counterpart(executable, () if pairs else (LIMIT,), math.inf)},
             missing={},
             fewest_rounds=pairs,
             most_rounds=pairs or MOST_BLOCKS,
@@ -155,12 +155,12 @@ def calibrate(
         runs = []
         for number in range(count):
             progress(f"{slowdown:.0%} more work, gate {number + 1} of {count}")
-            runs.append(timed([*contender.launches, *more]))
+            runs.append(timed([*executable.launches, *more]))
         return _found(slowdown, runs)
 
     def added(part: Launch) -> float:
         """What a part of the grid adds, behind the variant's own launches, over their time."""
-        return 1 / timed([*contender.launches, part], _SEARCH_PAIRS).baseline.pairs.ratio - 1
+        return 1 / timed([*executable.launches, part], _SEARCH_PAIRS).baseline.pairs.ratio - 1
 
     with ExitStack() as stack:
         # Once for all gates: drawing takes far longer than timing. Every gate has buffers and coins of its own.
@@ -171,7 +171,7 @@ def calibrate(
         yield found
         for slowdown in SLOWDOWNS:
             progress(f"looking for {slowdown:.0%} of work")
-            part = _part(contender.launches[0], slowdown, added)
+            part = _part(executable.launches[0], slowdown, added)
             one = judged(slowdown, (part,), max(1, gates // 2))
             found = dataclasses.replace(found, slower=(*found.slower, one))
             yield found

@@ -219,16 +219,16 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
 
 def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> None:
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
-    from pytest_greta import table as report
+    from pytest_greta import table
     from pytest_greta.gates.policy import failing
     from pytest_greta.history import benchmark as history
     from pytest_greta.results import RunResult
 
     session = get_session(item.config)
-    verdicts = [verdict for subject in result.subjects for verdict in subject.verdicts()]
+    verdicts = [verdict for gated in result.measurements for verdict in gated.verdicts()]
     item.stash.setdefault(VERDICTS, []).extend(verdicts)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
-    item.user_properties += report.properties(verdicts)
+    item.user_properties += table.properties(verdicts)
     if not isinstance(result, RunResult):
         item.stash[NOTES] = list(result.notes)
     if BENCHMARK in item.stash and isinstance(result, RunResult) and result.run:

@@ -12,8 +12,8 @@ from pytest_greta.errors import CompileError, ToolMissing
 from pytest_greta.gates.evaluation import EMULATED_TIMES, built_in_for_peak
 from pytest_greta.history.records import identity_of
 from pytest_greta.measure.bench import error_limit
-from pytest_greta.measure.executable import ACCEPTED, BASELINE, Contender, contender_of, is_same
-from pytest_greta.measure.plan import Plan, Yardstick
+from pytest_greta.measure.executable import ACCEPTED, BASELINE, Executable, executable_of, is_same
+from pytest_greta.measure.plan import Counterpart, Plan
 from pytest_greta.problems import is_not_for
 from pytest_greta.stats.pairs import MOST_BLOCKS
 from pytest_greta.stats.runs import reference_runs
@@ -46,12 +46,12 @@ class Planner:
     """pytest-xdist runs other tests at the same time, so times mean nothing."""
 
     def plan(
-        self, kernel: Kernel, candidate: Contender, variant: Variant, problem: Problem, gates: Sequence[Gate]
+        self, kernel: Kernel, candidate: Executable, variant: Variant, problem: Problem, gates: Sequence[Gate]
     ) -> Plan:
         """What to measure of a variant for a problem. `gates` are those of its run. Raises DeviceUnavailable."""
         options, device = self.options, self.device.worker().info
         baseline = self.gate_file.baseline_of(kernel, problem)
-        yardsticks, missing, unchanged_since = {}, {}, ""
+        counterparts, missing, unchanged_since = {}, {}, ""
         if device.emulated:  # nothing is timed beside it: no ratio of such times would count
             missing[BASELINE] = EMULATED_TIMES
         elif not options.single_shot:
@@ -60,7 +60,7 @@ class Planner:
                 missing[BASELINE] = found
             else:
                 max_error = _max_error(self.run_gates(kernel, baseline, problem))
-                yardsticks[BASELINE] = Yardstick(found, self._limits(gates, device, "speedup"), max_error)
+                counterparts[BASELINE] = Counterpart(found, self._limits(gates, device, "speedup"), max_error)
             limits = self._limits(gates, device, "regression")
             reference = self._accepted_run(kernel, variant, problem, device) if limits else None
             if reference and is_same(reference.code, candidate):
@@ -70,16 +70,16 @@ class Planner:
                 if isinstance(found, str):
                     missing[ACCEPTED] = found
                 else:
-                    yardsticks[ACCEPTED] = Yardstick(found, limits, _max_error(gates))
+                    counterparts[ACCEPTED] = Counterpart(found, limits, _max_error(gates))
         if options.rounds_given:
-            yardsticks = {slot: replace(yardstick, limits=()) for slot, yardstick in yardsticks.items()}
-        fewest, most = self._rounds(problem, yardsticks, device, is_compared(gates, device))
+            counterparts = {slot: replace(other, limits=()) for slot, other in counterparts.items()}
+        fewest, most = self._rounds(problem, counterparts, device, is_compared(gates, device))
         return Plan(
             kernel=kernel,
             variant=variant,
             problem=problem,
             candidate=candidate,
-            yardsticks=yardsticks,
+            counterparts=counterparts,
             missing=missing,
             fewest_rounds=fewest,
             most_rounds=most,
@@ -91,7 +91,7 @@ class Planner:
             cold=not self.parallel,
         )
 
-    def contender(self, kernel: Kernel, variant: Variant, problem: Problem) -> Contender:
+    def executable(self, kernel: Kernel, variant: Variant, problem: Problem) -> Executable:
         """A variant ready to run. Raises CompileError, ToolMissing, DeviceUnavailable or KernelMistake."""
         code = self.builder.for_device(kernel, variant, problem).code
         deadline_seconds = self.options.deadline_seconds or self.gate_file.deadline_seconds(
@@ -99,7 +99,7 @@ class Planner:
         )
         launches = contract.launches(kernel, problem, variant)
         workspaces = contract.workspaces(kernel, problem, variant)
-        return Contender(
+        return Executable(
             variant.name, variant.entry, code, launches, workspaces, deadline_seconds, variant=variant
         )
 
@@ -130,7 +130,7 @@ class Planner:
         return tuple(gate.expected.bound if gate.expected else gate.limit for gate in found)
 
     def _rounds(
-        self, problem: Problem, yardsticks: Mapping[str, Yardstick], device: DeviceInfo, compared: bool
+        self, problem: Problem, counterparts: Mapping[str, Counterpart], device: DeviceInfo, compared: bool
     ) -> tuple[int, int]:
         """How many rounds are timed at least, and at most."""
         if device.emulated:
@@ -139,13 +139,13 @@ class Planner:
             return (self.options.rounds_for(problem.context),) * 2
         if self.parallel:
             return 1, 1
-        decides = any(yardstick.limits for yardstick in yardsticks.values())
+        decides = any(other.limits for other in counterparts.values())
         fewest = ROUNDS if compared else self.options.rounds_for(problem.context)
         return fewest, MOST_BLOCKS if decides else fewest
 
     def _baseline(
         self, kernel: Kernel, baseline: Variant, variant: Variant, problem: Problem
-    ) -> Contender | str:
+    ) -> Executable | str:
         """The baseline to run beside a variant, or why there is none."""
         if baseline.name == variant.name:
             return "it is the baseline itself"
@@ -157,7 +157,7 @@ class Planner:
         if elsewhere:
             return f"{name} cannot run here: {elsewhere}"
         try:
-            return self.contender(kernel, baseline, problem)
+            return self.executable(kernel, baseline, problem)
         except (CompileError, ToolMissing) as error:
             return f"{name} cannot be compiled: {str(error).splitlines()[0]}"
 
@@ -168,14 +168,16 @@ class Planner:
         history = self.past.runs(identity_of(kernel, variant, problem, device))
         return next((run for run in reversed(reference_runs(device.identity, history)) if run.code), None)
 
-    def _accepted(self, reference: HistoricRun, variant: Variant, deadline_seconds: float) -> Contender | str:
+    def _accepted(
+        self, reference: HistoricRun, variant: Variant, deadline_seconds: float
+    ) -> Executable | str:
         """The code of an accepted run, to run beside a variant, or why it cannot be had."""
         name = f"{variant.name} of commit {reference.short_commit}"
         try:
             code = self.past.code(str(reference.code.get("sha256")))
             if code is None:
                 return f"the code of the accepted {name} is not kept beside the history"
-            return replace(contender_of(reference.code, code, name, deadline_seconds), variant=variant)
+            return replace(executable_of(reference.code, code, name, deadline_seconds), variant=variant)
         except ValueError:
             return f"the code of the accepted {name} is described in a way that cannot be read"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Subject:
+class GatedMeasurement:
     """A measurement with the gates that apply to it."""
 
     measurement: Measurement
@@ -30,7 +30,7 @@ class Subject:
 class CodeResult:
     """A variant compiled for one target."""
 
-    subjects: Sequence[Subject]
+    measurements: Sequence[GatedMeasurement]
     code_object: CodeObject
     notes: tuple[str, ...] = ()
     """What a reader must know although every gate passes: told in the summary."""
@@ -40,7 +40,7 @@ class CodeResult:
 class RunResult:
     """A variant at one context on the device: its code there, and its run."""
 
-    subjects: Sequence[Subject]
+    measurements: Sequence[GatedMeasurement]
     run: Run | None
     """None where the code already failed a gate, and was not launched."""
 

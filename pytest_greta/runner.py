@@ -17,7 +17,7 @@ from pytest_greta.history.records import info_of
 from pytest_greta.history.regression import regression
 from pytest_greta.options import OPTIONS
 from pytest_greta.problems import as_emulated, is_not_for
-from pytest_greta.results import CodeResult, RunResult, Subject
+from pytest_greta.results import CodeResult, GatedMeasurement, RunResult
 
 if TYPE_CHECKING:
     from pytest_greta.compiler.builder import Builder
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_greta.gates.file import GateFile
     from pytest_greta.history.records import PastRuns
     from pytest_greta.kernel import Kernel, Problem, Variant
-    from pytest_greta.measure.executable import Contender
+    from pytest_greta.measure.executable import Executable
     from pytest_greta.measure.run import Run
     from pytest_greta.options import Options
     from pytest_greta.planner import Planner
@@ -56,15 +56,15 @@ class Runner:
 
         `groups` are the problems that share their code; each group is compiled and gated.
         """
-        subjects, objects = [], []
+        measurements, objects = [], []
         notes: list[str] = []
         for problems in groups:
             code_object = self.builder.for_target(kernel, variant, problems[0], target)
             quantities = resource_quantities(kernel, variant, code_object, problems)
-            subjects.append(self._code_subject(kernel, variant, target, problems, quantities))
+            measurements.append(self._gated_code(kernel, variant, target, problems, quantities))
             objects.append(code_object)
             notes += self.builder.notes(kernel, variant, problems[0], target)
-        return CodeResult(subjects, objects[0], tuple(dict.fromkeys(notes)))
+        return CodeResult(measurements, objects[0], tuple(dict.fromkeys(notes)))
 
     def history(self, run: Run, targets: Sequence[str]) -> Mapping[str, object]:
         """What history keeps of a run besides its times."""
@@ -79,23 +79,23 @@ class Runner:
         }
 
     def acceptance(self, run: Run, verdicts: Sequence[Verdict]) -> Acceptance:
-        """Whether a run becomes a reference for later ones. The code of one that becomes a yardstick is kept."""
+        """Whether a run becomes a reference for later ones. Its code is kept, where later code is timed against it."""
         found = acceptance(verdicts, no_reference(run, self._untimed(run), self.past))
-        if found.yardstick and self.past.is_saved:
+        if found.keeps_code and self.past.is_saved:
             self.past.keep_code(run.plan.candidate.code)
         return found
 
-    def _code_subject(
+    def _gated_code(
         self,
         kernel: Kernel,
         variant: Variant,
         target: str,
         problems: Sequence[Problem],
         quantities: Mapping[str, Quantity],
-    ) -> Subject:
+    ) -> GatedMeasurement:
         measurement = Measurement(kernel.name, variant.name, quantities, target=target, problem=problems[0])
         gates = self.gate_file.gates_for(kernel.name, variant.name, target=target, problems=problems)
-        return Subject(measurement, gates)
+        return GatedMeasurement(measurement, gates)
 
     def run_result(self, kernel: Kernel, variant: Variant, problem: Problem) -> RunResult:
         """Measure a variant for a problem. Raises CompileError, ToolMissing or DeviceUnavailable.
@@ -110,19 +110,19 @@ class Runner:
             raise NotForDevice(f"{why}; the device is {device.target}")
         if device.emulated:
             problem = as_emulated(kernel, problem)
-        candidate = self.planner.contender(kernel, variant, problem)
-        subjects = [] if self.device.kind == "cpu" else [self._device_code(kernel, variant, problem)]
-        if any(verdict.status is Status.FAIL for subject in subjects for verdict in subject.verdicts()):
-            return RunResult(subjects, None)
+        candidate = self.planner.executable(kernel, variant, problem)
+        measurements = [] if self.device.kind == "cpu" else [self._device_code(kernel, variant, problem)]
+        if any(verdict.status is Status.FAIL for gated in measurements for verdict in gated.verdicts()):
+            return RunResult(measurements, None)
         run = self._measure(kernel, variant, candidate, problem)
         again = self._compare(run, lambda: self._measure(kernel, variant, candidate, problem))
-        subjects.append(self._run_subject(run))
+        measurements.append(self._gated_run(run))
         if again:
-            subjects += self._second_subject(again)
+            measurements += self._gated_again(again)
             run.seconds += again.seconds
             run.baseline.seconds += again.baseline.seconds
             run.accepted.seconds += again.accepted.seconds
-        return RunResult(subjects, run)
+        return RunResult(measurements, run)
 
     def _compare(self, run: Run, measure_again: Callable[[], Run]) -> Run | None:
         """Add the quantity `regression`, where it is gated; gives the second measurement, where it took one."""
@@ -140,14 +140,14 @@ class Runner:
         run.quantities["regression"] = Quantity(None, reason=CPU_TIMES)
         return None
 
-    def _second_subject(self, again: Run) -> list[Subject]:
+    def _gated_again(self, again: Run) -> list[GatedMeasurement]:
         """What failed when a run was measured once more, its speed aside: that was judged with the first one's."""
-        subject = self._run_subject(again)
-        failed = [v.gate for v in subject.verdicts() if v.status is Status.FAIL]
+        gated = self._gated_run(again)
+        failed = [v.gate for v in gated.verdicts() if v.status is Status.FAIL]
         gates = [gate for gate in failed if not CATALOGUE[gate.name].speed]
-        return [dataclasses.replace(subject, gates=gates)] if gates else []
+        return [dataclasses.replace(gated, gates=gates)] if gates else []
 
-    def _measure(self, kernel: Kernel, variant: Variant, candidate: Contender, problem: Problem) -> Run:
+    def _measure(self, kernel: Kernel, variant: Variant, candidate: Executable, problem: Problem) -> Run:
         from pytest_greta.measure.bench import measure
         from pytest_greta.measure.executable import ACCEPTED
         from pytest_greta.measure.plan import without_accepted
@@ -163,7 +163,7 @@ class Runner:
         self._add_scaling(run)
         return run
 
-    def _device_code(self, kernel: Kernel, variant: Variant, problem: Problem) -> Subject:
+    def _device_code(self, kernel: Kernel, variant: Variant, problem: Problem) -> GatedMeasurement:
         """The code object that will run on the GPU, with its gates."""
         code_object = self.builder.for_device(kernel, variant, problem)
         if code_object.kernels:
@@ -174,9 +174,9 @@ class Runner:
                 quantities = attribute_quantities(self.device.worker().inspect(code_object.code, names))
             except DeviceFault as fault:
                 raise CompileError(f"{variant.file}: its code cannot be loaded: {fault}") from fault
-        return self._code_subject(kernel, variant, code_object.target, [problem], quantities)
+        return self._gated_code(kernel, variant, code_object.target, [problem], quantities)
 
-    def _run_subject(self, run: Run) -> Subject:
+    def _gated_run(self, run: Run) -> GatedMeasurement:
         kernel, variant, problem = run.plan.kernel, run.plan.variant, run.plan.problem
         measurement = Measurement(
             kernel.name,
@@ -192,7 +192,7 @@ class Runner:
             gates = [gate for gate in gates if gate.name != "scaling"]  # the others are held against this one
         if self.options.accept and not no_reference(run, self._untimed(run), self.past):
             gates = [with_acceptance(gate, self.options.accept) for gate in gates]
-        return Subject(measurement, [self._with_deadline(gate) for gate in gates])
+        return GatedMeasurement(measurement, [self._with_deadline(gate) for gate in gates])
 
     def _contexts_beside(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[int]:
         """The contexts this session runs of a variant, with the other axes as in the problem."""

@@ -96,9 +96,9 @@ def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
     notes = list(dict.fromkeys(key[5] for key in groups if key[5]))
     cells = []
     for (kernel, place, variant, gate, status, note), members in groups.items():
-        subject = f"{kernel} {variant}" if len(kernels) > 1 else variant
+        what = f"{kernel} {variant}" if len(kernels) > 1 else variant
         verdict = f"{status} [{notes.index(note) + 1}]" if note else status
-        cells.append((place, subject, gate, _where(members), verdict, status))
+        cells.append((place, what, gate, _where(members), verdict, status))
     cells.sort(key=lambda c: [s.value for s in _ORDER].index(c[5]))
     widths = [max(len(c[i]) for c in [_HEADER, *[c[:5] for c in cells]]) for i in range(4)]
     lines = [Line(_aligned(_HEADER, widths))]

@@ -18,7 +18,7 @@ class BufferPlan:
 
     size_bytes: int
     slot: str | None = None
-    """The program whose it is alone; None for the inputs that all programs share."""
+    """The slot whose it is alone; None for the inputs that all share."""
     poisoned: bool = False
     """Filled with the poison byte before every launch of its slot."""
     element: bytes = b""

@@ -37,7 +37,7 @@ class _Server:
         self.telemetry = Recorder(None)
         self.buffers: dict[str, tuple[Any, BufferPlan]] = {}
         self.modules: dict[str, Any] = {}
-        self.programs: dict[str, tuple[dict[str, Any], Sequence[Launch], str]] = {}
+        self.executables: dict[str, tuple[dict[str, Any], Sequence[Launch], str]] = {}
 
     def open(self, kind: str, cache_folder: Path) -> DeviceInfo:
         if kind == "cpu":
@@ -61,7 +61,7 @@ class _Server:
         module = self.modules[slot] = self.device.load(code)
         names = {entry, *(launch.entry for launch in launches if launch.entry)}
         functions = {name: self.device.function(module, name) for name in names}
-        self.programs[slot] = functions, launches, entry
+        self.executables[slot] = functions, launches, entry
         return self.device.function_name(functions[entry])
 
     def inspect(self, code: bytes, entries: Sequence[str]) -> list[dict[str, int]]:
@@ -129,7 +129,7 @@ class _Server:
     def _bind(self, slot: str, draw: str) -> list[Any]:
         from pytest_greta.device import BoundLaunch
 
-        functions, launches, entry = self.programs[slot]
+        functions, launches, entry = self.executables[slot]
 
         def argument(value: Any) -> Any:
             if not isinstance(value, str):

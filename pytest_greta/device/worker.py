@@ -101,7 +101,7 @@ class Worker:
         return code
 
     def load(self, slot: str, code: bytes, entry: str, launches: Sequence[Launch]) -> str:
-        """Load a program into `slot`; returns the name the runtime gives for the function `entry`."""
+        """Load an executable into `slot`; returns the name the runtime gives for the function `entry`."""
         name: str = self._ask(
             "load", _REQUEST_SECONDS, slot=slot, code=code, entry=entry, launches=list(launches)
         )
@@ -143,7 +143,7 @@ class Worker:
     def run(
         self, slots: Sequence[str], draw: str, poison: int, deadlines_seconds: Sequence[float], cold: bool
     ) -> Iterator[float]:
-        """Run the program of each slot in turn; yields the device seconds of each launch as it ends.
+        """Run the executable of each slot in turn; yields the device seconds of each launch as it ends.
 
         Each launch has its own deadline. Before each, its outputs are poisoned, or hold what they start with, and
         caches are made cold if asked for. `draw` is the draw of inputs they read.

@@ -201,12 +201,10 @@ class Verdict:
 
         `gates.yaml:31  v3 @ 8192  speedup >= 1.20   measured 0.93x [0.92, 0.94]   FAIL`
         """
-        place, subject, condition, found, status = self.columns
+        place, what, condition, found, status = self.columns
         # A value that decides nothing was found, not measured: a cpu's speedup, for example.
         word = "found" if self.status is Status.NOT_MEASURED else "measured"
-        return "   ".join(
-            [f"{place}  {subject}  {condition}", *([f"{word} {found}"] if found else []), status]
-        )
+        return "   ".join([f"{place}  {what}  {condition}", *([f"{word} {found}"] if found else []), status])
 
 
 def limit_text(definition: GateDef, limit: Limit) -> str:

@@ -23,7 +23,7 @@ class Acceptance:
     why_not: str = ""
     new_level: str = ""
     """The reason of `--greta-accept`, where it made the run a reference."""
-    yardstick: bool = False
+    keeps_code: bool = False
     """Whether its code is what later code is timed beside: not where it may be slower than that before it."""
 
 
@@ -47,8 +47,8 @@ def acceptance(verdicts: Sequence[Verdict], cannot: str) -> Acceptance:
     """Whether a run becomes a reference, from its verdicts and `no_reference`.
 
     What is undecided does not keep its times out: a history of runs that happened to look fast would know too little
-    of the spread between runs, and cry wolf. But its code is no yardstick: measured once more it would be as fast as
-    itself, and a regression forgotten.
+    of the spread between runs, and cry wolf. But later code is not timed against it: measured once more it would be as
+    fast as itself, and a regression forgotten.
     """
     failed = [verdict.gate.name for verdict in verdicts if verdict.status is Status.FAIL]
     if "regression" in failed:
@@ -63,4 +63,4 @@ def acceptance(verdicts: Sequence[Verdict], cannot: str) -> Acceptance:
         for v in verdicts
         if v.gate.name == "regression"
     )
-    return Acceptance(True, new_level=new_level, yardstick=not undecided)
+    return Acceptance(True, new_level=new_level, keeps_code=not undecided)

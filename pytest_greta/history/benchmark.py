@@ -14,7 +14,7 @@ import pytest
 
 from pytest_greta.compiler.cache import write_whole
 from pytest_greta.history.records import Identity, historic_run
-from pytest_greta.measure.executable import sha256 as digest
+from pytest_greta.measure.executable import sha256_of
 from pytest_greta.stats.runs import HistoricRun
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class History:
             code = (self._code_folder / f"{sha256}.code").read_bytes()
         except (OSError, ValueError):
             return None
-        return code if digest(code) == sha256 else None
+        return code if sha256_of(code) == sha256 else None
 
     def keep_code(self, code: bytes) -> None:
         """Keep the code of an accepted run beside the history, where this is stored in files.
@@ -134,7 +134,7 @@ class History:
         Where that fails, later runs say that they lack it: no reason to lose this one.
         """
         with suppress(OSError, ValueError):
-            write_whole(self._code_folder / f"{digest(code)}.code", code)
+            write_whole(self._code_folder / f"{sha256_of(code)}.code", code)
 
     @property
     def _code_folder(self) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_greta.measure.executable import BASELINE, code_info, sha256
+from pytest_greta.measure.executable import BASELINE, code_info, sha256_of
 from pytest_greta.stats.runs import HistoricRun
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def identity_of_run(run: Run) -> Identity:
 def info_of(run: Run) -> dict[str, Any]:
     """What history keeps of a run, so that `historic_run` can read it again."""
     kernel, variant, context, problem, device = identity_of_run(run)
-    baseline = run.plan.yardsticks.get(BASELINE)
+    baseline = run.plan.counterparts.get(BASELINE)
     return {
         "kernel": kernel,
         "variant": variant,
@@ -72,7 +72,7 @@ def info_of(run: Run) -> dict[str, Any]:
         "problem": problem,
         "device": device,
         "seconds": list(run.seconds),
-        "baseline": baseline.contender.name if baseline else None,
+        "baseline": baseline.executable.name if baseline else None,
         "code": code_info(run.plan.candidate, run.buffers),
         "baseline_code": baseline_code_of(run),
         "baseline_seconds": list(run.baseline.seconds),
@@ -80,7 +80,7 @@ def info_of(run: Run) -> dict[str, Any]:
         "accepted": False,
         "why_not": "its gates were not evaluated",
         "new_level": "",
-        "yardstick": False,
+        "keeps_code": False,
     }
 
 
@@ -106,7 +106,8 @@ def historic_run(info: Mapping[str, Any], commit: str, when: str) -> tuple[Ident
             why_not=str(info["why_not"]),
             new_level=str(info["new_level"]),
             code=info["code"]
-            if isinstance(info.get("code"), Mapping) and info.get("yardstick") is True
+            if isinstance(info.get("code"), Mapping)
+            and True in (info.get("keeps_code"), info.get("yardstick"))
             else {},
         )
         return (kernel, variant, context, str(info["problem"]), run.device), run
@@ -116,5 +117,5 @@ def historic_run(info: Mapping[str, Any], commit: str, when: str) -> tuple[Ident
 
 def baseline_code_of(run: Run) -> str:
     """Identity of the code that ran as the baseline; empty where none did, or a wrong one."""
-    baseline = run.plan.yardsticks.get(BASELINE)
-    return sha256(baseline.contender.code)[:16] if baseline and run.baseline.seconds else ""
+    baseline = run.plan.counterparts.get(BASELINE)
+    return sha256_of(baseline.executable.code)[:16] if baseline and run.baseline.seconds else ""

@@ -30,45 +30,45 @@ def regression(
 ) -> tuple[Quantity, Run | None]:
     """The quantity of the gate `regression`, and the second measurement where the first one would fail.
 
-    The code of the last accepted run, timed beside the new one, decides: what the machine is like today touches both.
+    The code of the last accepted run, timed in pairs with the new one, decides: the machine of today touches both.
     Where times of earlier runs show a slowdown all the same, it is one of the machine, and fails as well.
     `untimed` says why the times of a run mean nothing, if so.
     """
     definition = CATALOGUE["regression"]
-    beside = None if untimed(run) or run.fault else _beside_accepted_code(run, limit)
-    if beside is not None and beside.value is not None:
-        if beside.interval and limit.excludes(beside.interval):
+    paired = None if untimed(run) or run.fault else _against_accepted_code(run, limit)
+    if paired is not None and paired.value is not None:
+        if paired.interval and limit.excludes(paired.interval):
             # Slower than its own past code: times change nothing about that, but they know since when.
             since = _step(run, past, relative=bool(baseline_code_of(run)))
-            return replace(beside, reason="; ".join(filter(None, [since, beside.reason]))), None
+            return replace(paired, reason="; ".join(filter(None, [since, paired.reason]))), None
         times, again = _against_times(run, untimed, limit, past, measure_again, hint=False)
         if times.interval and limit.excludes(times.interval):
-            reason = f"{times.reason}; {beside.reason}: {measured_text(definition, beside, limit)}"
-            if beside.interval and limit.allows(beside.interval.high):
+            reason = f"{times.reason}; {paired.reason}: {measured_text(definition, paired, limit)}"
+            if paired.interval and limit.allows(paired.interval.high):
                 reason += ": not the code, but what it runs on"
             return replace(times, reason=reason), again
-        if beside.is_exact:
-            return beside, again
+        if paired.is_exact:
+            return paired, again
         history = (
             f"{times.reason}: {measured_text(definition, times, limit)}"
             if times.value is not None
             else times.reason
         )
-        return replace(beside, reason=f"{beside.reason}; {history}"), again
+        return replace(paired, reason=f"{paired.reason}; {history}"), again
     times, again = _against_times(run, untimed, limit, past, measure_again, hint=True)
-    missing = beside.reason if beside else run.plan.missing.get(ACCEPTED, "")
+    missing = paired.reason if paired else run.plan.missing.get(ACCEPTED, "")
     return replace(times, reason="; ".join(filter(None, [times.reason, missing]))), again
 
 
-def _beside_accepted_code(run: Run, limit: Limit) -> Quantity | None:
+def _against_accepted_code(run: Run, limit: Limit) -> Quantity | None:
     """The ratio to the code of the last accepted run, of this run's own pairs; None where there is no such code."""
     plan = run.plan
     if plan.unchanged_since:
         reason = f"the code is that of commit {plan.unchanged_since}, byte for byte"
         return Quantity(1.0, Interval(1.0, 1.0), reason)
-    if ACCEPTED not in plan.yardsticks:
+    if ACCEPTED not in plan.counterparts:
         return None
-    name, pairs = f"the accepted {plan.yardsticks[ACCEPTED].contender.name}", run.accepted.pairs
+    name, pairs = f"the accepted {plan.counterparts[ACCEPTED].executable.name}", run.accepted.pairs
     if run.accepted.problem:
         return Quantity(None, reason=f"{name} {run.accepted.problem}")
     found = ratio_quantity(run, ACCEPTED, [limit])

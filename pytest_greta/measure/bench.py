@@ -1,4 +1,4 @@
-"""One measurement on a device: verify, warm up, time beside the yardsticks; then quantities for the gates.
+"""One measurement on a device: verify, warm up, time beside the counterparts; then quantities for the gates.
 
 Everything here runs in the test process. The worker only launches what it is told to.
 """
@@ -17,10 +17,10 @@ from pytest_greta.device.worker import Worker
 from pytest_greta.errors import DeviceFault
 from pytest_greta.gates.model import Quantity
 from pytest_greta.kernel import Array
-from pytest_greta.measure import correctness as checks
+from pytest_greta.measure import correctness
 from pytest_greta.measure.buffers import Buffers
 from pytest_greta.measure.draws import DRAWS, Draws, draw_inputs
-from pytest_greta.measure.executable import ACCEPTED, BASELINE, CANDIDATE, Contender, array_number
+from pytest_greta.measure.executable import ACCEPTED, BASELINE, CANDIDATE, Executable, array_number
 from pytest_greta.measure.quantities import add_quantities, log_ratio
 from pytest_greta.measure.reference import reference_of
 from pytest_greta.measure.run import Run
@@ -53,8 +53,8 @@ def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
         try:
             rng = np.random.default_rng(plan.seed)
             progress("drawing inputs")
-            contenders = (plan.candidate, *(yardstick.contender for yardstick in plan.yardsticks.values()))
-            variants = [contender.variant for contender in contenders if contender.variant]
+            executables = (plan.candidate, *(other.executable for other in plan.counterparts.values()))
+            variants = [executable.variant for executable in executables if executable.variant]
             count = 1 if plan.single_shot else 2
             draws = draw_inputs(plan.kernel, plan.problem, variants, rng, count, stack)
             _Bench(worker, plan, run, progress, rng, draws).measure()
@@ -69,7 +69,7 @@ def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
 
 
 def time_only(worker: Worker, plan: Plan, draws: Draws, progress: Progress) -> Run:
-    """Time candidate and yardsticks, and check nothing: for code that was verified before. Raises DeviceFault."""
+    """Time candidate and counterparts, and check nothing: for code that was verified before. Raises DeviceFault."""
     run = Run(plan, worker.info)
     try:
         _Bench(worker, plan, run, progress, np.random.default_rng(plan.seed), draws).time_only()
@@ -97,18 +97,18 @@ class _Bench:
         self.outputs = contract.outputs(plan.kernel, plan.problem)
         self.verification = Verification(run, self.outputs)
         run.buffers.update({**draws.layout_for(plan.candidate.variant), **self.outputs})
-        self.contenders = {CANDIDATE: plan.candidate}
-        for slot, yardstick in plan.yardsticks.items():
+        self.executables = {CANDIDATE: plan.candidate}
+        for slot, other in plan.counterparts.items():
             problem = _other_buffers(
-                yardstick.contender, draws.layout_for(yardstick.contender.variant), self.outputs
+                other.executable, draws.layout_for(other.executable.variant), self.outputs
             )
-            run.beside(slot).problem = problem
+            run.paired(slot).problem = problem
             if not problem:
-                self.contenders[slot] = yardstick.contender
+                self.executables[slot] = other.executable
 
     def measure(self) -> None:
         self._load()
-        rows = checks.sample_rows(self.plan.kernel.rows(self.plan.problem), self.rng)
+        rows = correctness.sample_rows(self.plan.kernel.rows(self.plan.problem), self.rng)
         for draw, inputs in self.draws.shared.items():
             self.progress(f"computing the reference of the {draw} inputs")
             self.verification.references[draw] = reference_of(
@@ -116,59 +116,59 @@ class _Bench:
             )
         self._verify_candidate()
         if not self.plan.single_shot:
-            for slot in self.plan.yardsticks:
-                if slot in self.contenders:
-                    self._verify_yardstick(slot)
+            for slot in self.plan.counterparts:
+                if slot in self.executables:
+                    self._verify_counterpart(slot)
             self._time_unthrottled()
             for draw in self.draws.shared:
                 if draw not in self.verification.first:  # so few rounds that none took it
-                    list(self._launch([CANDIDATE], draw, checks.POISONS[0]))
-                    self._check(draw, checks.POISONS[0])
+                    list(self._launch([CANDIDATE], draw, correctness.POISONS[0]))
+                    self._check(draw, correctness.POISONS[0])
         self._note_misuse()
         self.verification.finish(1 + len(self.run.seconds))
 
     def time_only(self) -> None:
         self._load()
-        list(self._launch(list(self.contenders), DRAWS[0], checks.POISONS[0]))  # warm up
+        list(self._launch(list(self.executables), DRAWS[0], correctness.POISONS[0]))  # warm up
         self._time_unthrottled()
 
     def _load(self) -> None:
         kernel = self.plan.kernel
-        for slot, contender in list(self.contenders.items()):
+        for slot, executable in list(self.executables.items()):
             if slot != ACCEPTED:  # what history says of accepted code was checked when it was read
-                inputs, workspaces = self.draws.layout_for(contender.variant), contender.workspaces
+                inputs, workspaces = self.draws.layout_for(executable.variant), executable.workspaces
                 groups = {"inputs": inputs, "outputs": self.outputs, "workspaces": workspaces}
                 contract.check_names(kernel, **{group: list(arrays) for group, arrays in groups.items()})
                 contract_arrays.check_origins(kernel, "outputs", self.outputs, self.draws.layout)
                 contract_arrays.check_origins(kernel, "workspaces", workspaces, inputs)
-                contract.check_arguments(kernel, contender.launches, [*inputs, *self.outputs, *workspaces])
-            self.progress(f"loading {contender.name}")
+                contract.check_arguments(kernel, executable.launches, [*inputs, *self.outputs, *workspaces])
+            self.progress(f"loading {executable.name}")
             self.run.fault_of = slot
             try:
-                name = self.worker.load(slot, contender.code, contender.entry, contender.launches)
+                name = self.worker.load(slot, executable.code, executable.entry, executable.launches)
             except DeviceFault as fault:
                 if slot == BASELINE:
-                    raise DeviceFault(f"the baseline {contender.name}: {fault}", fault.kind) from fault
+                    raise DeviceFault(f"the baseline {executable.name}: {fault}", fault.kind) from fault
                 if slot != ACCEPTED or not self.worker.alive:
                     raise
                 self._drop(slot, f"cannot be loaded any more: {fault}")
                 continue
             if slot == CANDIDATE:
-                self._found("implementation", name)
+                self._note("implementation", name)
         self.run.fault_of = CANDIDATE
         self._allocate()
         vram_bytes = self.worker.memory_used_bytes()
         if vram_bytes is not None:
-            self._found("vram_bytes", vram_bytes, "in use on the device, by all processes")
+            self._note("vram_bytes", vram_bytes, "in use on the device, by all processes")
 
     def _allocate(self) -> None:
-        """Buffers of all contenders, with their bands whole, and the inputs in them."""
-        own = {slot: self.draws.own_of(contender.variant) for slot, contender in self.contenders.items()}
-        needed = {slot: contender.workspaces for slot, contender in self.contenders.items()}
+        """Buffers of all executables, with their bands whole, and the inputs in them."""
+        own = {slot: self.draws.own_of(executable.variant) for slot, executable in self.executables.items()}
+        needed = {slot: executable.workspaces for slot, executable in self.executables.items()}
         try:
             self.buffers = Buffers(self.worker, self.draws.shared, own, self.outputs, needed)
         except DeviceFault as fault:
-            if ACCEPTED not in self.contenders or not self.worker.alive:
+            if ACCEPTED not in self.executables or not self.worker.alive:
                 raise
             self._drop(ACCEPTED, f"does not fit beside: {fault}")
             self._allocate()
@@ -176,13 +176,13 @@ class _Bench:
         self.buffers.write_inputs()
 
     def _drop(self, slot: str, problem: str) -> None:
-        """A contender is no yardstick: the candidate goes on without it."""
-        self.run.beside(slot).problem = problem
-        del self.contenders[slot]
+        """The candidate is not timed against this one: it goes on without."""
+        self.run.paired(slot).problem = problem
+        del self.executables[slot]
 
     def _verify_candidate(self) -> None:
         """The first launch: it warms up, and its output is held against the float64 reference."""
-        draw, poison = DRAWS[0], checks.POISONS[0]
+        draw, poison = DRAWS[0], correctness.POISONS[0]
         self.progress(f"verifying {self.plan.candidate.name}")
         (seconds,) = self._launch([CANDIDATE], draw, poison)
         self._check(draw, poison)
@@ -191,17 +191,17 @@ class _Bench:
         else:  # now, before a later launch may undo what the first one did, or be taken for it
             self._note_misuse()
 
-    def _verify_yardstick(self, slot: str) -> None:
-        """The first launch of a yardstick. A wrong one is dropped: its times would mean nothing."""
-        draw, poison = DRAWS[0], checks.POISONS[0]
-        self.progress(f"verifying {self.contenders[slot].name}")
+    def _verify_counterpart(self, slot: str) -> None:
+        """The first launch of a counterpart. A wrong one is dropped: its times would mean nothing."""
+        draw, poison = DRAWS[0], correctness.POISONS[0]
+        self.progress(f"verifying {self.executables[slot].name}")
         list(self._launch([slot], draw, poison))
-        wrong = self.verification.yardstick_problem(
+        wrong = self.verification.counterpart_problem(
             draw,
             poison,
             self.buffers.outputs(slot),
             self.buffers.misuse(slot),
-            self.plan.yardsticks[slot].max_error,
+            self.plan.counterparts[slot].max_error,
         )
         if wrong:
             self._drop(slot, f"is wrong: {wrong}")
@@ -218,15 +218,15 @@ class _Bench:
             self.progress(f"{self.run.telemetry.throttled}; attempt {attempt + 1} of {1 + _THROTTLE_RETRIES}")
 
     def _time(self) -> None:
-        """Rounds of all contenders in random order, until they decide, or rounds or budget are used up."""
-        plan, run, slots = self.plan, self.run, list(self.contenders)
+        """Rounds of all executables in random order, until they decide, or rounds or budget are used up."""
+        plan, run, slots = self.plan, self.run, list(self.executables)
         run.seconds.clear()
         tests = {}
         for slot in slots[1:]:
-            beside = run.beside(slot)
-            beside.seconds.clear()
-            beside.pairs = PairedTest(plan.yardsticks[slot].limits, plan.budget_seconds, plan.most_rounds)
-            tests[slot] = beside.pairs
+            paired = run.paired(slot)
+            paired.seconds.clear()
+            paired.pairs = PairedTest(plan.counterparts[slot].limits, plan.budget_seconds, plan.most_rounds)
+            tests[slot] = paired.pairs
         deciding = [test for test in tests.values() if test.limits]
         unread_seconds = spent_seconds = 0.0
         while not run.seconds or (spent_seconds < plan.budget_seconds and self._goes_on(deciding)):
@@ -234,7 +234,7 @@ class _Bench:
             order = list(self.rng.permutation(slots))
             done = len(run.seconds) + 1
             draw = list(self.draws.shared)[(done + 1) % len(self.draws.shared)]
-            poison = checks.POISONS[(done + 1) // 2 % 2]
+            poison = correctness.POISONS[(done + 1) // 2 % 2]
             began = time.monotonic()
             seconds = dict(zip(order, self._launch(order, draw, poison), strict=True))
             run.seconds.append(seconds[CANDIDATE])
@@ -246,7 +246,7 @@ class _Bench:
             took = time.monotonic() - began
             spent_seconds += took
             for slot, test in tests.items():
-                run.beside(slot).seconds.append(seconds[slot])
+                run.paired(slot).seconds.append(seconds[slot])
                 test.add_block(log_ratio(slot, seconds), took)
             self.progress(f"round {done} of {'up to ' if deciding else ''}{plan.most_rounds}")
         if unread_seconds:
@@ -259,7 +259,7 @@ class _Bench:
         return len(self.run.seconds) < self.plan.fewest_rounds and not any(test.has_failed for test in tests)
 
     def _launch(self, slots: Sequence[str], draw: str, poison: int) -> Iterator[float]:
-        deadlines = [self.contenders[slot].deadline_seconds for slot in slots]
+        deadlines = [self.executables[slot].deadline_seconds for slot in slots]
         launched = self.worker.run(slots, draw, poison, deadlines, self.plan.cold)
         for slot in slots:
             begin = time.monotonic()
@@ -269,7 +269,7 @@ class _Bench:
             except DeviceFault as fault:
                 if slot != CANDIDATE:
                     raise DeviceFault(
-                        f"the {slot} {self.contenders[slot].name}: {fault}", fault.kind
+                        f"the {slot} {self.executables[slot].name}: {fault}", fault.kind
                     ) from fault
                 raise
             finally:
@@ -287,20 +287,20 @@ class _Bench:
     def _note_misuse(self) -> None:
         self.verification.note_misuse(*self.buffers.misuse(CANDIDATE))
 
-    def _found(self, name: str, value: bool | float | str, reason: str = "") -> None:
+    def _note(self, name: str, value: bool | float | str, reason: str = "") -> None:
         self.run.quantities[name] = Quantity(value, reason=reason)
 
 
-def _other_buffers(contender: Contender, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> str:
-    """In what the buffers a contender was made for differ from those of today, if they do."""
-    if contender.buffers is None:
+def _other_buffers(executable: Executable, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> str:
+    """In what the buffers a executable was made for differ from those of today, if they do."""
+    if executable.buffers is None:
         return ""
-    buffers, expected = {**inputs, **outputs}, contender.buffers
+    buffers, expected = {**inputs, **outputs}, executable.buffers
     for name in sorted({*expected, *buffers}):
         then, now = (_of_array(named.get(name)) for named in (expected, buffers))
         if then != now:
             return f"was made for other buffers: '{name}' was {then}, and is {now}"
-    for name, workspace in contender.workspaces.items():
+    for name, workspace in executable.workspaces.items():
         problem = contract_arrays.origin_problem(workspace, inputs)
         if problem:
             return f"was made for other buffers: '{name}' {problem}"
@@ -320,4 +320,4 @@ def error_limit(kernel: Kernel, problem: Problem) -> float:
     """The largest error allowed where gates.yaml says nothing: the kernel's own, or that of its output dtypes."""
     if kernel.max_error is not None:
         return kernel.max_error
-    return checks.default_max_error([np.dtype(a.dtype) for a in kernel.outputs(problem).values()])
+    return correctness.default_max_error([np.dtype(a.dtype) for a in kernel.outputs(problem).values()])

@@ -13,7 +13,7 @@ import numpy as np
 from pytest_greta.device.protocol import BAND_BYTES, BufferPlan
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.worker import Worker
-from pytest_greta.measure import correctness as checks
+from pytest_greta.measure import correctness
 from pytest_greta.measure.draws import ByDraw
 from pytest_greta.measure.executable import array_number
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Buffers:
     """What a measurement has allocated on the worker's device.
 
-    Inputs of the family are called `draw/name`, and all programs share them. What is a program's alone has its slot in
+    Inputs of the family are called `draw/name`, and all slots share them. What is of one slot alone has it in
     front: the inputs of its variant are called `slot/draw/name`, outputs and workspaces `slot/name`.
     """
 
@@ -71,7 +71,7 @@ class Buffers:
                 self._sources[full] = inputs.memory[name], array
 
     def _seen(self, slot: str, draw: str, name: object) -> str:
-        """The buffer of an input as a program sees it: its variant's, else the family's."""
+        """The buffer of an input as a slot sees it: its variant's, else the family's."""
         own = f"{slot}/{draw}/{name}"
         return own if own in self._plans else f"{draw}/{name}"
 
@@ -80,7 +80,7 @@ class Buffers:
         found = {}
         for name, array in self._outputs.items():
             with self._raw(f"{slot}/{name}") as raw:
-                found[name] = checks.body(raw).copy().view(array.dtype).reshape(array.shape)
+                found[name] = correctness.body(raw).copy().view(array.dtype).reshape(array.shape)
         return found
 
     def misuse(self, slot: str) -> tuple[list[str], list[str]]:
@@ -93,10 +93,10 @@ class Buffers:
                 continue
             short = name.rpartition("/")[2]
             with self._raw(name) as raw:
-                damage.append(checks.damaged_bands(short, raw))
+                damage.append(correctness.damaged_bands(short, raw))
                 _, array = self._sources.get(name, (None, None))
-                if array is not None and not checks.same_bytes(checks.body(raw), array):
-                    differ = int((checks.body(raw) != array.reshape(-1).view(np.uint8)).sum())
+                if array is not None and not correctness.same_bytes(correctness.body(raw), array):
+                    differ = int((correctness.body(raw) != array.reshape(-1).view(np.uint8)).sum())
                     changes.append(f"{differ} bytes of '{short}' were modified")
         return list(dict.fromkeys(changes)), [text for text in dict.fromkeys(damage) if text]
 

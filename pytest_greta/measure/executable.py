@@ -22,7 +22,7 @@ _BYTES = "bytes"
 
 
 @dataclass(frozen=True)
-class Contender:
+class Executable:
     """Code that is ready to run."""
 
     name: str
@@ -39,16 +39,16 @@ class Contender:
     """Whose own inputs it reads."""
 
 
-def sha256(code: bytes) -> str:
+def sha256_of(code: bytes) -> str:
     """The name under which code is kept."""
     return hashlib.sha256(code).hexdigest()
 
 
-def code_info(contender: Contender, buffers: Mapping[str, Array]) -> dict[str, Any]:
-    """What history keeps of the code of a run, so that `contender_of` can launch it again: plain JSON values."""
+def code_info(executable: Executable, buffers: Mapping[str, Array]) -> dict[str, Any]:
+    """What history keeps of the code of a run, so that `executable_of` can launch it again: plain JSON values."""
     return {
-        "sha256": sha256(contender.code),
-        "entry": contender.entry,
+        "sha256": sha256_of(executable.code),
+        "entry": executable.entry,
         "launches": [
             {
                 "grid": [int(n) for n in launch.grid],
@@ -57,14 +57,14 @@ def code_info(contender: Contender, buffers: Mapping[str, Array]) -> dict[str, A
                 "dynamic_lds_bytes": launch.dynamic_lds_bytes,
                 "entry": launch.entry,
             }
-            for launch in contender.launches
+            for launch in executable.launches
         ],
-        "workspaces": _plain_arrays(contender.workspaces),
+        "workspaces": _plain_arrays(executable.workspaces),
         "buffers": _plain_arrays(buffers),
     }
 
 
-def contender_of(info: Mapping[str, Any], code: bytes, name: str, deadline_seconds: float) -> Contender:
+def executable_of(info: Mapping[str, Any], code: bytes, name: str, deadline_seconds: float) -> Executable:
     """The opposite of `code_info`. Raises ValueError where it is not what that gives: history can be edited by hand."""
     try:
         launches = [
@@ -84,10 +84,10 @@ def contender_of(info: Mapping[str, Any], code: bytes, name: str, deadline_secon
     named = {argument for launch in launches for argument in launch.args if isinstance(argument, str)}
     if not launches or named - known or any(geometry_problem(launch) for launch in launches):
         raise ValueError("no description of code: what it launches cannot be launched")
-    return Contender(name, str(info["entry"]), code, launches, workspaces, deadline_seconds, buffers)
+    return Executable(name, str(info["entry"]), code, launches, workspaces, deadline_seconds, buffers)
 
 
-def is_same(info: Mapping[str, Any], candidate: Contender) -> bool:
+def is_same(info: Mapping[str, Any], candidate: Executable) -> bool:
     """Whether stored code and its launches are the candidate's, byte for byte. What its inputs hold may differ."""
     now = code_info(candidate, {})
     return all(info.get(name) == now[name] for name in ("sha256", "entry", "launches", "workspaces"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_greta.measure.executable import ACCEPTED, Contender
+from pytest_greta.measure.executable import ACCEPTED, Executable
 
 if TYPE_CHECKING:
     from pytest_greta.gates.model import Limit, Peak
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class Counterpart:
     """What the candidate is timed beside, in pairs."""
 
-    contender: Contender
+    executable: Executable
     limits: tuple[Limit, ...]
     """What the ratio will be held against. Rounds go on until all are decided; without any they ask for no rounds."""
     max_error: float
-    """Above this error it is no yardstick: the limit of its own gate."""
+    """With a larger error its times mean nothing: the limit of its own gate."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class Plan:
     kernel: Kernel
     variant: Variant
     problem: Problem
-    candidate: Contender
-    yardsticks: Mapping[str, Yardstick]
+    candidate: Executable
+    counterparts: Mapping[str, Counterpart]
     """By slot: `BASELINE`, and the code of the last accepted run as `ACCEPTED`."""
     missing: Mapping[str, str]
-    """Why a yardstick is not there, by slot."""
+    """Why a counterpart is not there, by slot."""
     fewest_rounds: int
     """So many are timed within the budget, also where all limits are decided earlier."""
     most_rounds: int
-    """Timed launches of the candidate, each paired with one of every yardstick."""
+    """Timed launches of the candidate, each paired with one of every counterpart."""
     budget_seconds: float
     """No round is begun after so much time, except the first."""
     single_shot: bool
@@ -54,7 +54,7 @@ class Plan:
 
 
 def without_accepted(plan: Plan, problem: str) -> Plan:
-    """The plan without the accepted code, which turned out to be no yardstick."""
-    name = f"the accepted {plan.yardsticks[ACCEPTED].contender.name}"
-    kept = {slot: yardstick for slot, yardstick in plan.yardsticks.items() if slot != ACCEPTED}
-    return replace(plan, yardsticks=kept, missing={**plan.missing, ACCEPTED: f"{name} {problem}"})
+    """The plan without the accepted code, which cannot be timed against."""
+    name = f"the accepted {plan.counterparts[ACCEPTED].executable.name}"
+    kept = {slot: other for slot, other in plan.counterparts.items() if slot != ACCEPTED}
+    return replace(plan, counterparts=kept, missing={**plan.missing, ACCEPTED: f"{name} {problem}"})

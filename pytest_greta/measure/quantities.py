@@ -73,19 +73,19 @@ def _speedup(run: Run) -> Quantity:
     plan, baseline = run.plan, run.baseline
     if plan.single_shot:
         return Quantity(None, reason="a single shot has no baseline beside it")
-    if BASELINE not in plan.yardsticks:
+    if BASELINE not in plan.counterparts:
         return Quantity(None, reason=plan.missing[BASELINE])
-    yardstick = plan.yardsticks[BASELINE]
+    counterpart = plan.counterparts[BASELINE]
     if baseline.problem:
-        return Quantity(None, reason=f"the baseline {yardstick.contender.name} {baseline.problem}")
-    return ratio_quantity(run, BASELINE, yardstick.limits)
+        return Quantity(None, reason=f"the baseline {counterpart.executable.name} {baseline.problem}")
+    return ratio_quantity(run, BASELINE, counterpart.limits)
 
 
 def ratio_quantity(run: Run, slot: str, limits: Sequence[Limit]) -> Quantity:
-    """The ratio of a yardstick's pairs, with its interval."""
-    beside = run.beside(slot)
-    pairs = beside.pairs
-    if not pairs.blocks or min([*run.seconds, *beside.seconds]) <= 0:
+    """The ratio of a counterpart's pairs, with its interval."""
+    paired = run.paired(slot)
+    pairs = paired.pairs
+    if not pairs.blocks or min([*run.seconds, *paired.seconds]) <= 0:
         return Quantity(None, reason=f"no pair with the {slot} was measured")
     interval = pairs.interval
     if interval is None:

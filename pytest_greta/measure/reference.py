@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract, contract_arrays
-from pytest_greta.measure import correctness as checks
+from pytest_greta.measure import correctness
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,17 +23,17 @@ class Reference:
     """The reference of one draw of inputs."""
 
     kernel: Kernel
-    extent: checks.Row
+    extent: correctness.Row
     """Of the leading axes that all outputs share."""
-    rows: checks.References
+    rows: correctness.References
     """Sampled rows; none where `whole` is there."""
     whole: Mapping[str, NDArray[np.generic]] | None
 
     def error(self, outputs: Arrays) -> tuple[float, str]:
         """The largest error of outputs, and where it is: see `correctness.max_error`."""
         if self.whole is None:
-            return checks.max_error(self.rows, outputs, self.kernel.decode)
-        return checks.max_error_of_all(self.whole, len(self.extent), outputs, self.kernel.decode)
+            return correctness.max_error(self.rows, outputs, self.kernel.decode)
+        return correctness.max_error_of_all(self.whole, len(self.extent), outputs, self.kernel.decode)
 
     @property
     def checked(self) -> str:
@@ -44,7 +44,11 @@ class Reference:
 
 
 def reference_of(
-    kernel: Kernel, problem: Problem, inputs: Arrays, outputs: Mapping[str, Array], rows: Sequence[checks.Row]
+    kernel: Kernel,
+    problem: Problem,
+    inputs: Arrays,
+    outputs: Mapping[str, Array],
+    rows: Sequence[correctness.Row],
 ) -> Reference:
     """The whole reference of a family, where it gives one, else that of `rows`. Raises KernelMistake."""
     extent = kernel.rows(problem)

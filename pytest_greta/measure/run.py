@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Beside:
-    """A yardstick's times beside those of the candidate."""
+class PairedTimes:
+    """A counterpart's times, each paired with one of the candidate's."""
 
     pairs: PairedTest = field(default_factory=PairedTest)
     """The log-ratios, and when they were enough: baseline over candidate, candidate over accepted code."""
     seconds: list[float] = field(default_factory=list)
-    """`seconds[i]` was measured beside the i-th of the candidate."""
+    """`seconds[i]` is paired with the i-th of the candidate."""
     problem: str = ""
-    """Why it is no yardstick after all."""
+    """Why it is not timed against after all."""
 
 
 @dataclass
@@ -38,8 +38,8 @@ class Run:
     device: DeviceInfo
     seconds: list[float] = field(default_factory=list)
     """Device seconds of the candidate's timed launches."""
-    baseline: Beside = field(default_factory=Beside)
-    accepted: Beside = field(default_factory=Beside)
+    baseline: PairedTimes = field(default_factory=PairedTimes)
+    accepted: PairedTimes = field(default_factory=PairedTimes)
     buffers: dict[str, Array] = field(default_factory=dict)
     """Shapes and dtypes of inputs and outputs."""
     slowest_wall_seconds: float = 0.0
@@ -57,6 +57,6 @@ class Run:
         """Median device time of one launch of the candidate."""
         return statistics.median(self.seconds)
 
-    def beside(self, slot: str) -> Beside:
-        """The times of a yardstick."""
+    def paired(self, slot: str) -> PairedTimes:
+        """The times of a counterpart."""
         return self.baseline if slot == BASELINE else self.accepted

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_greta.gates.model import Quantity
-from pytest_greta.measure import correctness as checks
+from pytest_greta.measure import correctness
 
 if TYPE_CHECKING:
     from pytest_greta.kernel import Array
@@ -43,10 +43,10 @@ class Verification:
             known = self._run.quantities.get("max_error")
             if known is None or not error <= float(known.value or 0):
                 where = f"largest error in {place}; " if place else ""
-                self._found("max_error", error, where + self.references[draw].checked)
+                self._note("max_error", error, where + self.references[draw].checked)
             return
         for name, output in outputs.items():
-            if self._differing or checks.same_bytes(output, first[name]):
+            if self._differing or correctness.same_bytes(output, first[name]):
                 continue
             bits = f"u{output.itemsize}"
             differs = output.view(bits) != first[name].view(bits)
@@ -62,7 +62,7 @@ class Verification:
         self._changed = list(dict.fromkeys([*self._changed, *changes]))
         self._damaged = list(dict.fromkeys([*self._damaged, *damage]))
 
-    def yardstick_problem(
+    def counterpart_problem(
         self,
         draw: str,
         poison: int,
@@ -70,7 +70,7 @@ class Verification:
         misuse: tuple[Sequence[str], Sequence[str]],
         max_error: float,
     ) -> str:
-        """What is wrong with a yardstick after its first launch; empty if nothing is."""
+        """What is wrong with a counterpart after its first launch; empty if nothing is."""
         changes, damage = misuse
         known = {*self._changed, *self._damaged}  # by the candidate
         wrong = [self._unwritten({poison: outputs})]
@@ -89,9 +89,9 @@ class Verification:
         elif holes:
             self._unknown("deterministic", "what was not written cannot be compared")
         else:
-            self._found("deterministic", not self._differing, self._differing or f"{launches} launches")
-        self._found("canaries", not self._damaged, "; ".join(self._damaged))
-        self._found("inputs_unchanged", not self._changed, "; ".join(self._changed))
+            self._note("deterministic", not self._differing, self._differing or f"{launches} launches")
+        self._note("canaries", not self._damaged, "; ".join(self._damaged))
+        self._note("inputs_unchanged", not self._changed, "; ".join(self._changed))
 
     def _complete(self, holes: str) -> Quantity:
         """Whether all was written. An output that starts with something is not poisoned, so that nobody can tell."""
@@ -109,13 +109,13 @@ class Verification:
 
     def _unwritten(self, kept: Mapping[int, Arrays]) -> str:
         found = [
-            checks.unwritten(name, [(poison, run[name]) for poison, run in kept.items()])
+            correctness.unwritten(name, [(poison, run[name]) for poison, run in kept.items()])
             for name, array in self._outputs.items()
             if array.initial is None
         ]
         return "; ".join(text for text in found if text)
 
-    def _found(self, name: str, value: bool | float | str, reason: str = "") -> None:
+    def _note(self, name: str, value: bool | float | str, reason: str = "") -> None:
         self._run.quantities[name] = Quantity(value, reason=reason)
 
     def _unknown(self, name: str, reason: str) -> None:

@@ -1,9 +1,9 @@
 """When enough pairs have been measured, and what they say. Pure: no clock, no I/O, no randomness.
 
-A block is one launch of each contender, in an order drawn by a fair coin; its log-ratio x is the unit. Suppose the true
+A block is one launch of each variant, in an order drawn by a fair coin; its log-ratio x is the unit. Suppose the true
 ratio is r. Under exchange of the two launches x - log r changes its sign, and the coin makes both equally likely: given
 all that came before, x - log r is symmetric around zero, whatever the noise (heavy tails, drifts, modes, bursts), as
-long as it does not know which contender it meets. For such data, any stake 0 < g <= 1 and any slope b > 0
+long as it does not know which variant it meets. For such data, any stake 0 < g <= 1 and any slope b > 0
 
     E(g, b) = product over blocks of (1 + g tanh(b (x - log r)))
 

@@ -76,7 +76,7 @@ class HistoricRun:
     new_level: str = ""
     """The reason given when a slowdown was accepted on purpose: the runs before it are no reference any more."""
     code: Mapping[str, Any] = field(default_factory=dict)
-    """What `contender.code_info` said of its code; empty where nothing was kept."""
+    """What `executable.code_info` said of its code; empty where nothing was kept."""
 
     @property
     def short_commit(self) -> str:
@@ -278,7 +278,7 @@ FARTHEST = 5.0
 
 STEP_PENALTY = 7.0
 """What a further level costs, in standard deviations of the noise: with it, steady histories of 6 to 100 runs with
-normal noise show a step less often than once in 100 (simulated in tests/unit/test_regression.py)."""
+normal noise show a step less often than once in 100 (simulated in tests/unit/test_runs.py)."""
 
 
 def find_steps(levels: Sequence[float], noise: float = 0.0) -> list[int]:

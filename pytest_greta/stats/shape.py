@@ -104,7 +104,7 @@ def shape(values: ArrayLike) -> Shape:
     Two modes: the best division of the sorted values in two groups takes away more of the sum of absolute deviations
     from the median than it does from evenly spread values, which are, of all data with one mode, those that lose most
     (half of it). The critical value 0.5 + 1.25/sqrt(n) is exceeded by evenly spread values once in a thousand times, by
-    normal and heavy-tailed ones far more rarely (tests/unit/test_stats.py simulates both).
+    normal and heavy-tailed ones far more rarely (tests/unit/test_shape.py simulates both).
     Trend: Spearman's rank correlation with time, r * sqrt(n - 1) against the normal quantile. Ranks do not care about
     outliers. Fewer than 8 values have neither.
     """

@@ -118,7 +118,7 @@ def test_a_baseline_that_does_not_compile_leaves_the_variant_without_a_speedup(
     )
 
 
-def test_a_wrong_baseline_is_no_yardstick(project: pytest.Pytester, greta: Run) -> None:
+def test_a_wrong_baseline_is_not_timed_against(project: pytest.Pytester, greta: Run) -> None:
     gates = GATES.replace("baseline: good", "baseline: noop") + "        speedup: {min: 1, devices: cpu}\n"
     write_gates(project, gates)
     result = greta("--greta-variant=good", "-k", "test_run")
@@ -179,7 +179,7 @@ def test_a_run_that_did_not_happen_has_its_line_in_the_table(greta: Run) -> None
     result.stdout.fnmatch_lines(["*good*all gates*(4096)*NOT MEASURED [[]1[]]"])
 
 
-def test_a_baseline_that_breaks_its_inputs_is_no_yardstick(project: pytest.Pytester, greta: Run) -> None:
+def test_a_baseline_that_breaks_its_inputs_is_not_timed_against(project: pytest.Pytester, greta: Run) -> None:
     for baseline, reason in [
         ("modifies_input", "bytes of 'x' were modified"),
         ("writes_past_end", "past the end"),

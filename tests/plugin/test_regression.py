@@ -110,7 +110,9 @@ def test_a_run_is_held_against_accepted_runs_only(measured: pytest.Pytester, gre
 
 
 def test_changed_code_is_timed_beside_the_accepted_code(measured: pytest.Pytester, greta: Run) -> None:
-    greta(*OPTIONS).assert_outcomes(passed=1)  # one run is no history of times, but its code is a yardstick
+    greta(*OPTIONS).assert_outcomes(
+        passed=1
+    )  # one run is no history of times, but later code is timed against its code
     use(measured, "slow")
     result = greta(*OPTIONS)
     result.assert_outcomes(failed=1)
@@ -142,7 +144,7 @@ def test_without_the_accepted_code_times_decide_and_say_so(measured: pytest.Pyte
     assert "is described in a way that cannot be read" in verdict(measured)
 
 
-def test_an_undecided_slowdown_is_no_yardstick(measured: pytest.Pytester, greta: Run) -> None:
+def test_an_undecided_slowdown_is_not_timed_against(measured: pytest.Pytester, greta: Run) -> None:
     write_gates(measured, GATES.replace("good", "base") + "        regression: {max: 1, devices: cpu}\n")
     greta(*OPTIONS).assert_outcomes(passed=1)
     # The same kernel by another name: other code, as fast as the accepted one.

@@ -15,7 +15,7 @@ from pytest_greta.gates.file import GateFile, load
 from pytest_greta.gates.model import Measurement, Verdict
 from pytest_greta.kernel import Kernel, Problem, Variant
 from pytest_greta.problems import problems_for, sharing_code
-from pytest_greta.results import Subject
+from pytest_greta.results import GatedMeasurement
 from tests.rocm.names import ROOT
 
 TARGETS = ("gfx942", "gfx90a", "gfx1100", "gfx1201")
@@ -58,4 +58,4 @@ def verdicts(
     found = resource_quantities(kernel, variant, code, group)
     applying = gates.gates_for(kernel.name, variant.name, target=code.target, problems=group)
     measurement = Measurement(kernel.name, variant.name, found, target=code.target, problem=group[0])
-    return Subject(measurement, applying).verdicts()
+    return GatedMeasurement(measurement, applying).verdicts()

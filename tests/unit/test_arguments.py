@@ -18,7 +18,7 @@ from pytest_greta.compiler.resources import resource_quantities
 from pytest_greta.device.hip import ARG_SLOT_BYTES, _pack
 from pytest_greta.errors import KernelMistake
 from pytest_greta.kernel import Array, Kernel, Launch, Problem, Value, Variant
-from pytest_greta.measure.executable import Contender, code_info, contender_of, is_same
+from pytest_greta.measure.executable import Executable, code_info, executable_of, is_same
 
 SOURCE = """\
 #include <hip/hip_runtime.h>
@@ -133,23 +133,23 @@ def test_values_are_packed_by_their_bytes_each_at_an_aligned_address() -> None:
         assert ctypes.string_at(address, value.nbytes) == value.tobytes()
 
 
-def contender(*args: str | Value) -> Contender:
+def executable(*args: str | Value) -> Executable:
     """Code that is launched with these."""
-    return Contender("v", "k", b"code", [Launch((1, 1, 1), (64, 1, 1), args)], {}, 60.0)
+    return Executable("v", "k", b"code", [Launch((1, 1, 1), (64, 1, 1), args)], {}, 60.0)
 
 
 def test_history_keeps_values_by_their_bytes() -> None:
     buffers = {name: Array((64,), np.float32) for name in "xy"}
-    info = json.loads(json.dumps(code_info(contender(*RIGHT), buffers)))
-    again = contender_of(info, b"code", "v", 60.0)
+    info = json.loads(json.dumps(code_info(executable(*RIGHT), buffers)))
+    again = executable_of(info, b"code", "v", 60.0)
     args = again.launches[0].args
     values = [arg for arg in args if not isinstance(arg, str)]
     assert [value.nbytes for value in values] == [12, 16, 1, 8]
     assert values[1].tobytes() == VECTOR.tobytes()
     assert np.frombuffer(values[0].tobytes(), PARAMS)[0] == STRUCT
     assert code_info(again, buffers) == info
-    assert is_same(info, contender(*RIGHT))
-    assert not is_same(info, contender(*changed(3, VECTOR + 1)))
+    assert is_same(info, executable(*RIGHT))
+    assert not is_same(info, executable(*changed(3, VECTOR + 1)))
 
 
 def test_what_lies_between_the_members_of_a_struct_makes_no_other_code() -> None:
@@ -163,13 +163,13 @@ def test_what_lies_between_the_members_of_a_struct_makes_no_other_code() -> None
                 for member in PARAMS.names or ():
                     dirty[name][member] = 0
         assert clean.tobytes() != dirty.tobytes()
-        assert is_same(code_info(contender(clean[0]), {}), contender(dirty[0]))
-        assert is_same(code_info(contender(clean), {}), contender(dirty))
+        assert is_same(code_info(executable(clean[0]), {}), executable(dirty[0]))
+        assert is_same(code_info(executable(clean), {}), executable(dirty))
 
 
 @pytest.mark.parametrize("kept", [["bytes", ""], ["bytes", "0"], ["bytes", "00" * 5000], ["bytes", 3]])
 def test_values_in_a_history_edited_by_hand_are_refused(kept: list[Any]) -> None:
-    info = code_info(contender(np.int32(1)), {})
+    info = code_info(executable(np.int32(1)), {})
     info["launches"][0]["args"] = [kept]
     with pytest.raises(ValueError, match="no description of code"):
-        contender_of(info, b"code", "v", 60.0)
+        executable_of(info, b"code", "v", 60.0)

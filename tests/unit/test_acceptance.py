@@ -19,8 +19,8 @@ from pytest_greta.history.acceptance import Acceptance, acceptance
 from pytest_greta.history.records import NO_HISTORY, Identity, historic_run, identity_of, info_of
 from pytest_greta.history.regression import regression
 from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
-from pytest_greta.measure.executable import ACCEPTED, Contender, code_info, contender_of, is_same
-from pytest_greta.measure.plan import Plan, Yardstick
+from pytest_greta.measure.executable import ACCEPTED, Executable, code_info, executable_of, is_same
+from pytest_greta.measure.plan import Counterpart, Plan
 from pytest_greta.measure.run import Run
 from pytest_greta.stats.pairs import PairedTest
 from pytest_greta.stats.runs import HistoricRun
@@ -76,14 +76,14 @@ def test_what_fails_a_test(
 @pytest.mark.parametrize(
     ("verdicts", "cannot", "expected"),
     [
-        ([verdict("vgprs", PASS)], "", Acceptance(True, yardstick=True)),
-        ([verdict("vgprs", PASS), verdict("regression", PASS)], "", Acceptance(True, yardstick=True)),
-        ([verdict("vgprs", PASS), verdict("speedup", INCONCLUSIVE)], "", Acceptance(True, yardstick=True)),
+        ([verdict("vgprs", PASS)], "", Acceptance(True, keeps_code=True)),
+        ([verdict("vgprs", PASS), verdict("regression", PASS)], "", Acceptance(True, keeps_code=True)),
+        ([verdict("vgprs", PASS), verdict("speedup", INCONCLUSIVE)], "", Acceptance(True, keeps_code=True)),
         # its times count, but its code may be slower than that before it: the next run is not timed beside it
         ([verdict("vgprs", PASS), verdict("regression", INCONCLUSIVE)], "", Acceptance(True)),
         ([verdict("regression", INCONCLUSIVE, excused=True)], "", Acceptance(True)),
         ([verdict("regression", NOT_MEASURED)], "", Acceptance(True)),
-        ([verdict("regression", NOT_MEASURED, excused=True)], "", Acceptance(True, yardstick=True)),
+        ([verdict("regression", NOT_MEASURED, excused=True)], "", Acceptance(True, keeps_code=True)),
         ([verdict("vgprs", PASS)], "dirty", Acceptance(False, "dirty")),
         ([verdict("regression", FAIL)], "dirty", Acceptance(False, "regressed")),
         ([verdict("vgprs", FAIL), verdict("sgprs", FAIL)], "", Acceptance(False, "failed: vgprs, sgprs")),
@@ -110,7 +110,7 @@ def test_only_a_slowdown_is_accepted_on_purpose(
     one = evaluate(gate, Measurement("k", "v", {"regression": found}, problem=Problem(64), device="hip"))
     assert one.status is status
     decided = status is not INCONCLUSIVE
-    assert acceptance([one], "") == Acceptance(True, new_level=new_level, yardstick=decided)
+    assert acceptance([one], "") == Acceptance(True, new_level=new_level, keeps_code=decided)
 
 
 def test_a_stored_entry_is_read_back() -> None:
@@ -141,7 +141,7 @@ def test_what_is_no_run_of_greta_is_passed_over(change: dict[str, object]) -> No
 DEVICE = DeviceInfo("hip", "GPU", "gfx942", 304, 64, 0, 0, "driver", "runtime")
 VARIANT = Variant("v", "v.hip", "v")
 LAUNCH = Launch((4, 1, 1), (64, 1, 1), ("x", "part", np.int32(64), np.float32(-np.inf)), 256)
-CONTENDER = Contender("v", "v", b"code", [LAUNCH], {"part": Array((4,), np.float32)}, 60.0)
+EXECUTABLE = Executable("v", "v", b"code", [LAUNCH], {"part": Array((4,), np.float32)}, 60.0)
 BUFFERS = {"x": Array((64,), np.float16)}
 LIMIT = Limit(max=1.05)
 
@@ -188,8 +188,8 @@ def run_at(level: float) -> Run:
         kernel=Nothing(),
         variant=VARIANT,
         problem=Problem(64),
-        candidate=CONTENDER,
-        yardsticks={},
+        candidate=EXECUTABLE,
+        counterparts={},
         missing={},
         fewest_rounds=0,
         most_rounds=20,
@@ -204,8 +204,8 @@ def beside_accepted(level: float, ratio: float, problem: str = "") -> Run:
     """A run whose pairs with the code of the last accepted run show a ratio."""
     run = run_at(level)
     name = "v of commit c0ffee"
-    yardsticks = {ACCEPTED: Yardstick(dataclasses.replace(CONTENDER, name=name), (LIMIT,), 1.0)}
-    run.plan = dataclasses.replace(run.plan, yardsticks=yardsticks)
+    counterparts = {ACCEPTED: Counterpart(dataclasses.replace(EXECUTABLE, name=name), (LIMIT,), 1.0)}
+    run.plan = dataclasses.replace(run.plan, counterparts=counterparts)
     run.accepted.problem = problem
     run.accepted.seconds = [seconds / ratio for seconds in run.seconds]
     run.accepted.pairs = PairedTest([LIMIT])
@@ -281,18 +281,18 @@ def test_a_second_measurement_that_says_nothing_confirms_nothing() -> None:
 
 def test_what_was_stored_is_what_is_read_back() -> None:
     run = run_at(1.0)
-    info = {**info_of(run), "accepted": True, "why_not": "", "new_level": "", "yardstick": True}
+    info = {**info_of(run), "accepted": True, "why_not": "", "new_level": "", "keeps_code": True}
     found = historic_run(json.loads(json.dumps(info)), "c", "2026-03-02T10:00:00")
     assert found
     assert found[0] == identity_of(run.plan.kernel, VARIANT, run.plan.problem, DEVICE)
     assert found[1].seconds == run.seconds
-    again = contender_of(found[1].code, b"code", "v", 60.0)
+    again = executable_of(found[1].code, b"code", "v", 60.0)
     assert again == dataclasses.replace(
-        CONTENDER, buffers={"x": Array((64,), "float16")}, workspaces=again.workspaces
+        EXECUTABLE, buffers={"x": Array((64,), "float16")}, workspaces=again.workspaces
     )
     assert code_info(again, BUFFERS) == info["code"]
-    assert is_same(found[1].code, CONTENDER)
-    undecided = historic_run({**info, "yardstick": False}, "c", "2026-03-02T10:00:00")
+    assert is_same(found[1].code, EXECUTABLE)
+    undecided = historic_run({**info, "keeps_code": False}, "c", "2026-03-02T10:00:00")
     assert undecided
     assert not undecided[1].code
     assert [type(argument) for argument in again.launches[0].args] == [str, str, np.int32, np.float32]
@@ -305,15 +305,15 @@ def test_what_arrays_start_with_is_stored_too() -> None:
         "count": Array((4,), np.int32, 7),
         "y": Array((64,), np.float16, "x"),
     }
-    info = json.loads(json.dumps(code_info(dataclasses.replace(CONTENDER, workspaces=started), BUFFERS)))
-    again = contender_of(info, b"code", "v", 60.0)
+    info = json.loads(json.dumps(code_info(dataclasses.replace(EXECUTABLE, workspaces=started), BUFFERS)))
+    again = executable_of(info, b"code", "v", 60.0)
     assert code_info(again, BUFFERS) == info
     assert [array.initial for array in again.workspaces.values()] == [np.float32(0.1), -math.inf, 7, "x"]
 
 
 def launch_info() -> dict[str, Any]:
     """What history keeps of a launch."""
-    return dict(code_info(CONTENDER, BUFFERS)["launches"][0])
+    return dict(code_info(EXECUTABLE, BUFFERS)["launches"][0])
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def launch_info() -> dict[str, Any]:
     ],
 )
 def test_code_is_the_same_only_if_all_that_is_launched_is(change: dict[str, Any]) -> None:
-    assert not is_same(code_info(dataclasses.replace(CONTENDER, **change), BUFFERS), CONTENDER)
+    assert not is_same(code_info(dataclasses.replace(EXECUTABLE, **change), BUFFERS), EXECUTABLE)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_code_is_the_same_only_if_all_that_is_launched_is(change: dict[str, Any]
 )
 def test_code_that_is_badly_described_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="no description of code"):
-        contender_of({**code_info(CONTENDER, BUFFERS), **change}, b"code", "v", 60.0)
+        executable_of({**code_info(EXECUTABLE, BUFFERS), **change}, b"code", "v", 60.0)
 
 
 def judged(run: Run, past: Stored | None = None) -> tuple[Quantity, Status]:
@@ -407,7 +407,7 @@ def test_unchanged_code_needs_no_pairs() -> None:
     assert quantity.reason == "the code is that of commit c0ffee, byte for byte"
 
 
-def test_where_the_accepted_code_is_no_yardstick_times_decide_and_the_reason_stands() -> None:
+def test_where_the_accepted_code_cannot_be_timed_times_decide_and_the_reason_stands() -> None:
     quantity, status = judged(beside_accepted(1.0, 2.0, problem="is wrong: its error is 1"))
     assert status is PASS
     assert quantity.reason.endswith("; the accepted v of commit c0ffee is wrong: its error is 1")

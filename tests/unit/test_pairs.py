@@ -77,7 +77,7 @@ def test_a_higher_ratio_is_more_evidence(values: list[float], shift: float) -> N
 
 
 @given(st.lists(st.floats(-0.5, 0.5), min_size=FEWEST_BLOCKS, max_size=30))
-def test_swapping_the_contenders_inverts_ratio_and_interval(values: list[float]) -> None:
+def test_swapping_the_two_inverts_ratio_and_interval(values: list[float]) -> None:
     one, other = fed(values), fed([-x for x in values])
     assert one.ratio == pytest.approx(1 / other.ratio)
     assert one.interval is not None

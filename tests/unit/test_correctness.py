@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_greta.device.protocol import BAND_BYTES, CANARY
-from pytest_greta.measure import correctness as checks
+from pytest_greta.measure import correctness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,15 +23,15 @@ def raw_buffer(body: bytes) -> NDArray[np.uint8]:
 
 def test_untouched_bands_are_quiet() -> None:
     raw = raw_buffer(b"12345678")
-    assert checks.damaged_bands("out", raw) == ""
-    assert checks.body(raw).tobytes() == b"12345678"
+    assert correctness.damaged_bands("out", raw) == ""
+    assert correctness.body(raw).tobytes() == b"12345678"
 
 
 @given(st.integers(0, BAND_BYTES - 1), st.booleans())
 def test_one_byte_outside_is_found_with_its_distance(offset: int, before: bool) -> None:
     raw = raw_buffer(b"12345678")
     raw[BAND_BYTES - 1 - offset if before else BAND_BYTES + 8 + offset] = 0
-    found = checks.damaged_bands("out", raw)
+    found = correctness.damaged_bands("out", raw)
     assert ("before 'out'" in found) == before
     assert (f"nearest: {offset + 1} bytes before" if before else f"nearest: byte {offset} past") in found
 
@@ -40,18 +40,18 @@ def test_one_byte_outside_is_found_with_its_distance(offset: int, before: bool) 
 def test_bytes_are_compared_to_the_last_one(data: bytes, at: int) -> None:
     one = np.frombuffer(bytearray(data), np.uint8)
     other = one.copy()
-    assert checks.same_bytes(one, other)
+    assert correctness.same_bytes(one, other)
     other[at % len(data)] ^= 1
-    assert not checks.same_bytes(one, other)
+    assert not correctness.same_bytes(one, other)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_a_float_left_as_poison_is_unwritten_but_a_computed_nan_is_not(dtype: type) -> None:
     output: NDArray[np.generic] = np.ones((4, 8), dtype)
     output[1, 2] = np.nan
-    assert checks.unwritten("out", [(0xFF, output)]) == ""
+    assert correctness.unwritten("out", [(0xFF, output)]) == ""
     output.view(np.uint8).reshape(-1)[3 * 8 * output.itemsize :] = 0xFF
-    assert checks.unwritten("out", [(0xFF, output)]) == (
+    assert correctness.unwritten("out", [(0xFF, output)]) == (
         "8 of 32 elements of 'out' were not written, the first at [3, 0]"
     )
 
@@ -59,13 +59,13 @@ def test_a_float_left_as_poison_is_unwritten_but_a_computed_nan_is_not(dtype: ty
 def test_an_integer_that_happens_to_be_poison_takes_two_launches_to_judge() -> None:
     first = np.array([1, -1, -1], np.int32)
     second = np.array([1, -1, 0x7F7F7F7F], np.int32)
-    assert checks.unwritten("out", [(0xFF, first)]) == ""
-    assert checks.unwritten("out", [(0xFF, first), (0x7F, second)]).startswith("1 of 3 elements")
+    assert correctness.unwritten("out", [(0xFF, first)]) == ""
+    assert correctness.unwritten("out", [(0xFF, first), (0x7F, second)]).startswith("1 of 3 elements")
 
 
 @given(st.integers(1, 5000), st.integers(1, 4), st.integers(0, 2**32 - 1))
 def test_sampled_rows_are_valid_and_reach_both_ends(context: int, heads: int, seed: int) -> None:
-    rows = checks.sample_rows((heads, context), np.random.default_rng(seed))
+    rows = correctness.sample_rows((heads, context), np.random.default_rng(seed))
     assert all(0 <= head < heads and 0 <= position < context for head, position in rows)
     positions = [position for _, position in rows]
     assert positions[0] == 0
@@ -76,7 +76,7 @@ def test_sampled_rows_are_valid_and_reach_both_ends(context: int, heads: int, se
 
 def doubling_error(x: NDArray[np.generic], y: NDArray[np.generic]) -> float:
     rows = [(i,) for i in range(len(x))]
-    return checks.max_error({row: {"y": 2 * x[row]} for row in rows}, {"y": y})[0]
+    return correctness.max_error({row: {"y": 2 * x[row]} for row in rows}, {"y": y})[0]
 
 
 @given(st.floats(1e-3, 1e3))
@@ -100,7 +100,7 @@ def test_the_worst_place_is_named() -> None:
     x = np.ones((3, 2))
     y = 2 * x
     y[2, 0] = 2.5
-    error, place = checks.max_error({(row,): {"y": 2 * x[row]} for row in range(3)}, {"y": y})
+    error, place = correctness.max_error({(row,): {"y": 2 * x[row]} for row in range(3)}, {"y": y})
     assert error == pytest.approx(0.25)
     assert place == "'y' at row [2]"
 
@@ -115,15 +115,15 @@ def test_all_rows_at_once_have_the_error_of_each_alone(
     found, expected = np.array(pairs).T.reshape(2, 4, 3, 2)
     rows = list(np.ndindex(4, 3))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checks, "_ELEMENTS_AT_ONCE", at_once)
-        whole = checks.max_error_of_all({"y": expected}, 2, {"y": found})
-    assert whole == checks.max_error({row: {"y": expected[row]} for row in rows}, {"y": found})
+        patch.setattr(correctness, "_ELEMENTS_AT_ONCE", at_once)
+        whole = correctness.max_error_of_all({"y": expected}, 2, {"y": found})
+    assert whole == correctness.max_error({row: {"y": expected[row]} for row in rows}, {"y": found})
 
 
 def test_the_default_error_follows_the_coarsest_output() -> None:
-    assert checks.default_max_error([np.dtype(np.float32), np.dtype(np.float16)]) == 1e-2
-    assert checks.default_max_error([np.dtype(np.float64)]) == 1e-10
-    assert checks.default_max_error([np.dtype(np.int32)]) == 0
+    assert correctness.default_max_error([np.dtype(np.float32), np.dtype(np.float16)]) == 1e-2
+    assert correctness.default_max_error([np.dtype(np.float64)]) == 1e-10
+    assert correctness.default_max_error([np.dtype(np.int32)]) == 0
 
 
 def test_elements_are_decoded_before_they_are_compared() -> None:
@@ -134,5 +134,5 @@ def test_elements_are_decoded_before_they_are_compared() -> None:
         assert name == "y"
         return (values.astype(np.uint32) << 16).view(np.float32)
 
-    assert checks.max_error(expected, {"y": y}, decode)[0] == 0.0
-    assert checks.max_error(expected, {"y": y})[0] > 1.0
+    assert correctness.max_error(expected, {"y": y}, decode)[0] == 0.0
+    assert correctness.max_error(expected, {"y": y})[0] > 1.0
