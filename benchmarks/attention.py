@@ -36,7 +36,8 @@ from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.device import BoundLaunch, Device
 from pytest_greta.errors import GretaError
 from pytest_greta.kernel import Launch, Problem, Variant
-from pytest_greta.measure import correctness as checks
+from pytest_greta.measure import correctness
+from pytest_greta.measure.reference import references_of
 
 FORMS: Mapping[str, Mapping[str, int | str]] = {
     "prefill": {},
@@ -47,7 +48,7 @@ FORMS: Mapping[str, Mapping[str, int | str]] = {
 }
 """Problems of the family by name: their axes besides the context."""
 KERNEL = prefill.Prefill()
-BUDGET_SECONDS, MOST_LAUNCHES, CHECKED_ROWS = 0.5, 50, 12
+BUDGET_SECONDS, MOST_LAUNCHES = 0.5, 50
 TORCH_BACKENDS = {"torch flash": "FLASH_ATTENTION", "torch cuDNN": "CUDNN_ATTENTION"}
 
 
@@ -97,9 +98,9 @@ class Bench:
             device.write(shared[name], 0, array.data.cast("B") if array.ndim else array.data)
         outputs = {n: np.empty(a.shape, a.dtype) for n, a in kernel.outputs(problem).items()}
         shared |= {name: device.allocate(array.nbytes) for name, array in outputs.items()}
-        rows = checks.sample_rows(kernel.rows(problem), rng, CHECKED_ROWS)
         arrays = contract.outputs(kernel, problem)
-        expected = {row: contract.reference(kernel, problem, inputs, row, arrays) for row in rows}
+        reference = references_of(kernel, problem, {"first": inputs}, arrays, rng)["first"]
+        allowed = {"out": correctness.Tolerance(1e-2 if problem.text("dtype") == "bf16" else 1e-3)}
         for variant, series in zip(self.variants, self.series, strict=True):
             if contract.refusal(kernel, problem, variant):
                 continue
@@ -114,13 +115,13 @@ class Bench:
                 self._bind(variant, launch, {**shared, **own}) for launch in self._launches(problem, variant)
             ]
             for name, array in outputs.items():
-                device.fill(shared[name], checks.POISONS[0], 0, array.nbytes)
+                device.fill(shared[name], correctness.POISONS[0], 0, array.nbytes)
             seconds, launches = median_seconds(lambda bound=bound: device.launch(bound))  # type: ignore[misc]
             after = device.memory_used_bytes()
             for name, array in outputs.items():
                 device.read(shared[name], 0, array.data.cast("B"))
-            error, _ = checks.max_error(expected, outputs, kernel.decode)
-            if not error <= (1e-2 if problem.text("dtype") == "bf16" else 1e-3):
+            error = reference.errors(outputs, allowed)["out"].of_row
+            if not error <= allowed["out"].max_error:
                 raise GretaError(f"{variant.name} @ {context} is wrong: its error is {error:.2e}")
             used = None if before is None or after is None else after - before
             series.add(context, seconds, kernel.flops(problem), used)

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_greta import sources
-from pytest_greta.contract_values import ITEM_BYTES, value_problem
+from pytest_greta.contract_values import value_problem
+from pytest_greta.dtypes import default_max_error, dtype_of, is_integer, is_number, is_real
 from pytest_greta.errors import KernelMistake
 from pytest_greta.kernel import Array, Kernel, Launch, Variant
 
@@ -67,8 +68,9 @@ def _family_problems(kernel: Kernel) -> Iterator[str]:
     if kernel.max_context is not None and not _positive(kernel.max_context):
         yield f"max_context is {kernel.max_context!r}, not a whole number above 0"
     limit = kernel.max_error
-    if limit is not None and not (isinstance(limit, (int, float)) and math.isfinite(limit) and limit >= 0):
-        yield f"max_error is {limit!r}, not a number of 0 or more"
+    limits = list(limit.values()) if isinstance(limit, Mapping) else [] if limit is None else [limit]
+    if not all(isinstance(one, (int, float)) and math.isfinite(one) and one >= 0 for one in limits):
+        yield f"max_error is {limit!r}, not a number of 0 or more, or one for each output"
     names = [variant.name for variant in variants if isinstance(variant, Variant)]
     yield from (f"variant {name!r} is there twice" for name in dict.fromkeys(names) if names.count(name) > 1)
     for variant in variants:
@@ -182,6 +184,34 @@ def outputs(kernel: Kernel, problem: Problem) -> dict[str, Array]:
     return arrays
 
 
+def max_errors(kernel: Kernel, problem: Problem) -> dict[str, float | None]:
+    """The largest error allowed of every output where gates.yaml says nothing; None for whole numbers: they are exact.
+
+    The family's own limit, else that of the dtype. What `decode` makes a real of is one.
+    """
+    import numpy as np
+
+    found: dict[str, float | None] = {}
+    own, arrays = kernel.max_error, outputs(kernel, problem)
+    if isinstance(own, Mapping):
+        for name in own:
+            if name not in arrays:
+                refuse(kernel, "max_error", f"there is no output {name!r}; there is {', '.join(arrays)}")
+    for name, array in arrays.items():
+        dtype = dtype_of(array.dtype)
+        carried = is_integer(dtype) and is_real(kernel.decode(name, np.zeros(1, dtype)).dtype)
+        if isinstance(own, Mapping) and name in own:
+            found[name] = own[name]
+        elif is_integer(dtype) and not carried:
+            found[name] = None
+        else:
+            default = default_max_error(
+                np.dtype(f"f{dtype.itemsize}") if carried and dtype.itemsize > 1 else dtype
+            )
+            found[name] = own if isinstance(own, (int, float)) else default
+    return found
+
+
 def workspaces(kernel: Kernel, problem: Problem, variant: Variant) -> dict[str, Array]:
     """Device memory a variant needs besides."""
     return _arrays(kernel, "workspaces", kernel.workspaces(problem, variant))
@@ -193,12 +223,12 @@ def reference(
     given: Mapping[str, NDArray[np.generic]],
     row: tuple[int, ...],
     expected: Mapping[str, Array],
-) -> dict[str, NDArray[np.float64]]:
-    """What every output must hold at a row: all of them, in their shapes."""
+) -> dict[str, NDArray[np.generic]]:
+    """What every output must hold at a row: all of them, in their shapes; reals in float64, whole numbers as given."""
     found = real_arrays(kernel, "reference", kernel.reference(problem, given, row))
     shapes = {name: tuple(array.shape[len(row) :]) for name, array in expected.items()}
     check_shapes(kernel, "reference", found, shapes, "a row of the output")
-    return {name: array.astype("float64") for name, array in found.items()}
+    return {n: array if is_integer(array.dtype) else array.astype("float64") for n, array in found.items()}
 
 
 def real_arrays(kernel: Kernel, method: str, returned: object) -> dict[str, NDArray[np.generic]]:
@@ -207,7 +237,7 @@ def real_arrays(kernel: Kernel, method: str, returned: object) -> dict[str, NDAr
 
     found = {name: np.asarray(values) for name, values in _mapping(kernel, method, returned).items()}
     for name, array in found.items():
-        if array.dtype.kind not in "biuf":
+        if not (is_integer(array.dtype) or is_real(array.dtype)):
             refuse(kernel, method, f"{name!r} is of dtype {array.dtype}, not of real numbers")
     return found
 
@@ -313,7 +343,6 @@ def geometry_problem(launch: Launch) -> str:
 
 
 def _arrays(kernel: Kernel, method: str, returned: object) -> dict[str, Array]:
-    import numpy as np
 
     arrays = _mapping(kernel, method, returned)
     for name, array in arrays.items():
@@ -324,7 +353,7 @@ def _arrays(kernel: Kernel, method: str, returned: object) -> dict[str, Array]:
                 kernel, method, f"{name!r} has shape {array.shape!r}, not a tuple of whole numbers above 0"
             )
         try:
-            dtype = np.dtype(array.dtype)
+            dtype = dtype_of(array.dtype)
         except TypeError:
             refuse(kernel, method, f"{name!r} has dtype {array.dtype!r}, which numpy does not know")
         _check_dtype(kernel, method, name, dtype)
@@ -343,7 +372,7 @@ def holds(dtype: np.dtype[Any], initial: object) -> bool:
     if not isinstance(initial, (bool, int, float, np.bool_, np.integer, np.floating)):
         return False
     if not math.isfinite(initial):
-        return dtype.kind == "f"
+        return is_real(dtype)
     if dtype.kind == "b":
         return initial in (0, 1)
     if dtype.kind in "iu":
@@ -355,7 +384,7 @@ def holds(dtype: np.dtype[Any], initial: object) -> bool:
 
 
 def _check_dtype(kernel: Kernel, method: str, name: str, dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "biuf" or dtype.itemsize not in ITEM_BYTES or not dtype.isnative:
+    if not is_number(dtype):
         wanted = "a bool, integer or real of at most 8 bytes in this machine's byte order"
         refuse(kernel, method, f"{name!r} has dtype {dtype}; a GPU buffer here holds {wanted}")
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pytest_greta.contract import check_shapes, numpy_arrays, real_arrays, refuse
+from pytest_greta.dtypes import dtype_of
 from pytest_greta.kernel import Array
 
 if TYPE_CHECKING:
@@ -50,13 +51,11 @@ def check_origins(
 
 def origin_problem(array: Array, given: Mapping[str, Array]) -> str:
     """Why an array cannot start from the input it names, if any; empty where it can."""
-    import numpy as np
-
     if not isinstance(array.initial, str):
         return ""
     if array.initial not in given:
         return f"starts from {array.initial!r}; the inputs are {', '.join(given)}"
-    (then, now) = ((np.dtype(a.dtype), tuple(a.shape)) for a in (given[array.initial], array))
+    (then, now) = ((dtype_of(a.dtype), tuple(a.shape)) for a in (given[array.initial], array))
     if then == now:
         return ""
     return f"is {now[0]} {list(now[1])} and starts from {array.initial!r}, which is {then[0]} {list(then[1])}"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_greta.dtypes import is_number
+
 if TYPE_CHECKING:
     import numpy as np
-
-ITEM_BYTES = (1, 2, 4, 8)
-"""Sizes of the numbers that a buffer or an argument holds."""
 
 _MAX_VECTOR_BYTES = 256
 _MAX_STRUCT_BYTES = 4096  # more than any kernel takes
@@ -42,4 +41,4 @@ def _is_plain(dtype: np.dtype[Any]) -> bool:
         return _is_plain(dtype.subdtype[0])
     if dtype.fields is not None:
         return all(_is_plain(field[0]) for field in dtype.fields.values())
-    return dtype.kind == "V" or (dtype.kind in "biuf" and dtype.itemsize in ITEM_BYTES and dtype.isnative)
+    return dtype.kind == "V" or is_number(dtype)

@@ -152,8 +152,10 @@ class Kernel:
     """What all sources are compiled with besides: `("-ffast-math",)`."""
     include: ClassVar[Sequence[str | Path]] = ()
     """Folders of headers, relative to that of the kernel: `("../common",)`."""
-    max_error: ClassVar[float | None] = None
-    """Largest error allowed where gates.yaml has no `max_error`; None takes the default of the dtype."""
+    max_error: ClassVar[float | Mapping[str, float] | None] = None
+    """Largest error allowed where gates.yaml has no `max_error`, of all outputs that are real, or by output; None takes
+    the default of each one's dtype.
+    """
 
     def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
         """Fresh inputs by name, drawn from `rng` (seeded by greta, another seed for every run)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from pytest_greta import contract
 from pytest_greta.errors import CompileError, ToolMissing
 from pytest_greta.gates.evaluation import EMULATED_TIMES, built_in_for_peak
 from pytest_greta.history.records import identity_of
-from pytest_greta.measure.bench import error_limit
+from pytest_greta.measure.correctness import Tolerance
 from pytest_greta.measure.executable import ACCEPTED, BASELINE, Executable, executable_of, is_same
 from pytest_greta.measure.plan import Counterpart, Plan
 from pytest_greta.problems import is_not_for
@@ -52,6 +53,8 @@ class Planner:
         options, device = self.options, self.device.worker().info
         baseline = self.gate_file.baseline_of(kernel, problem)
         counterparts, missing, unchanged_since = {}, {}, ""
+        outputs = list(contract.outputs(kernel, problem))
+        allowed = tolerances(gates, outputs)
         if device.emulated:  # nothing is timed beside it: no ratio of such times would count
             missing[BASELINE] = EMULATED_TIMES
         elif not options.single_shot:
@@ -59,8 +62,8 @@ class Planner:
             if isinstance(found, str):
                 missing[BASELINE] = found
             else:
-                max_error = _max_error(self.run_gates(kernel, baseline, problem))
-                counterparts[BASELINE] = Counterpart(found, self._limits(gates, device, "speedup"), max_error)
+                theirs = tolerances(self.run_gates(kernel, baseline, problem), outputs)
+                counterparts[BASELINE] = Counterpart(found, self._limits(gates, device, "speedup"), theirs)
             limits = self._limits(gates, device, "regression")
             reference = self._accepted_run(kernel, variant, problem, device) if limits else None
             if reference and is_same(reference.code, candidate):
@@ -70,7 +73,7 @@ class Planner:
                 if isinstance(found, str):
                     missing[ACCEPTED] = found
                 else:
-                    counterparts[ACCEPTED] = Counterpart(found, limits, _max_error(gates))
+                    counterparts[ACCEPTED] = Counterpart(found, limits, allowed)
         if options.rounds_given:
             counterparts = {slot: replace(other, limits=()) for slot, other in counterparts.items()}
         fewest, most = self._rounds(problem, counterparts, device, is_compared(gates, device))
@@ -79,6 +82,7 @@ class Planner:
             variant=variant,
             problem=problem,
             candidate=candidate,
+            tolerances=allowed,
             counterparts=counterparts,
             missing=missing,
             fewest_rounds=fewest,
@@ -115,7 +119,7 @@ class Planner:
             problem=problem,
             device=self.device.kind,
             entry=variant.entry,
-            max_error=error_limit(kernel, problem),
+            outputs=contract.max_errors(kernel, problem),
             baseline=self.gate_file.baseline_of(kernel, problem).name,
         )
 
@@ -191,8 +195,19 @@ def _is_timed(device: DeviceInfo) -> bool:
     return not (device.emulated or device.serialized)
 
 
-def _max_error(gates: Sequence[Gate]) -> float:
-    """The error that the gates of a run let pass."""
-    found = [gate for gate in gates if gate.name == "max_error"]
-    limits = [gate.expected.bound.max if gate.expected else gate.limit.max for gate in found]
-    return min(limit for limit in limits if limit is not None)
+def tolerances(gates: Sequence[Gate], outputs: Sequence[str]) -> dict[str, Tolerance]:
+    """The errors that the gates of a run let pass, by output."""
+    found = {}
+    for output in outputs:
+        limits = {
+            gate.name: gate.expected.bound if gate.expected else gate.limit
+            for gate in gates
+            if gate.name in ("max_error", "allclose") and output in (gate.outputs or outputs)
+        }
+        close = limits.get("allclose")
+        found[output] = Tolerance(
+            limits["max_error"].max or 0.0,
+            math.inf if close is None else close.atol or 0.0,
+            0.0 if close is None else close.rtol or 0.0,
+        )
+    return found

@@ -19,7 +19,7 @@ import numpy as np
 
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.toolchain import CPU_TARGET
-from pytest_greta.device import BoundLaunch, DeviceInfo
+from pytest_greta.device import BoundLaunch, DeviceInfo, Range
 from pytest_greta.errors import DeviceFault, DeviceUnavailable
 from pytest_greta.kernel import Value
 
@@ -192,6 +192,22 @@ class CpuDevice:
         """Copy a range of a buffer into host memory."""
         with _Checked(self._cl, "reading a buffer"):
             self._cl.enqueue_copy(self._queue, into, buffer, src_offset=offset_bytes)
+
+    def digests(self, ranges: Sequence[Range]) -> list[bytes]:
+        """BLAKE2 of each range, in place."""
+        found = []
+        with _Checked(self._cl, "reading a buffer"):
+            for buffer, offset_bytes, size_bytes in ranges:
+                if not size_bytes:
+                    found.append(b"")
+                    continue
+                flags = self._cl.map_flags.READ
+                mapped, _ = self._cl.enqueue_map_buffer(
+                    self._queue, buffer, flags, offset_bytes, (size_bytes,), np.uint8
+                )
+                found.append(hashlib.blake2b(mapped, digest_size=8).digest())
+                mapped.base.release(self._queue)
+        return found
 
     def flush_caches(self) -> None:
         """Overwrite as many bytes as the last-level cache holds."""

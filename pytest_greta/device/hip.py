@@ -10,11 +10,13 @@ import ctypes
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pytest_greta.device import BoundLaunch, Device, DeviceInfo, hip_identity, hip_missing
+from pytest_greta.compiler.cache import CodeCache
+from pytest_greta.device import BoundLaunch, Device, DeviceInfo, Range, hip_identity, hip_missing
 from pytest_greta.device.hip_bindings import Bindings, HipError, call, import_bindings, properties_of, text
 from pytest_greta.device.hiprtc import compile_source
 from pytest_greta.errors import DeviceUnavailable
@@ -22,6 +24,12 @@ from pytest_greta.kernel import Value
 
 ARG_SLOT_BYTES = 16
 """Every argument starts at a multiple of this: the largest alignment of a HIP vector type."""
+
+
+_DIGEST_SOURCE = Path(__file__).with_name("digest.hip")
+_DIGEST_THREADS = 256  # of a block of that kernel
+_SUMS = 256
+"""Ranges whose digests are computed at a time."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,8 @@ class Function:
     entry: str
 
 
-def open_hip(index: int = 0) -> Device:
-    """Open the HIP device `index` (counted among the visible ones).
+def open_hip(index: int = 0, cache: CodeCache | None = None) -> Device:
+    """Open the HIP device `index` (counted among the visible ones). `cache` keeps the code of greta's own kernel.
 
     Raises DeviceUnavailable with one line that says what is missing and what to do.
     """
@@ -66,7 +74,7 @@ def open_hip(index: int = 0) -> Device:
             raise DeviceUnavailable(f"no HIP device: {hip_missing.no_device_text(os.environ)}")
         if not 0 <= index < count:
             raise DeviceUnavailable(f"no HIP device {index}: there are {count}, counted from 0")
-        return HipDevice(bindings, index)
+        return HipDevice(bindings, index, cache)
     except RuntimeError as error:
         text = hip_missing.library_text(error, bindings.version, bindings.namespaced, os.environ)
         raise DeviceUnavailable(text) from error
@@ -78,13 +86,16 @@ def open_hip(index: int = 0) -> Device:
 class HipDevice:
     """One GPU with a stream and two timing events. See `Device` for the methods."""
 
-    def __init__(self, bindings: Bindings, index: int) -> None:
+    def __init__(self, bindings: Bindings, index: int, cache: CodeCache | None) -> None:
         self._hip, self._hiprtc = bindings.hip, bindings.hiprtc
         self._modules: set[Module] = set()
         self._buffers: dict[int, Buffer] = {}
         self._events: list[Any] = []
         self._stream: Any = None
         self._flush: Buffer | None = None
+        self._cache = cache
+        self._digest: Function | None = None
+        self._sums: Buffer | None = None
         try:
             call(self._hip.hipSetDevice, index, about=f"device {index}")
             self.info = _info(bindings, index)
@@ -206,6 +217,48 @@ class HipDevice:
             host = np.frombuffer(into, np.uint8).ctypes.data
             call(self._hip.hipMemcpyDtoH, host, address, into.nbytes, about=f"{into.nbytes} bytes")
 
+    def digests(self, ranges: Sequence[Range]) -> list[bytes]:
+        """The sums that `digest.hip` computes, queued on the stream behind what was launched."""
+        self._load_digest()
+        assert self._sums is not None
+        found: list[bytes] = []
+        for first in range(0, len(ranges), _SUMS):
+            part, sums = ranges[first : first + _SUMS], self._sums
+            call(
+                self._hip.hipMemsetD8Async,
+                sums.address,
+                0,
+                8 * len(part),
+                self._stream,
+                about="sums of digests",
+            )
+            for i, (buffer, offset_bytes, size_bytes) in enumerate(part):
+                blocks = min(max(1, size_bytes // (8 * _DIGEST_THREADS)), 16 * self.info.compute_units)
+                _range(buffer, offset_bytes, size_bytes)
+                args = ((buffer, offset_bytes), np.uint64(size_bytes), (sums, 8 * i))
+                self._enqueue(BoundLaunch(self._digest, (blocks, 1, 1), (_DIGEST_THREADS, 1, 1), args))
+            into = memoryview(bytearray(8 * len(part)))
+            call(self._hip.hipStreamSynchronize, self._stream, about="after a digest")
+            self.read(sums, 0, into)
+            found += [bytes(into[8 * i : 8 * i + 8]) for i in range(len(part))]
+        return found
+
+    def _load_digest(self) -> None:
+        """Compile greta's own kernel, or take it from the cache."""
+        if self._digest is not None:
+            return
+        source = _DIGEST_SOURCE.read_text()
+        request = repr(
+            ("digest", source, self.info.target, self.info.runtime, sorted(self.info.extra.items()))
+        )
+        code = self._cache.lookup(request) if self._cache else None
+        if code is None:
+            code = self.compile(source, _DIGEST_SOURCE.name, ["-O3"])
+            if self._cache:
+                self._cache.store(request, [], code)
+        self._digest = self.function(self.load(code), "greta_digest")
+        self._sums = self.allocate(8 * _SUMS)
+
     def flush_caches(self) -> None:
         """Overwrite a buffer as large as the L2 and the Infinity Cache together."""
         if self._flush is None and self.info.cache_bytes:
@@ -222,20 +275,24 @@ class HipDevice:
         packed = [(launch, _pack(launch.args)) for launch in launches]
         call(hip.hipEventRecord, start, self._stream)
         for launch, args in packed:
-            about = f"{launch.function.entry}, grid {launch.grid}, block {launch.block}"
-            if launch.dynamic_lds_bytes:
-                about += f", {launch.dynamic_lds_bytes} bytes of LDS"
-            call(
-                hip.hipModuleLaunchKernel,
-                *(launch.function.handle, *launch.grid, *launch.block, launch.dynamic_lds_bytes),
-                *(self._stream, args.pointers, None),
-                about=about,
-            )
+            self._enqueue(launch, args)
         call(hip.hipEventRecord, stop, self._stream)
         names = ", ".join(dict.fromkeys(launch.function.entry for launch in launches))
         call(hip.hipEventSynchronize, stop, about=f"after {names}")
         milliseconds = call(hip.hipEventElapsedTime, start, stop, about=f"after {names}")
         return float(milliseconds) * 1e-3
+
+    def _enqueue(self, launch: BoundLaunch, args: _Arguments | None = None) -> None:
+        """Queue a launch, with arguments that were packed before, or now."""
+        about = f"{launch.function.entry}, grid {launch.grid}, block {launch.block}"
+        if launch.dynamic_lds_bytes:
+            about += f", {launch.dynamic_lds_bytes} bytes of LDS"
+        call(
+            self._hip.hipModuleLaunchKernel,
+            *(launch.function.handle, *launch.grid, *launch.block, launch.dynamic_lds_bytes),
+            *(self._stream, (args or _pack(launch.args)).pointers, None),
+            about=about,
+        )
 
     def close(self) -> None:
         """Free everything; errors are ignored, for after a fault every call fails."""
@@ -246,7 +303,7 @@ class HipDevice:
         if self._stream is not None:
             freeing.append((hip.hipStreamDestroy, self._stream))
         self._modules, self._buffers, self._events = set(), {}, []
-        self._stream = self._flush = None
+        self._stream = self._flush = self._digest = self._sums = None
         for free, handle in freeing:
             with contextlib.suppress(HipError, RuntimeError):
                 call(free, handle)

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_greta.compiler.cache import CodeCache
-from pytest_greta.device.protocol import BAND_BYTES, CANARY, BufferPlan
+from pytest_greta.device.protocol import BAND_BYTES, BufferPlan, Launched
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.telemetry import Recorder, Telemetry, open_recorder
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
 
 if TYPE_CHECKING:
-    from pytest_greta.device import Device, DeviceInfo
+    from pytest_greta.device import Device, DeviceInfo, Range
     from pytest_greta.kernel import Launch
 
 
@@ -47,7 +47,7 @@ class _Server:
         else:
             from pytest_greta.device.hip import open_hip
 
-            self.device = open_hip()
+            self.device = open_hip(cache=CodeCache(cache_folder))
             if not self.device.info.emulated:
                 self.telemetry = open_recorder(self.device.info.extra["pci"])
         return dataclasses.replace(self.device.info, telemetry_missing=self.telemetry.missing)
@@ -81,8 +81,8 @@ class _Server:
         for name, plan in buffers.items():
             buffer = self.device.allocate(plan.size_bytes + 2 * BAND_BYTES)
             self.buffers[name] = buffer, plan
-            self.device.fill(buffer, CANARY, 0, BAND_BYTES)
-            self.device.fill(buffer, CANARY, BAND_BYTES + plan.size_bytes, BAND_BYTES)
+            self.device.fill(buffer, plan.bands[0], 0, BAND_BYTES)
+            self.device.fill(buffer, plan.bands[1], BAND_BYTES + plan.size_bytes, BAND_BYTES)
 
     def write(self, name: str, memory: SharedMemory) -> None:
         self.device.write(self.buffers[name][0], BAND_BYTES, memory.view)
@@ -90,7 +90,20 @@ class _Server:
     def read(self, name: str, memory: SharedMemory) -> None:
         self.device.read(self.buffers[name][0], 0, memory.view)
 
-    def run(self, slots: Sequence[str], draw: str, poison: int, cold: bool) -> Iterator[float]:
+    def marks(self) -> dict[str, bytes]:
+        ranges: list[Range] = []
+        for buffer, plan in self.buffers.values():
+            if plan.is_constant:
+                ranges.append((buffer, 0, plan.size_bytes + 2 * BAND_BYTES))
+            else:
+                ranges += [(buffer, 0, BAND_BYTES), (buffer, BAND_BYTES + plan.size_bytes, BAND_BYTES)]
+        digests = iter(self.device.digests(ranges))
+        return {
+            name: next(digests) if plan.is_constant else next(digests) + next(digests)
+            for name, (_, plan) in self.buffers.items()
+        }
+
+    def run(self, slots: Sequence[str], draw: str, poison: int, cold: bool) -> Iterator[Launched]:
         for slot in slots:
             bound = self._bind(slot, draw)
             for buffer, plan in self.buffers.values():
@@ -100,7 +113,12 @@ class _Server:
                 self.device.flush_caches()
             with self.telemetry.launching():
                 seconds = self.device.launch(bound)
-            yield seconds
+            outputs = [
+                (buffer, BAND_BYTES, plan.size_bytes)
+                for buffer, plan in self.buffers.values()
+                if plan.slot == slot and plan.is_output
+            ]
+            yield Launched(seconds, b"".join(self.device.digests(outputs)))
 
     def _prepare(self, buffer: Any, plan: BufferPlan, draw: str, poison: int) -> None:
         """What an output or workspace holds before a launch."""
@@ -134,7 +152,7 @@ class _Server:
         def argument(value: Any) -> Any:
             if not isinstance(value, str):
                 return value
-            names = (f"{slot}/{value}", f"{slot}/{draw}/{value}", f"{draw}/{value}")
+            names = (f"{slot}/{value}", f"{slot}/{draw}/{value}")
             return self.buffers[next(name for name in names if name in self.buffers)][0], BAND_BYTES
 
         return [
@@ -167,8 +185,8 @@ def _serve(channel: Connection, passing: socket.socket) -> None:
                 with SharedMemory.receive(passing, shared_bytes) as memory:
                     value = getattr(server, name)(memory=memory, **arguments)
             if name == "run":
-                for seconds in value:
-                    channel.send(("ok", seconds))
+                for launched in value:
+                    channel.send(("ok", launched))
             else:
                 channel.send(("ok", value))
         except (CompileError, DeviceFault, DeviceUnavailable) as error:

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_greta.device.protocol import BufferPlan
+from pytest_greta.device.protocol import BufferPlan, Launched
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.telemetry import Telemetry
 from pytest_greta.errors import DeviceFault, DeviceUnavailable
@@ -129,7 +129,7 @@ class Worker:
         return telemetry
 
     def allocate(self, buffers: Mapping[str, BufferPlan]) -> None:
-        """Free what was allocated before, and allocate these, bands filled with canaries."""
+        """Free what was allocated before, and allocate these, with their bands filled."""
         self._ask("allocate", _REQUEST_SECONDS, buffers=dict(buffers))
 
     def write(self, name: str, memory: SharedMemory) -> None:
@@ -140,18 +140,23 @@ class Worker:
         """Copy a buffer with both its bands into shared memory of its size plus `2 * BAND_BYTES`."""
         self._ask("read", _REQUEST_SECONDS, memory, name=name)
 
+    def marks(self) -> dict[str, bytes]:
+        """A digest of each buffer's bands, and of all of one that is constant: what no launch may change."""
+        marks: dict[str, bytes] = self._ask("marks", _REQUEST_SECONDS)
+        return marks
+
     def run(
         self, slots: Sequence[str], draw: str, poison: int, deadlines_seconds: Sequence[float], cold: bool
-    ) -> Iterator[float]:
-        """Run the executable of each slot in turn; yields the device seconds of each launch as it ends.
+    ) -> Iterator[Launched]:
+        """Run the executable of each slot in turn; yields what is known of each launch as it ends.
 
         Each launch has its own deadline. Before each, its outputs are poisoned, or hold what they start with, and
         caches are made cold if asked for. `draw` is the draw of inputs they read.
         """
         self._send("run", slots=list(slots), draw=draw, poison=poison, cold=cold)
         for deadline_seconds in deadlines_seconds:
-            seconds: float = self._receive("run", deadline_seconds)
-            yield seconds
+            launched: Launched = self._receive("run", deadline_seconds)
+            yield launched
 
     def output(self) -> str:
         """The end of what kernels and libraries have printed in the worker, also when it is gone."""

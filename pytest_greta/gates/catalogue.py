@@ -33,6 +33,8 @@ class GateDef:
     """Needs an interval: one value alone does not pass."""
     fixed: bool = False
     """The built-in gate of this name stays, whatever gates.yaml says; a limit there is added to it."""
+    per_output: bool = False
+    """Can be set for single outputs of the kernel, by their names."""
     relative: bool = False
     """Compares with the baseline: has no meaning for the baseline itself."""
     spec: str = ""
@@ -86,8 +88,13 @@ CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition i
             "Exponent of the time against the context, from the smallest context of the same run: "
             "linear work gives 1, quadratic work 2.", speed=True, spec=".2f"),
     GateDef("max_error", "error", "run", "number", "lower",
-            "Largest error of a row against the float64 reference: of sampled rows, or of all.",
-            limits=("max",), spec=".2e"),
+            "Largest error of a row against the float64 reference, relative to the row's largest value. Whole numbers "
+            "are exact where no entry names their output.",
+            limits=("max",), per_output=True, spec=".2e"),
+    GateDef("allclose", "of the tolerance", "run", "number", "lower",
+            "Every element lies within atol + rtol * abs(reference) of the float64 reference: the largest share of "
+            "that.",
+            limits=("atol", "rtol"), per_output=True, spec=".3g"),
     GateDef("deterministic", "", "run", "bool", "",
             "Equal inputs give bitwise equal outputs. `false` waives the gate.", limits=("equals",)),
     GateDef("deadline_seconds", "s", "run", "number", "lower",
@@ -97,8 +104,8 @@ CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition i
             "Name of the function that ran, as the runtime gives it. The one asked for is built in.",
             limits=("equals",), fixed=True),
     GateDef("vram_bytes", "bytes", "run", "number", "lower",
-            "Device memory in use while the buffers of a run are there (inputs twice, those of the baseline and the "
-            "accepted code as well), by all processes.",
+            "Device memory in use while the buffers of a run are there (inputs twice, each for the candidate, the "
+            "baseline and the accepted code), by all processes.",
             limits=("max",), integer=True),
     GateDef("impossible", "", "run", "bool", "",
             "Faster than the peaks that gates.yaml states for the device allow. Built in where they are stated.",

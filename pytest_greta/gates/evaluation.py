@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import (
@@ -22,6 +24,7 @@ from pytest_greta.gates.model import (
     _finite,
     limit_text,
 )
+from pytest_greta.gates.scopes import specificity
 
 DRIFT = 4.0
 """How far a ratio taken from a single pair may be off, as a factor. The largest drift on record of one kernel
@@ -40,11 +43,10 @@ CPU_TIMES = "a cpu's times say nothing about a GPU's"
 EMULATED_TIMES = "an emulated GPU's times say nothing about a GPU's"
 
 
-def built_in(kernel: str, variant: str, entry: str, max_error: float) -> list[Gate]:
-    """The gates of every run, for one variant.
+def built_in(kernel: str, variant: str, entry: str) -> list[Gate]:
+    """The gates of every run, for one variant, but for `max_error`: see `for_outputs`.
 
-    `entry` is the name of the function asked for, `max_error` the largest error allowed where gates.yaml
-    says nothing.
+    `entry` is the name of the function asked for.
     """
     limits = {
         "no_fault": Limit(equals=True),
@@ -52,12 +54,44 @@ def built_in(kernel: str, variant: str, entry: str, max_error: float) -> list[Ga
         "complete": Limit(equals=True),
         "canaries": Limit(equals=True),
         "inputs_unchanged": Limit(equals=True),
-        "max_error": Limit(max=max_error),
         "deterministic": Limit(equals=True),
         "prefill_seconds": Limit(above=0.0),
         "deadline_seconds": Limit(max=DEFAULT_DEADLINE_SECONDS),
     }
     return [Gate(name, kernel, variant, limit) for name, limit in limits.items()]
+
+
+def for_outputs(
+    kernel: str, variant: str, written: Sequence[Gate], defaults: Mapping[str, float | None]
+) -> list[Gate]:
+    """The gates on errors, each for the outputs that it is for: of those that apply, the most specific one.
+
+    `defaults` holds the outputs with the largest error allowed where nothing is written; None for whole numbers, which
+    are exact unless an entry names them.
+    """
+    chosen: list[tuple[Gate, list[str]]] = []
+    for output, default in defaults.items():
+        for name in ("max_error", "allclose"):
+            entries = [
+                gate
+                for gate in written
+                if gate.name == name
+                and (output in gate.outputs or (not gate.outputs and default is not None))
+            ]
+            if not entries and name == "allclose":
+                continue
+            gate = max(
+                entries, key=specificity, default=Gate(name, kernel, variant, Limit(max=default or 0.0))
+            )
+            same = next((outputs for other, outputs in chosen if other == gate), None)
+            if same is None:
+                chosen.append((gate, [output]))
+            else:
+                same.append(output)
+    return [
+        replace(gate, outputs=() if len(outputs) == len(defaults) else tuple(outputs))
+        for gate, outputs in chosen
+    ]
 
 
 def built_in_for_peak(kernel: str, variant: str) -> Gate:
@@ -74,13 +108,25 @@ def built_in_for_code(kernel: str, variant: str, target: str) -> list[Gate]:
 
 def evaluate(gate: Gate, measurement: Measurement) -> Verdict:
     """The verdict of a gate that applies to this measurement. Never raises on what was measured."""
-    quantity = measurement.quantities.get(gate.name, Quantity(None, reason="no value was reported"))
+    quantity = _quantity(gate, measurement.quantities)
     status, reason = _judge(gate, quantity, measurement)
     if gate.expected and status in (Status.PASS, Status.FAIL):
         status, reason = _with_exception(gate, gate.expected, quantity, status, reason)
     if gate.accepted and status in (Status.FAIL, Status.INCONCLUSIVE) and _is_slower(gate, quantity):
         status, reason = Status.PASS, "; ".join(filter(None, [f"accepted: {gate.accepted}", reason]))
     return Verdict(gate, status, quantity, measurement.kernel, measurement.variant, measurement.where, reason)
+
+
+def _quantity(gate: Gate, quantities: Mapping[str, Quantity]) -> Quantity:
+    """What a gate is held against: of outputs that it names, the worst."""
+    whole = quantities.get(gate.name, Quantity(None, reason="no value was reported"))
+    named = [quantities.get(f"{gate.name}:{output}", whole) for output in gate.outputs] or [whole]
+    return next((one for one in named if one.value is None), max(named, key=_badness))
+
+
+def _badness(quantity: Quantity) -> float:
+    value = quantity.value
+    return value if isinstance(value, (int, float)) and _finite(value) else math.inf
 
 
 def _with_exception(

@@ -6,15 +6,15 @@ See docs/gates.md for the format; schema.py has it for editors.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_greta.contract import refusal
+from pytest_greta.contract import max_errors, refusal
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates.catalogue import CATALOGUE
-from pytest_greta.gates.evaluation import built_in, built_in_for_code
+from pytest_greta.gates.evaluation import built_in, built_in_for_code, for_outputs
 from pytest_greta.gates.model import DEFAULT_DEADLINE_SECONDS, EVERY_VARIANT, Gate, Peak
 from pytest_greta.gates.nodes import Position, quote, suggestion
 from pytest_greta.gates.reader import KernelEntry, Reader
@@ -51,7 +51,7 @@ class GateFile:
         problem: Problem | None = None,
         device: str | None = None,
         entry: str | None = None,
-        max_error: float | None = None,
+        outputs: Mapping[str, float | None] | None = None,
         baseline: str | None = None,
     ) -> list[Gate]:
         """The gates that apply to one code object (`target`), or to one run (`problem`, `device`).
@@ -59,23 +59,25 @@ class GateFile:
         A code object is compiled for `problems`: a gate with a `where` applies where one of them lies there. `baseline`
         is the name of the one that the run has, where the file names several.
         Both have their built-in gates as well. Those of a run need `entry`, the name of the function asked for, and
-        `max_error`, the error allowed where the file says nothing. `prefill_seconds` and `implementation`
-        are there twice where the file adds a limit to the built-in one. A kernel that the file does not
-        name has built-in gates only. Raises ValueError where an argument of a run is missing.
+        `outputs`, the errors allowed where the file says nothing (see `for_outputs`). `prefill_seconds` and
+        `implementation` are there twice where the file adds a limit to the built-in one. A kernel that the file does
+        not name has built-in gates only. Raises ValueError where an argument of a run is missing.
         """
         if target is not None:
             written = self._written(kernel, variant, target=target, problems=problems)
             default = built_in_for_code(kernel, variant, target)
             return [gate for gate in default if gate.name not in {w.name for w in written}] + written
-        if problem is None or device is None or entry is None or max_error is None:
-            raise ValueError("gates_for needs a target, or problem, device, entry and max_error")
+        if problem is None or device is None or entry is None or outputs is None:
+            raise ValueError("gates_for needs a target, or problem, device, entry and outputs")
         written = self._written(kernel, variant, problems=[problem], device=device, baseline=baseline)
         names = {gate.name for gate in written}
         default = [
             gate
-            for gate in built_in(kernel, variant, entry, max_error)
+            for gate in built_in(kernel, variant, entry)
             if gate.name not in names or CATALOGUE[gate.name].fixed
         ]
+        default += for_outputs(kernel, variant, written, outputs)
+        written = [gate for gate in written if not CATALOGUE[gate.name].per_output]
         # `deterministic: false` takes the place of the built-in gate and asks for nothing.
         return default + [gate for gate in written if gate.limit.equals is not False]
 
@@ -122,6 +124,16 @@ class GateFile:
                     problems.append(
                         (position, f"unknown axis {quote(axis)} of kernel {quote(entry.name)}; {hint}")
                     )
+            kernel = next(one for one in kernels if one.name == entry.name)
+            outputs = (
+                _outputs_of(kernel, entry) if any(CATALOGUE[g.name].per_output for g in entry.gates) else {}
+            )
+            problems += (
+                (Position(gate.line, 1), text)
+                for gate in entry.gates
+                if outputs and CATALOGUE[gate.name].per_output
+                for text in _output_problems(gate, outputs)
+            )
         if problems:
             raise ConfigError(*_lines(self.path, problems))
         unmet = [
@@ -174,7 +186,7 @@ class GateFile:
             return []
         own = {gate.name for gate in entry.gates if gate.variant == variant}
         baseline = baseline or entry.baselines[0].variant
-        best: dict[str, Gate] = {}
+        best: dict[tuple[str, tuple[str, ...]], Gate] = {}
         for gate in entry.gates:
             definition = CATALOGUE[gate.name]
             applies = (
@@ -186,9 +198,32 @@ class GateFile:
                 and (not gate.where or any(is_there(gate.where, p) for p in problems))
                 and (not gate.devices or device in gate.devices)
             )
-            if applies and (gate.name not in best or specificity(gate) > specificity(best[gate.name])):
-                best[gate.name] = gate
+            key = (gate.name, gate.outputs)
+            if applies and (key not in best or specificity(gate) > specificity(best[key])):
+                best[key] = gate
         return list(best.values())
+
+
+def _outputs_of(kernel: Kernel, entry: KernelEntry) -> dict[str, float | None]:
+    """The outputs of the first problem listed, as `max_errors` has them; empty where the family cannot say."""
+    listed = next(((device, found[0]) for device, found in entry.problems.items() if found), None)
+    if listed is None:
+        return {}
+    device, one = listed
+    try:
+        return max_errors(kernel, kernel.problem(one.context, device, one.axes))
+    except Exception:  # a mistake of the author: the test that runs it says so
+        return {}
+
+
+def _output_problems(gate: Gate, outputs: Mapping[str, float | None]) -> Iterator[str]:
+    """What is wrong with the outputs that an entry names, or does not."""
+    for name in gate.outputs:
+        if name not in outputs:
+            yield f"unknown output {quote(name)} of kernel {quote(gate.kernel)}; {suggestion(name, outputs)}"
+    if not gate.outputs and gate.limit.max and all(default is None for default in outputs.values()):
+        whole = f"the outputs of kernel {quote(gate.kernel)} are whole numbers, which are exact"
+        yield f"{gate.name}: {whole}; name those that need not be under outputs"
 
 
 def load(path: str | os.PathLike[str]) -> GateFile:

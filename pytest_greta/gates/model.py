@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_greta.gates.catalogue import CATALOGUE, GateDef
@@ -92,6 +92,9 @@ class Limit:
     max: float | None = None
     above: float | None = None
     equals: bool | str | None = None
+    atol: float | None = None
+    rtol: float | None = None
+    """The tolerance whose share is limited, of the gate `allclose`."""
 
     def allows(self, value: float) -> bool:
         """Whether a number is inside the limit."""
@@ -143,6 +146,8 @@ class Gate:
     devices: tuple[str, ...] = ()
     where: Mapping[str, tuple[Size, ...]] = field(default_factory=dict)
     """Other axes of the problem, with the values for which it applies."""
+    outputs: tuple[str, ...] = ()
+    """Outputs of the kernel that it is for; empty for all."""
     file: str = BUILT_IN
     line: int = 0
     expected: Expected | None = None
@@ -162,7 +167,7 @@ class Gate:
     @property
     def text(self) -> str:
         """The gate as a condition: `speedup >= 1.20`."""
-        return limit_text(CATALOGUE[self.name], self.limit)
+        return limit_text(CATALOGUE[self.name], self.limit, self.outputs)
 
 
 @dataclass(frozen=True)
@@ -207,9 +212,11 @@ class Verdict:
         return "   ".join([f"{place}  {what}  {condition}", *([f"{word} {found}"] if found else []), status])
 
 
-def limit_text(definition: GateDef, limit: Limit) -> str:
-    """A limit as a condition: `vgprs <= 96`, `1.20 <= speedup <= 3.00`, `deterministic is true`."""
-    name = definition.name
+def limit_text(definition: GateDef, limit: Limit, outputs: Sequence[str] = ()) -> str:
+    """A limit as a condition: `vgprs <= 96`, `1.20 <= speedup <= 3.00`, `max_error of index <= 0`."""
+    name = definition.name + (f" of {', '.join(outputs)}" if outputs else "")
+    if limit.atol is not None or limit.rtol is not None:
+        return f"{name} within {limit.atol or 0:g} + {limit.rtol or 0:g} |reference|"
     if limit.equals is not None:
         return f"{name} is {_text(definition, limit.equals)}"
     if limit.above is not None:

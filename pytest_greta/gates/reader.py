@@ -22,7 +22,7 @@ from pytest_greta.gates.nodes import (
     suggestion,
 )
 from pytest_greta.gates.scopes import covers, overlap
-from pytest_greta.gates.values import SCOPES, VERSION, Values
+from pytest_greta.gates.values import VERSION, Values, scopes_of
 from pytest_greta.kernel import Size
 
 DEVICES = ("hip", "cpu")
@@ -247,9 +247,11 @@ class Reader(Values):
         for item in self.items(node, definition.name):
             limit, scopes, exception, before = Limit(), {}, None, len(self.problems)
             if item.id == "mapping":
-                allowed = (*definition.limits, *SCOPES[definition.source], "expect")
+                allowed = (*definition.limits, *scopes_of(definition), "expect")
                 keys = self.keys(item, f"gate {quote(definition.name)}", allowed)
                 limits = {key: self.limit(keys[key], definition) for key in definition.limits if key in keys}
+                if limits and "atol" in definition.limits:
+                    limits["max"] = 1.0  # of the share of that tolerance
                 limit = Limit(**limits)  # type: ignore[arg-type]  # the catalogue pairs kinds and limits
                 if not limits:
                     some = " or ".join(definition.limits)
@@ -258,9 +260,13 @@ class Reader(Values):
                     self.problem(
                         keys["min"], f"{definition.name}: min {limit.min:g} is above max {limit.max:g}"
                     )
-                if "expect" in keys:
+                if "expect" in keys and "atol" in definition.limits:
+                    self.problem(keys["expect"], f"{definition.name} takes no expect; give its tolerance")
+                elif "expect" in keys:
                     exception = self.expected_failure(keys["expect"], definition, limit)
                 scopes = {key: node for key, node in keys.items() if key not in definition.limits}
+            elif "atol" in definition.limits:
+                self.expected(item, definition.name, "a mapping such as {atol: 1.0e-6, rtol: 1.0e-3}")
             else:
                 bound = {"lower": "max", "higher": "min", "": "equals"}[definition.better]
                 limit = Limit(**{bound: self.limit(item, definition)})  # type: ignore[arg-type]
@@ -274,6 +280,7 @@ class Reader(Values):
                 self.context_scope(scopes["contexts"], contexts, devices) if "contexts" in scopes else (),
                 devices,
                 self.where(scopes["where"]) if "where" in scopes else {},
+                self.outputs(scopes["outputs"]) if "outputs" in scopes else (),
                 self.path,
                 position(item).line,
                 exception,
@@ -286,6 +293,11 @@ class Reader(Values):
                 self.problem(item, f"this entry of {definition.name} {clash}")
             gates.append(gate)
         return gates
+
+    def outputs(self, node: Node) -> tuple[str, ...]:
+        """Names of outputs."""
+        items = self.items(node, "outputs", unique=True)
+        return tuple(self.text(item, "outputs", "the name of an output") for item in items)
 
     def expected_failure(self, node: Node, definition: GateDef, limit: Limit) -> Expected | None:
         """A known exception: a bound outside the limit, and a reason."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_greta.gates.catalogue import CATALOGUE, GateDef
 from pytest_greta.gates.reader import DEVICES, INCONCLUSIVE, TARGET
-from pytest_greta.gates.values import SCOPES, VERSION
+from pytest_greta.gates.values import VERSION, scopes_of
 
 _POSITIVE = {"type": "number", "exclusiveMinimum": 0}
 
@@ -25,6 +25,7 @@ def schema() -> dict[str, Any]:
         "targets": {"type": "string", "pattern": f"^{TARGET}$"},
         "contexts": context,
         "devices": {"enum": list(DEVICES)},
+        "outputs": {"type": "string", "minLength": 1},
     }
     size = {"anyOf": [context, {"type": "string", "minLength": 1}]}
     definitions = {name: _some(item) for name, item in scopes.items()}
@@ -110,7 +111,7 @@ def _gate_schema(definition: GateDef) -> dict[str, Any]:
         bound = "exclusiveMinimum" if definition.positive else "minimum"
         limit = {"type": "integer" if definition.integer else "number", bound: 0}
     limits = dict.fromkeys(definition.limits, limit)
-    scopes = {scope: {"$ref": f"#/$defs/{scope}"} for scope in SCOPES[definition.source]}
+    scopes = {scope: {"$ref": f"#/$defs/{scope}"} for scope in scopes_of(definition)}
     one_limit = [{"required": [name]} for name in limits]
     reason = {"type": "string", "minLength": 1, "description": "Why the limit does not hold yet."}
     expected = {
@@ -119,10 +120,13 @@ def _gate_schema(definition: GateDef) -> dict[str, Any]:
         "oneOf": one_limit,
     }
     entry = {**_object({**limits, **scopes, "expect": expected}), "anyOf": one_limit}
-    either = {"anyOf": [limit, entry]}
+    if "atol" in limits:
+        entry["properties"].pop("expect")
+    alone = [] if "atol" in limits else [limit]  # what a bare number would mean, nothing says
+    either = {"anyOf": [*alone, entry]}
     several = {"type": "array", "items": either, "minItems": 1}
     unit = f" [{definition.unit}]" if definition.unit else ""
-    return {"description": definition.description + unit, "anyOf": [limit, entry, several]}
+    return {"description": definition.description + unit, "anyOf": [*alone, entry, several]}
 
 
 def _object(properties: dict[str, Any], required: Sequence[str] = ()) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def is_there(where: Mapping[str, tuple[Size, ...]], problem: Problem) -> bool:
 
 def specificity(gate: Gate) -> int:
     """How many scopes a gate names: of two gates that apply, the one that names more wins."""
-    return sum(map(bool, (gate.targets, gate.contexts, gate.devices))) + len(gate.where)
+    return sum(map(bool, (gate.targets, gate.contexts, gate.devices, gate.outputs))) + len(gate.where)
 
 
 def overlap(a: Gate, b: Gate) -> bool:
@@ -30,6 +30,7 @@ def overlap(a: Gate, b: Gate) -> bool:
     return (
         specificity(a) == specificity(b)
         and (not a.contexts or not b.contexts or not set(a.contexts).isdisjoint(b.contexts))
+        and (not a.outputs or not b.outputs or not set(a.outputs).isdisjoint(b.outputs))
         and (not a.devices or not b.devices or not set(a.devices).isdisjoint(b.devices))
         and (not a.targets or not b.targets or any(_compatible(x, y) for x in a.targets for y in b.targets))
         and all(not set(a.where[axis]).isdisjoint(b.where[axis]) for axis in a.where.keys() & b.where.keys())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_greta.gates.catalogue import GateDef
 from pytest_greta.gates.nodes import (
     COLLECTIONS,
     TAG,
@@ -18,6 +19,14 @@ from pytest_greta.gates.nodes import (
 VERSION = 1
 SCOPES = {"code": ("targets", "where"), "run": ("contexts", "devices", "where")}
 """What an entry can be narrowed to, by the source of its gate."""
+
+
+ALL_SCOPES = ("targets", "contexts", "devices", "where", "outputs")
+
+
+def scopes_of(definition: GateDef) -> tuple[str, ...]:
+    """What an entry of a gate can be narrowed to."""
+    return (*SCOPES[definition.source], *(("outputs",) if definition.per_output else ()))
 
 
 class Values:
@@ -85,7 +94,11 @@ class Values:
         entries = self.mapping(node, what)
         for name, (key, _) in entries.items():
             if name not in allowed:
-                scope = f"; {name} narrow another kind of gate" if name in sum(SCOPES.values(), ()) else ""
+                scope = (
+                    f"; {name} narrow another kind of gate"
+                    if name in (*sum(SCOPES.values(), ()), "outputs")
+                    else ""
+                )
                 hint = suggestion(name, allowed)
                 self.problem(key, f"unknown key {quote(name)} in {what}{scope}; {hint}")
         for name in required if node.id == "mapping" else ():

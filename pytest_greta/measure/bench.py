@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_greta import contract, contract_arrays
+from pytest_greta.device.protocol import Launched
 from pytest_greta.device.worker import Worker
+from pytest_greta.dtypes import dtype_of
 from pytest_greta.errors import DeviceFault
 from pytest_greta.gates.model import Quantity
 from pytest_greta.kernel import Array
@@ -22,18 +24,13 @@ from pytest_greta.measure.buffers import Buffers
 from pytest_greta.measure.draws import DRAWS, Draws, draw_inputs
 from pytest_greta.measure.executable import ACCEPTED, BASELINE, CANDIDATE, Executable, array_number
 from pytest_greta.measure.quantities import add_quantities, log_ratio
-from pytest_greta.measure.reference import reference_of
+from pytest_greta.measure.reference import ROWS_SECONDS, Reference, references_of
 from pytest_greta.measure.run import Run
 from pytest_greta.measure.verification import Verification
 from pytest_greta.stats.pairs import PairedTest
 
 if TYPE_CHECKING:
-    from pytest_greta.kernel import Kernel, Problem
     from pytest_greta.measure.plan import Plan
-
-_VERIFY_SECONDS = 0.5
-"""Outputs are read back and compared at least once in this much device time (and after every longer launch):
-often enough to catch a kernel that errs now and then, rarely enough not to spend the run on copies."""
 
 _THROTTLE_RETRIES = 2
 """How often a throttled measurement is repeated: a GPU that is still hot then will not cool down while it works."""
@@ -50,6 +47,7 @@ def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
     """Measure `plan` on the worker's device. A device fault ends the run early and is kept in the result."""
     run = Run(plan, worker.info)
     with ExitStack() as stack:
+        bench = None
         try:
             rng = np.random.default_rng(plan.seed)
             progress("drawing inputs")
@@ -57,10 +55,13 @@ def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
             variants = [executable.variant for executable in executables if executable.variant]
             count = 1 if plan.single_shot else 2
             draws = draw_inputs(plan.kernel, plan.problem, variants, rng, count, stack)
-            _Bench(worker, plan, run, progress, rng, draws).measure()
+            bench = _Bench(worker, plan, run, progress, rng, draws)
+            bench.measure()
         except DeviceFault as fault:
             run.fault, run.worker_output = fault, worker.output()
             worker.kill()  # after a fault nothing the device says can be trusted; the next test gets a new worker
+            if bench and bench.checks and bench.checks[CANDIDATE].first:
+                bench.checks[CANDIDATE].add_errors(run)
     add_quantities(run)
     if run.fault:
         for name in _OF_A_WHOLE_RUN:
@@ -95,7 +96,10 @@ class _Bench:
         self.worker, self.plan, self.run, self.progress = worker, plan, run, progress
         self.rng, self.draws = rng, draws
         self.outputs = contract.outputs(plan.kernel, plan.problem)
-        self.verification = Verification(run, self.outputs)
+        self.references: dict[str, Reference] = {}
+        """What the outputs must hold, by draw; empty where nothing is checked."""
+        self.checks: dict[str, Verification] = {}
+        """What was seen of each slot."""
         run.buffers.update({**draws.layout_for(plan.candidate.variant), **self.outputs})
         self.executables = {CANDIDATE: plan.candidate}
         for slot, other in plan.counterparts.items():
@@ -107,29 +111,35 @@ class _Bench:
                 self.executables[slot] = other.executable
 
     def measure(self) -> None:
+        plan = self.plan
         self._load()
-        rows = correctness.sample_rows(self.plan.kernel.rows(self.plan.problem), self.rng)
-        for draw, inputs in self.draws.shared.items():
-            self.progress(f"computing the reference of the {draw} inputs")
-            self.verification.references[draw] = reference_of(
-                self.plan.kernel, self.plan.problem, inputs.arrays, self.outputs, rows
-            )
-        self._verify_candidate()
-        if not self.plan.single_shot:
-            for slot in self.plan.counterparts:
-                if slot in self.executables:
-                    self._verify_counterpart(slot)
+        self.progress("computing references")
+        inputs = {draw: drawn.arrays for draw, drawn in self.draws.shared.items()}
+        self.references = references_of(plan.kernel, plan.problem, inputs, self.outputs, self.rng)
+        tolerances = {CANDIDATE: plan.tolerances}
+        tolerances |= {slot: other.tolerances for slot, other in plan.counterparts.items()}
+        self.checks = {
+            slot: Verification(self.outputs, self.references, tolerances[slot]) for slot in self.executables
+        }
+        for slot in list(self.executables):
+            self._verify(slot)
+        if not any(reference.verified for reference in self.references.values()):
+            self.progress("computing more rows of the references")
+            for draw, reference in self.references.items():
+                reference.extend(ROWS_SECONDS)
+                self.checks[CANDIDATE].judge_again(draw)
+        if not plan.single_shot:
             self._time_unthrottled()
             for draw in self.draws.shared:
-                if draw not in self.verification.first:  # so few rounds that none took it
-                    list(self._launch([CANDIDATE], draw, correctness.POISONS[0]))
-                    self._check(draw, correctness.POISONS[0])
-        self._note_misuse()
-        self.verification.finish(1 + len(self.run.seconds))
+                if draw not in self.checks[CANDIDATE].first:  # so few rounds that none took it
+                    self._round(list(self.executables), draw, correctness.POISONS[0])
+        for slot in list(self.executables):
+            self._note_misuse(slot)
+        self.checks[CANDIDATE].add_quantities(self.run)
 
     def time_only(self) -> None:
         self._load()
-        list(self._launch(list(self.executables), DRAWS[0], correctness.POISONS[0]))  # warm up
+        self._round(list(self.executables), DRAWS[0], correctness.POISONS[0])  # warm up
         self._time_unthrottled()
 
     def _load(self) -> None:
@@ -163,49 +173,35 @@ class _Bench:
 
     def _allocate(self) -> None:
         """Buffers of all executables, with their bands whole, and the inputs in them."""
-        own = {slot: self.draws.own_of(executable.variant) for slot, executable in self.executables.items()}
+        inputs = {
+            slot: {"family": self.draws.shared, "variant": self.draws.own_of(executable.variant)}
+            for slot, executable in self.executables.items()
+        }
         needed = {slot: executable.workspaces for slot, executable in self.executables.items()}
         try:
-            self.buffers = Buffers(self.worker, self.draws.shared, own, self.outputs, needed)
+            self.buffers = Buffers(self.worker, inputs, self.outputs, needed)
         except DeviceFault as fault:
-            if ACCEPTED not in self.executables or not self.worker.alive:
+            (*_, last) = self.executables
+            if last == CANDIDATE or not self.worker.alive:
                 raise
-            self._drop(ACCEPTED, f"does not fit beside: {fault}")
+            self._drop(last, f"does not fit beside: {fault}")
             self._allocate()
-            return
-        self.buffers.write_inputs()
 
     def _drop(self, slot: str, problem: str) -> None:
         """The candidate is not timed against this one: it goes on without."""
         self.run.paired(slot).problem = problem
         del self.executables[slot]
 
-    def _verify_candidate(self) -> None:
-        """The first launch: it warms up, and its output is held against the float64 reference."""
-        draw, poison = DRAWS[0], correctness.POISONS[0]
-        self.progress(f"verifying {self.plan.candidate.name}")
-        (seconds,) = self._launch([CANDIDATE], draw, poison)
-        self._check(draw, poison)
-        if self.plan.single_shot:
-            self.run.seconds.append(seconds)
-        else:  # now, before a later launch may undo what the first one did, or be taken for it
-            self._note_misuse()
-
-    def _verify_counterpart(self, slot: str) -> None:
-        """The first launch of a counterpart. A wrong one is dropped: its times would mean nothing."""
-        draw, poison = DRAWS[0], correctness.POISONS[0]
+    def _verify(self, slot: str) -> None:
+        """The first launch of a slot: it warms up, and its outputs are judged, as is what it did to other memory,
+        before a later launch may undo that. A counterpart that is wrong is dropped: its times would mean nothing.
+        """
         self.progress(f"verifying {self.executables[slot].name}")
-        list(self._launch([slot], draw, poison))
-        wrong = self.verification.counterpart_problem(
-            draw,
-            poison,
-            self.buffers.outputs(slot),
-            self.buffers.misuse(slot),
-            self.plan.counterparts[slot].max_error,
-        )
-        if wrong:
-            self._drop(slot, f"is wrong: {wrong}")
-            self._allocate()
+        seconds = self._round([slot], DRAWS[0], correctness.POISONS[0])
+        if slot in self.executables:
+            self._note_misuse(slot)
+        if self.plan.single_shot:
+            self.run.seconds.append(seconds[slot])
 
     def _time_unthrottled(self) -> None:
         """Time, and again where the device was throttled; the last try stands, marked as throttled if it was."""
@@ -228,29 +224,22 @@ class _Bench:
             paired.pairs = PairedTest(plan.counterparts[slot].limits, plan.budget_seconds, plan.most_rounds)
             tests[slot] = paired.pairs
         deciding = [test for test in tests.values() if test.limits]
-        unread_seconds = spent_seconds = 0.0
+        spent_seconds = 0.0
         while not run.seconds or (spent_seconds < plan.budget_seconds and self._goes_on(deciding)):
             # The coin: a fair one for each pair, which is what the statistics of the pairs rest on.
-            order = list(self.rng.permutation(slots))
+            order = list(self.rng.permutation(list(self.executables)))
             done = len(run.seconds) + 1
             draw = list(self.draws.shared)[(done + 1) % len(self.draws.shared)]
-            poison = correctness.POISONS[(done + 1) // 2 % 2]
             began = time.monotonic()
-            seconds = dict(zip(order, self._launch(order, draw, poison), strict=True))
+            seconds = self._round(order, draw, correctness.POISONS[(done + 1) // 2 % 2])
             run.seconds.append(seconds[CANDIDATE])
-            unread_seconds += sum(seconds.values())
-            # The first two rounds are looked at: equal inputs with another poison, then other inputs.
-            if done <= 2 or unread_seconds >= _VERIFY_SECONDS:
-                self._check(draw, poison)
-                unread_seconds = 0.0
             took = time.monotonic() - began
             spent_seconds += took
-            for slot, test in tests.items():
+            for slot in set(tests) & set(self.executables):
                 run.paired(slot).seconds.append(seconds[slot])
-                test.add_block(log_ratio(slot, seconds), took)
+                tests[slot].add_block(log_ratio(slot, seconds), took)
+            deciding = [test for slot, test in tests.items() if test.limits and slot in self.executables]
             self.progress(f"round {done} of {'up to ' if deciding else ''}{plan.most_rounds}")
-        if unread_seconds:
-            self._check(draw, poison)
 
     def _goes_on(self, tests: Sequence[PairedTest]) -> bool:
         """Whether a gate is undecided, or history wants more rounds: not those of a run that has failed anyway."""
@@ -258,14 +247,41 @@ class _Bench:
             return True
         return len(self.run.seconds) < self.plan.fewest_rounds and not any(test.has_failed for test in tests)
 
-    def _launch(self, slots: Sequence[str], draw: str, poison: int) -> Iterator[float]:
+    def _round(self, slots: Sequence[str], draw: str, poison: int) -> dict[str, float]:
+        """Launch each slot once, in this order, and judge what it wrote. Gives the seconds of each."""
+        launched = dict(zip(slots, self._launch(slots, draw, poison), strict=True))
+        # The candidate last: what it is held against is verified before.
+        for slot in sorted(launched, key=lambda slot: slot == CANDIDATE):
+            if slot in self.checks:
+                self._judge(slot, draw, poison, launched[slot].digest)
+        return {slot: one.seconds for slot, one in launched.items()}
+
+    def _judge(self, slot: str, draw: str, poison: int, digest: bytes) -> None:
+        """Read the outputs of a launch and look at them, where they are not those of an earlier one on these inputs."""
+        check = self.checks[slot]
+        if check.is_known(draw, poison, digest):
+            return
+        outputs, reference = self.buffers.outputs(slot), self.references[draw]
+        check.judge(draw, poison, digest, outputs)
+        if slot == CANDIDATE:
+            if reference.wrong and reference.verified_slot in self.executables:
+                self._drop(reference.verified_slot, f"is wrong: {reference.wrong}")
+        elif check.problem:
+            self._drop(slot, f"is wrong: {check.problem}")
+        elif reference.verified is None:
+            reference.verify(
+                slot, self.executables[slot].name, outputs, self.plan.counterparts[slot].tolerances
+            )
+            self.checks[CANDIDATE].judge_again(draw)
+
+    def _launch(self, slots: Sequence[str], draw: str, poison: int) -> Iterator[Launched]:
         deadlines = [self.executables[slot].deadline_seconds for slot in slots]
-        launched = self.worker.run(slots, draw, poison, deadlines, self.plan.cold)
+        launches = self.worker.run(slots, draw, poison, deadlines, self.plan.cold)
         for slot in slots:
             begin = time.monotonic()
             self.run.fault_of = slot
             try:
-                seconds = next(launched)
+                launched = next(launches)
             except DeviceFault as fault:
                 if slot != CANDIDATE:
                     raise DeviceFault(
@@ -276,16 +292,14 @@ class _Bench:
                 if slot == CANDIDATE:
                     wall = time.monotonic() - begin
                     self.run.slowest_wall_seconds = max(self.run.slowest_wall_seconds, wall)
-            yield seconds
+            yield launched
         self.run.fault_of = CANDIDATE
 
-    def _check(self, draw: str, poison: int) -> None:
-        """Read the candidate's outputs and look at them. Nothing is read where there is no reference."""
-        if draw in self.verification.references:
-            self.verification.check(draw, poison, self.buffers.outputs(CANDIDATE))
-
-    def _note_misuse(self) -> None:
-        self.verification.note_misuse(*self.buffers.misuse(CANDIDATE))
+    def _note_misuse(self, slot: str) -> None:
+        check = self.checks[slot]
+        check.note_misuse(*self.buffers.misuse(slot))
+        if slot != CANDIDATE and (check.changed or check.damaged):
+            self._drop(slot, f"is wrong: {check.problem}")
 
     def _note(self, name: str, value: bool | float | str, reason: str = "") -> None:
         self.run.quantities[name] = Quantity(value, reason=reason)
@@ -310,14 +324,7 @@ def _other_buffers(executable: Executable, inputs: Mapping[str, Array], outputs:
 def _of_array(array: Array | None) -> str:
     if array is None:
         return "not there"
-    text = f"{np.dtype(array.dtype)} {list(array.shape)}"
+    text = f"{dtype_of(array.dtype)} {list(array.shape)}"
     if isinstance(array.initial, str):
         return f"{text} starting from '{array.initial}'"
     return text if array.initial is None else f"{text} starting with {array_number(array)}"
-
-
-def error_limit(kernel: Kernel, problem: Problem) -> float:
-    """The largest error allowed where gates.yaml says nothing: the kernel's own, or that of its output dtypes."""
-    if kernel.max_error is not None:
-        return kernel.max_error
-    return correctness.default_max_error([np.dtype(a.dtype) for a in kernel.outputs(problem).values()])

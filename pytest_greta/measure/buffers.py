@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_greta.device.protocol import BAND_BYTES, BufferPlan
+from pytest_greta.device.protocol import BAND_BYTES, LARGE_BYTE, NAN_BYTE, BufferPlan
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.worker import Worker
+from pytest_greta.dtypes import dtype_of
 from pytest_greta.measure import correctness
-from pytest_greta.measure.draws import ByDraw
+from pytest_greta.measure.draws import DRAWS, ByDraw
 from pytest_greta.measure.executable import array_number
 
 if TYPE_CHECKING:
@@ -22,78 +22,84 @@ if TYPE_CHECKING:
 
     from pytest_greta.kernel import Array
 
+_BANDS_OF_INPUTS = dict(zip(DRAWS, (NAN_BYTE, LARGE_BYTE), strict=True))
+"""A kernel that reads past its inputs meets NaN in one draw, and a large number in the other."""
+
 
 class Buffers:
     """What a measurement has allocated on the worker's device.
 
-    Inputs of the family are called `draw/name`, and all slots share them. What is of one slot alone has it in
-    front: the inputs of its variant are called `slot/draw/name`, outputs and workspaces `slot/name`.
+    Every slot has memory of its own, so that what one damages is no other's fault. Its inputs are called
+    `slot/draw/name`, its outputs and workspaces `slot/name`.
     """
 
     def __init__(
         self,
         worker: Worker,
-        shared: ByDraw,
-        own: Mapping[str, ByDraw],
+        inputs: Mapping[str, Mapping[str, ByDraw]],
         outputs: Mapping[str, Array],
         workspaces: Mapping[str, Mapping[str, Array]],
     ) -> None:
-        """Allocate for the draws of inputs, and outputs and workspaces for each slot. Raises DeviceFault.
+        """Allocate inputs, outputs and workspaces of each slot, and copy the inputs. Raises DeviceFault.
 
-        `own` are the inputs, and `workspaces` the workspaces, of each slot.
+        `inputs` holds those that stand in for others of the same name after them: of the family, of the variant.
         """
         self._worker, self._outputs = worker, outputs
         self._plans: dict[str, BufferPlan] = {}
         self._sources: dict[str, tuple[SharedMemory, NDArray[np.generic]]] = {}
         """What the buffers of inputs hold, in memory and as an array."""
-        self._plan_inputs(shared)
-        for slot, derived in own.items():
-            self._plan_inputs(derived, slot)
-        for slot, needed in workspaces.items():
+        for slot, groups in inputs.items():
+            for group in groups.values():
+                self._plan_inputs(slot, group)
+            draws = list(next(iter(groups.values())))
             for name, output in outputs.items():
-                plan = _plan(slot, output, {draw: f"{draw}/{output.initial}" for draw in shared})
-                self._plans[f"{slot}/{name}"] = replace(plan, poisoned=output.initial is None)
-            for name, workspace in needed.items():
-                origins = {draw: self._seen(slot, draw, workspace.initial) for draw in shared}
+                origins = {draw: self._family(slot, draw, output.initial) for draw in draws}
+                self._plans[f"{slot}/{name}"] = _plan(slot, output, origins, is_output=True)
+            for name, workspace in workspaces[slot].items():
+                origins = {draw: f"{slot}/{draw}/{workspace.initial}" for draw in draws}
                 self._plans[f"{slot}/{name}"] = _plan(slot, workspace, origins)
         worker.allocate(self._plans)
-
-    def write_inputs(self) -> None:
-        """Copy every draw of the inputs to the device."""
         for name, (memory, _) in self._sources.items():
-            self._worker.write(name, memory)
+            worker.write(name, memory)
+        self._marks = worker.marks()
 
-    def _plan_inputs(self, draws: ByDraw, slot: str | None = None) -> None:
+    def _plan_inputs(self, slot: str, draws: ByDraw) -> None:
         for draw, inputs in draws.items():
             for name, array in inputs.arrays.items():
-                full = f"{slot}/{draw}/{name}" if slot else f"{draw}/{name}"
-                self._plans[full] = BufferPlan(array.nbytes, slot)
+                full, band = f"{slot}/{draw}/{name}", _BANDS_OF_INPUTS[draw]
+                if (
+                    full in self._plans
+                ):  # the family's, where the variant has its own: an output may start from it
+                    kept = f"{slot}/{draw}/{name} of the family"
+                    self._plans[kept], self._sources[kept] = self._plans[full], self._sources[full]
+                self._plans[full] = BufferPlan(array.nbytes, slot, bands=(band, band))
                 self._sources[full] = inputs.memory[name], array
 
-    def _seen(self, slot: str, draw: str, name: object) -> str:
-        """The buffer of an input as a slot sees it: its variant's, else the family's."""
-        own = f"{slot}/{draw}/{name}"
-        return own if own in self._plans else f"{draw}/{name}"
+    def _family(self, slot: str, draw: str, initial: object) -> str:
+        """The buffer of an input as the family draws it, whatever the variant derives from it."""
+        kept = f"{slot}/{draw}/{initial} of the family"
+        return kept if kept in self._plans else f"{slot}/{draw}/{initial}"
 
     def outputs(self, slot: str) -> dict[str, NDArray[np.generic]]:
         """Copies of the outputs of a slot."""
         found = {}
         for name, array in self._outputs.items():
             with self._raw(f"{slot}/{name}") as raw:
-                found[name] = correctness.body(raw).copy().view(array.dtype).reshape(array.shape)
+                values = correctness.body(raw).copy().view(dtype_of(array.dtype))
+                found[name] = values.reshape(array.shape)
         return found
 
     def misuse(self, slot: str) -> tuple[list[str], list[str]]:
-        """How the device's inputs differ from what was written to them, and what was written outside of buffers: of
-        those of a slot, and of the inputs, which all share.
-        """
-        changes, damage = [], []
+        """How inputs of a slot differ from what was written to them, and what was written outside of its buffers."""
+        changes: list[str] = []
+        damage: list[str] = []
+        marks = self._worker.marks()
         for name, plan in self._plans.items():
-            if plan.slot not in (None, slot):
+            if plan.slot != slot or marks[name] == self._marks[name]:
                 continue
-            short = name.rpartition("/")[2]
+            short = name.partition(" ")[0].rpartition("/")[2]
             with self._raw(name) as raw:
-                damage.append(correctness.damaged_bands(short, raw))
+                damage.append(correctness.damaged_bands(short, raw, plan.bands))
                 _, array = self._sources.get(name, (None, None))
                 if array is not None and not correctness.same_bytes(correctness.body(raw), array):
                     differ = int((correctness.body(raw) != array.reshape(-1).view(np.uint8)).sum())
@@ -107,11 +113,11 @@ class Buffers:
             yield np.frombuffer(memory.view, np.uint8)
 
 
-def _plan(slot: str, array: Array, origins: Mapping[str, str]) -> BufferPlan:
+def _plan(slot: str, array: Array, origins: Mapping[str, str], is_output: bool = False) -> BufferPlan:
     """The buffer of an output or workspace, with what it holds before every launch; `origins` are by draw."""
-    size_bytes = math.prod(array.shape) * np.dtype(array.dtype).itemsize
+    size_bytes = math.prod(array.shape) * dtype_of(array.dtype).itemsize
     if isinstance(array.initial, str):
-        return BufferPlan(size_bytes, slot, starts_from=origins)
-    return BufferPlan(
-        size_bytes, slot, element=b"" if array.initial is None else array_number(array).tobytes()
-    )
+        return BufferPlan(size_bytes, slot, is_output=is_output, starts_from=origins)
+    if array.initial is None:
+        return BufferPlan(size_bytes, slot, is_output=is_output, poisoned=True)
+    return BufferPlan(size_bytes, slot, is_output=is_output, element=array_number(array).tobytes())

@@ -1,36 +1,29 @@
 """What is checked of every run's memory: pure functions on numpy arrays, in the test process.
 
-A raw buffer, as the worker reads it back, is a canary band, the data, and a canary band.
+A raw buffer, as the worker reads it back, is a band, the data, and a band.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_greta.device.protocol import BAND_BYTES, CANARY
+from pytest_greta.device.protocol import BAND_BYTES
+from pytest_greta.dtypes import bits_of, is_integer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 POISONS = (0xFF, 0x7F)
-"""Bytes outputs are filled with before a launch, in turn. 0xFF makes every floating-point element a NaN; an
-element that holds the poison after two launches with different poisons was written by neither."""
-
-_DEFAULT_MAX_ERROR = {2: 1e-2, 4: 1e-4, 8: 1e-10}
-"""Largest error by the size of a floating-point element, where neither gates.yaml nor the kernel says: an order of
-magnitude above what careful kernels reach with fp16, fp32 and fp64 outputs."""
-
-
-def default_max_error(dtypes: Sequence[np.dtype[Any]]) -> float:
-    """The largest error allowed where nobody says: that of the coarsest output. Integers must be exact."""
-    floats = [d for d in dtypes if d.kind not in "iub"]
-    return max((_DEFAULT_MAX_ERROR.get(d.itemsize, 1e-4) for d in floats), default=0.0)
+"""Bytes outputs and workspaces are filled with before a launch, in turn. 0xFF makes every element a NaN (of fp8, where
+it has one) or -1; 0x7F makes fp32 and fp64 the largest finite numbers, fp16 and bf16 a NaN or nearly the largest, and
+integers large. An element that holds the poison after two launches with different poisons was written by neither."""
 
 
 def body(raw: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -46,10 +39,10 @@ def same_bytes(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:
     return np.array_equal(*words) and np.array_equal(left[whole:], right[whole:])
 
 
-def damaged_bands(name: str, raw: NDArray[np.uint8]) -> str:
-    """What was written outside a buffer, in words; empty if nothing was."""
-    before = np.flatnonzero(raw[:BAND_BYTES] != CANARY)
-    after = np.flatnonzero(raw[len(raw) - BAND_BYTES :] != CANARY)
+def damaged_bands(name: str, raw: NDArray[np.uint8], bands: tuple[int, int]) -> str:
+    """What was written outside a buffer whose bands are filled with the bytes `bands`, in words; else empty."""
+    before = np.flatnonzero(raw[:BAND_BYTES] != bands[0])
+    after = np.flatnonzero(raw[len(raw) - BAND_BYTES :] != bands[1])
     found = []
     if before.size:
         found.append(
@@ -63,15 +56,14 @@ def damaged_bands(name: str, raw: NDArray[np.uint8]) -> str:
 def unwritten(name: str, runs: Sequence[tuple[int, NDArray[np.generic]]]) -> str:
     """Which elements of an output no launch wrote, in words; empty if all were written.
 
-    `runs` holds the poison byte and the output of one or more launches. One launch suffices for floating-point
-    outputs, whose poison is a NaN that arithmetic does not make; integers may hold any bits, so they take two.
+    `runs` holds the poison byte and the output of one or more launches. One launch suffices for reals of 2 bytes and
+    more, whose poison is a NaN that arithmetic does not make; others may hold any bits, so they take two.
     """
     poisoned = np.ones(runs[0][1].shape, bool)
     for poison, output in runs:
-        pattern = np.frombuffer(bytes([poison]) * output.itemsize, output.dtype)
-        unsigned = f"u{output.itemsize}"
-        poisoned &= output.view(unsigned) == pattern.view(unsigned)
-    if len({poison for poison, _ in runs}) < 2 and runs[0][1].dtype.kind in "iub":
+        bits = bits_of(output)
+        poisoned &= bits == np.frombuffer(bytes([poison]) * output.itemsize, bits.dtype)
+    if len({poison for poison, _ in runs}) < 2 and takes_two(runs[0][1].dtype):
         return ""
     count = int(poisoned.sum())
     if not count:
@@ -80,90 +72,226 @@ def unwritten(name: str, runs: Sequence[tuple[int, NDArray[np.generic]]]) -> str
     return f"{count} of {poisoned.size} elements of '{name}' were not written, the first at {list(first)}"
 
 
+def takes_two(dtype: np.dtype[np.generic]) -> bool:
+    """Whether it takes two launches with different poisons to see that an element was not written."""
+    return is_integer(dtype) or dtype.itemsize == 1
+
+
+def difference(name: str, one: NDArray[np.generic], other: NDArray[np.generic]) -> str:
+    """How an output differs from another of a launch on equal inputs, in words; empty where no bit does."""
+    if same_bytes(one, other):
+        return ""
+    differs = bits_of(one) != bits_of(other)
+    first = [int(i) for i in np.unravel_index(int(differs.argmax()), differs.shape)]
+    return (
+        f"{int(differs.sum())} of {differs.size} elements of '{name}' differ between two launches on equal inputs, "
+        f"the first at {first}"
+    )
+
+
+# -- rows ----------------------------------------------------------------------------------------------------
+
 Row = tuple[int, ...]
 """One index into the leading axes that all outputs share."""
-References = Mapping[Row, Mapping[str, "NDArray[np.float64]"]]
-"""What sampled rows of the outputs must hold."""
+
+_STRATA = 48
 
 
-def sample_rows(shape: Row, rng: np.random.Generator, count: int = 48) -> list[Row]:
-    """Rows to check: the first and the last, and others spread evenly over the last axis at random places.
+def covering_rows(extent: Row, rng: np.random.Generator) -> list[Row]:
+    """Rows that nothing large can hide between: every index of the leading axes, and along the last axis both ends, the
+    borders of tiles (on both sides of powers of two and of their last multiple), and random places spread evenly.
 
-    Spread, not drawn at will: a kernel that drops everything beyond some position is always caught.
+    Each of these places has another leading index; there are as many rows as the longer of the two lists.
     """
-    last = shape[-1]
-    strata = np.linspace(0, last, min(count, last) + 1).astype(int)
-    positions = {
-        0,
-        last - 1,
-        *(int(rng.integers(a, b)) for a, b in itertools.pairwise(strata)),
-    }
-    return [(*(int(rng.integers(n)) for n in shape[:-1]), position) for position in sorted(positions)]
+    last, leading = extent[-1], list(np.ndindex(extent[:-1]))
+    strata = np.linspace(0, last, min(_STRATA, last) + 1).astype(int)
+    places = {0, last - 1, *(int(rng.integers(a, b)) for a, b in itertools.pairwise(strata))}
+    for power in range(4, last.bit_length()):
+        tile = 1 << power
+        for border in (tile, last // tile * tile):
+            places |= {place for place in (border - 1, border) if place < last}
+    positions = sorted(places)
+    rng.shuffle(leading)
+    count = max(len(positions), len(leading))
+    rest = rng.integers(last, size=max(0, count - len(positions)))
+    along = itertools.chain(positions, (int(n) for n in rest))
+    return [
+        (*(int(n) for n in index), place)
+        for index, place in zip(itertools.cycle(leading), along, strict=False)
+    ]
 
+
+def all_rows(extent: Row, rng: np.random.Generator) -> tuple[Iterator[Row], Iterator[Row]]:
+    """Every row once, in random order; and the same order from its end.
+
+    Two who take turns with as many rows as they have time for, one from each end, see as many different ones.
+    """
+    count = math.prod(extent)
+    start, step = int(rng.integers(count)), int(rng.integers(1, count + 1))
+    while math.gcd(step, count) > 1:
+        step = int(rng.integers(1, count + 1))
+    forward = ((start + i * step) % count for i in range(count))
+    backward = ((start - i * step) % count for i in range(1, count + 1))
+    return _unravelled(forward, extent), _unravelled(backward, extent)
+
+
+def _unravelled(flat: Iterator[int], extent: Row) -> Iterator[Row]:
+    for number in flat:
+        row = []
+        for axis in reversed(extent):
+            number, index = divmod(number, axis)
+            row.append(index)
+        yield tuple(reversed(row))
+
+
+# -- errors --------------------------------------------------------------------------------------------------
 
 Decode = Callable[[str, "NDArray[np.generic]"], "NDArray[np.generic]"]
 """From the name and elements of an output to the numbers they stand for, see `Kernel.decode`."""
 
+_ELEMENTS_AT_ONCE = 1 << 18
+"""So that whole outputs are compared in little memory besides."""
 
-def max_error(
-    expected: References,
-    outputs: Mapping[str, NDArray[np.generic]],
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far an output may lie from what it must hold."""
+
+    max_error: float
+    """Of a row, relative to its largest value. 0 of whole numbers: they are exact, beyond 2^53 too."""
+    atol: float = math.inf
+    rtol: float = 0.0
+    """Of every element: atol + rtol |value|, as in numpy.allclose; no such limit where `atol` is infinite."""
+
+    def plus(self, other: Tolerance) -> Tolerance:
+        """How far two that are both within their tolerances may lie from each other."""
+        theirs = self if math.isinf(other.atol) else other
+        return Tolerance(self.max_error + other.max_error, self.atol + theirs.atol, self.rtol + theirs.rtol)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The largest errors of one output, and where they are."""
+
+    of_row: float = 0.0
+    row: str = ""
+    of_element: float = 0.0
+    """Largest |output - reference| / (atol + rtol |reference|)."""
+    element: str = ""
+
+    def worst(self, other: Errors) -> Errors:
+        """The larger of both, each with its place."""
+        row, element = (
+            self if self.of_row >= other.of_row else other,
+            self if self.of_element >= other.of_element else other,
+        )
+        return Errors(row.of_row, row.row, element.of_element, element.element)
+
+    def within(self, tolerance: Tolerance) -> bool:
+        """Whether both are allowed."""
+        return self.of_row <= tolerance.max_error and self.of_element <= 1
+
+
+def errors_of(
+    name: str,
+    found: NDArray[np.generic],
+    wanted: NDArray[np.generic],
+    tolerance: Tolerance,
+    place_of: Callable[[int], Row],
     decode: Decode = lambda _, values: values,
-) -> tuple[float, str]:
-    """The largest error of the sampled rows against their float64 reference, and where it is.
+) -> Errors:
+    """The largest errors of some rows of an output, `[rows, ...]`, against what they must hold, in the same shape.
 
     The error of a row is max|output - reference| / max|reference|: relative to the row's largest value, so that it
     does not depend on the scale of the inputs nor on single values near zero. NaN and infinity count as equal to
-    the same in the reference and as an infinite error elsewhere.
+    the same in the reference and as an infinite error elsewhere; so does a whole number that must be exact and is not.
     """
-    worst, place = 0.0, ""
-    for row, reference in expected.items():
-        for name, values in reference.items():
-            found = np.asarray(decode(name, outputs[name][row]), np.float64)
-            error = float(_row_errors(found[np.newaxis], np.asarray(values)[np.newaxis])[0])
-            if error > worst:
-                worst, place = error, f"'{name}' at row {list(row)}"
-    return worst, place
+    worst = Errors()
+    step = max(1, _ELEMENTS_AT_ONCE // math.prod(wanted.shape[1:]))
+    for first in range(0, len(wanted), step):
+        part = slice(first, first + step)
+        rows, elements = _errors(decode(name, found[part]), wanted[part], tolerance)
+        row, element = int(rows.argmax()), int(elements.argmax())
+        one = Errors(float(rows[row]), "", float(elements[element]), "")
+        if one.of_row > worst.of_row:
+            worst = replace(worst, of_row=one.of_row, row=_place(name, place_of(first + row)))
+        if one.of_element > worst.of_element:
+            worst = replace(worst, of_element=one.of_element, element=_place(name, place_of(first + element)))
+    return worst
 
 
-def max_error_of_all(
-    expected: Mapping[str, NDArray[np.generic]],
-    row_axes: int,
-    outputs: Mapping[str, NDArray[np.generic]],
+def suspects(
+    name: str,
+    found: NDArray[np.generic],
+    other: NDArray[np.generic],
+    tolerance: Tolerance,
     decode: Decode = lambda _, values: values,
-) -> tuple[float, str]:
-    """Like `max_error`, of every row: whole outputs against whole references, whose leading `row_axes` axes are rows.
-
-    Some rows at a time, so that it takes little memory besides.
-    """
-    worst, place = 0.0, ""
-    for name, reference in expected.items():
-        extent, element = reference.shape[:row_axes], reference.shape[row_axes:]
-        wanted, found = reference.reshape(-1, *element), outputs[name].reshape(-1, *element)
-        step = max(1, _ELEMENTS_AT_ONCE // math.prod(element))
-        for first in range(0, len(wanted), step):
-            part = slice(first, first + step)
-            errors = _row_errors(np.asarray(decode(name, found[part]), np.float64), wanted[part])
-            at = int(errors.argmax())
-            if errors[at] > worst:
-                worst = float(errors[at])
-                row = [int(i) for i in np.unravel_index(first + at, extent)]
-                place = f"'{name}' at row {row}"
-    return worst, place
+) -> NDArray[np.intp]:
+    """The rows of an output, `[rows, ...]`, that lie further from those of another than `tolerance`, worst first."""
+    rows: list[NDArray[np.intp]] = []
+    errors: list[NDArray[np.float64]] = []
+    step = max(1, _ELEMENTS_AT_ONCE // math.prod(other.shape[1:]))
+    for first in range(0, len(other), step):
+        part = slice(first, first + step)
+        if np.array_equal(bits_of(found[part]), bits_of(other[part])):
+            continue
+        of_rows, of_elements = _errors(decode(name, found[part]), decode(name, other[part]), tolerance)
+        (odd,) = np.nonzero((of_rows > tolerance.max_error) | (of_elements > 1))
+        rows.append(odd + first)
+        errors.append(of_rows[odd])
+    if not rows:
+        return np.zeros(0, np.intp)
+    order = np.argsort(-np.concatenate(errors), kind="stable")
+    return np.concatenate(rows)[order]
 
 
-_ELEMENTS_AT_ONCE = 1 << 18
+def nonfinite(
+    name: str, found: NDArray[np.generic], decode: Decode = lambda _, values: values
+) -> NDArray[np.intp]:
+    """The rows of an output, `[rows, ...]`, in which an element is a NaN or infinite."""
+    rows = []
+    step = max(1, _ELEMENTS_AT_ONCE // math.prod(found.shape[1:]))
+    for first in range(0, len(found), step):
+        values = decode(name, found[first : first + step])
+        if not is_integer(values.dtype):
+            finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+            rows.append(np.nonzero(~finite)[0] + first)
+    return np.concatenate(rows) if rows else np.zeros(0, np.intp)
 
 
-def _row_errors(found: NDArray[np.float64], expected: NDArray[np.generic]) -> NDArray[np.float64]:
-    """The error of every row, `[rows]`; the first axis of both arrays is that of the rows."""
+def _errors(
+    found: NDArray[np.generic], expected: NDArray[np.generic], tolerance: Tolerance
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The error of every row, and the largest of its elements', each `[rows]`."""
+    if is_integer(found.dtype) and tolerance.max_error == 0 and math.isinf(tolerance.atol):
+        differ = _differ(found, expected).reshape(len(found), -1).any(axis=1)
+        return np.where(differ, np.inf, 0.0), np.zeros(len(found))
     wanted = expected.astype(np.float64).reshape(len(expected), -1)
-    values = found.reshape(wanted.shape)
+    values = found.astype(np.float64).reshape(wanted.shape)
     finite = np.isfinite(wanted)
     same_special = np.where(np.isnan(wanted), np.isnan(values), values == wanted)
     wrong = ((np.isfinite(values) != finite) | ~(same_special | finite)).any(axis=1)
     comparable = finite & ~wrong[:, None]
-    difference = np.abs(np.subtract(values, wanted, where=comparable, out=np.zeros_like(wanted))).max(axis=1)
-    scale = np.abs(np.where(finite, wanted, 0.0)).max(axis=1)
-    errors: NDArray[np.float64] = np.where(wrong, np.inf, difference / np.where(scale == 0, 1.0, scale))
-    return errors
+    difference = np.abs(np.subtract(values, wanted, where=comparable, out=np.zeros_like(wanted)))
+    sizes = np.abs(np.where(finite, wanted, 0.0))
+    scale = sizes.max(axis=1)
+    of_rows = np.where(wrong, np.inf, difference.max(axis=1) / np.where(scale == 0, 1.0, scale))
+    if math.isinf(tolerance.atol):
+        return of_rows, np.zeros(len(wanted))
+    allowed = tolerance.atol + tolerance.rtol * sizes
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        shares = np.where(difference == 0, 0.0, difference / allowed)
+    return of_rows, np.where(wrong, np.inf, shares.max(axis=1))
+
+
+def _differ(found: NDArray[np.generic], expected: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Where whole numbers differ, exactly: numpy compares signed and unsigned ones of 8 bytes as doubles."""
+    if not is_integer(expected.dtype):
+        return np.asarray(found.astype(np.float64) != expected)
+    negative = [np.asarray(array < 0) for array in (found, expected)]  # type: ignore[operator]
+    bits = [array.astype(np.uint64) for array in (found, expected)]
+    return np.asarray((negative[0] != negative[1]) | (bits[0] != bits[1]))
+
+
+def _place(name: str, row: Row) -> str:
+    return f"'{name}' at row {list(row)}"

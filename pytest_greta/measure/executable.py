@@ -12,6 +12,7 @@ import numpy as np
 
 from pytest_greta.contract import geometry_problem, holds
 from pytest_greta.contract_values import value_problem
+from pytest_greta.dtypes import dtype_of, is_number
 from pytest_greta.kernel import Array, Launch, Value, Variant
 
 CANDIDATE, BASELINE, ACCEPTED = "candidate", "baseline", "accepted"
@@ -141,15 +142,15 @@ def _argument(plain: Any) -> str | Value:
 
 
 def _dtype(name: Any) -> np.dtype[Any]:
-    dtype = np.dtype(str(name))
-    if dtype.kind not in "biuf":
+    dtype = dtype_of(str(name))
+    if not is_number(dtype):
         raise ValueError(f"{name} is no dtype of a buffer")
     return dtype
 
 
 def _plain_arrays(arrays: Mapping[str, Array]) -> dict[str, list[Any]]:
     return {
-        name: [np.dtype(a.dtype).name, [int(n) for n in a.shape], *_plain_initial(a)]
+        name: [dtype_of(a.dtype).name, [int(n) for n in a.shape], *_plain_initial(a)]
         for name, a in arrays.items()
     }
 
@@ -173,7 +174,7 @@ def _arrays(plain: Mapping[str, Any]) -> dict[str, Array]:
 
 def array_number(array: Array) -> np.generic:
     """The number that an array starts with, as one of its elements."""
-    element: np.generic = np.full(1, array.initial, array.dtype)[0]
+    element: np.generic = np.full(1, array.initial, dtype_of(array.dtype))[0]
     return element
 
 

@@ -11,6 +11,7 @@ from pytest_greta.measure.executable import ACCEPTED, Executable
 if TYPE_CHECKING:
     from pytest_greta.gates.model import Limit, Peak
     from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.measure.reference import Tolerances
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Counterpart:
     executable: Executable
     limits: tuple[Limit, ...]
     """What the ratio will be held against. Rounds go on until all are decided; without any they ask for no rounds."""
-    max_error: float
-    """With a larger error its times mean nothing: the limit of its own gate."""
+    tolerances: Tolerances
+    """With larger errors its times mean nothing: the limits of its own gates."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Plan:
     variant: Variant
     problem: Problem
     candidate: Executable
+    tolerances: Tolerances
+    """What errors the gates let pass."""
     counterparts: Mapping[str, Counterpart]
     """By slot: `BASELINE`, and the code of the last accepted run as `ACCEPTED`."""
     missing: Mapping[str, str]

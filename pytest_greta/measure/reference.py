@@ -1,59 +1,174 @@
-"""What the outputs must hold on one draw of inputs: all of them where a family says so at once, else sampled rows."""
+"""What the outputs must hold on one draw of inputs, and how far those of a launch are from it.
+
+All of them where a family says so at once. Else some rows in float64, and every row against outputs that were verified
+on such rows: where the two lie further apart than both may, float64 says which is wrong.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pytest_greta import contract, contract_arrays
 from pytest_greta.measure import correctness
+from pytest_greta.measure.correctness import Errors, Row, Tolerance
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from pytest_greta.kernel import Array, Kernel, Problem
     from pytest_greta.measure.draws import Arrays
 
+ROWS_SECONDS = 2.0
+"""For so long rows are computed in float64 where nothing else is there to compare all of them with."""
 
-@dataclass(frozen=True)
+_COVER_SECONDS = 20.0
+"""After so long even the rows that cover an output are cut short: a reference in Python may take minutes a row."""
+
+_FEWEST_ROWS = 8
+
+_DISPUTED = 32
+"""Of the rows that lie too far from the verified ones, so many are computed in float64, the worst."""
+
+Tolerances = Mapping[str, Tolerance]
+"""By name of the output."""
+
+
+@dataclass
 class Reference:
     """The reference of one draw of inputs."""
 
     kernel: Kernel
-    extent: correctness.Row
-    """Of the leading axes that all outputs share."""
-    rows: correctness.References
-    """Sampled rows; none where `whole` is there."""
-    whole: Mapping[str, NDArray[np.generic]] | None
+    problem: Problem
+    inputs: Arrays
+    outputs: Mapping[str, Array]
+    others: Iterator[Row]
+    """Rows that can be computed besides, in the order in which they are."""
+    whole: Arrays | None
+    """All that they must hold, where the family says so at once."""
+    rows: dict[Row, Arrays] = field(default_factory=dict)
+    """What rows must hold, in float64; none where `whole` is there."""
+    verified: Arrays | None = None
+    """Outputs that were right in `rows`: those of what the candidate is timed beside."""
+    verified_tolerances: Tolerances = field(default_factory=dict)
+    verified_slot: str = ""
+    verified_name: str = ""
+    wrong: str = ""
+    """Where `verified` turned out to be wrong after all."""
 
-    def error(self, outputs: Arrays) -> tuple[float, str]:
-        """The largest error of outputs, and where it is: see `correctness.max_error`."""
+    def errors(self, outputs: Arrays, tolerances: Tolerances) -> dict[str, Errors]:
+        """The largest errors of every output. Raises KernelMistake."""
+        if self.whole is not None:
+            whole = self.whole
+            return {name: self._errors(name, outputs, whole, tolerances) for name in self.outputs}
+        rows = list(self.rows)
+        places = tuple(np.array(rows, np.intp).T)
+        found = {}
+        for name in self.outputs:
+            expected = np.stack([row[name] for row in self.rows.values()])
+            at = (outputs[name][places], expected, tolerances[name], rows.__getitem__, self.kernel.decode)
+            found[name] = correctness.errors_of(name, *at)
+        for row in self._disputed(outputs, tolerances):
+            wanted = self._reference(row)
+            ours = self._at(row, wanted, outputs, tolerances)
+            found = {name: one.worst(ours[name]) for name, one in found.items()}
+            if self.verified is not None and not self.wrong:
+                theirs = self._at(row, wanted, self.verified, self.verified_tolerances)
+                wrong = [e for name, e in theirs.items() if not e.within(self.verified_tolerances[name])]
+                self.wrong = f"its error is {wrong[0].of_row:.2e} in {wrong[0].row}" if wrong else ""
+        return found
+
+    def extend(self, seconds: float) -> None:
+        """Compute further rows, for so long. Raises KernelMistake."""
+        began = time.monotonic()
+        for row in self.others if self.whole is None else ():
+            if time.monotonic() - began > seconds:
+                break
+            if row not in self.rows:
+                self.rows[row] = self._reference(row)
+
+    def verify(self, slot: str, name: str, outputs: Arrays, tolerances: Tolerances) -> None:
+        """Keep outputs that were right, to hold all rows of others against them."""
         if self.whole is None:
-            return correctness.max_error(self.rows, outputs, self.kernel.decode)
-        return correctness.max_error_of_all(self.whole, len(self.extent), outputs, self.kernel.decode)
+            self.verified, self.verified_tolerances = outputs, tolerances
+            self.verified_slot, self.verified_name = slot, f"the {slot} {name}"
 
     @property
     def checked(self) -> str:
         """How much of the outputs is compared."""
-        if self.whole is None:
-            return f"{len(self.rows)} of {math.prod(self.extent)} rows checked"
-        return f"all {sum(array.size for array in self.whole.values())} elements checked"
+        rows = math.prod(self._extent)
+        if self.whole is not None:
+            return f"all {sum(array.size for array in self.whole.values())} elements checked"
+        if self.verified is not None:
+            return f"all {rows} rows checked against {self.verified_name}, {len(self.rows)} of them against float64"
+        return f"{len(self.rows)} of {rows} rows checked"
+
+    def _reference(self, row: Row) -> Arrays:
+        return contract.reference(self.kernel, self.problem, self.inputs, row, self.outputs)
+
+    @property
+    def _extent(self) -> Row:
+        return self.kernel.rows(self.problem)
+
+    def _disputed(self, outputs: Arrays, tolerances: Tolerances) -> list[Row]:
+        """Rows to look at besides: too far from the verified ones, or with what is no finite number."""
+        found: dict[int, None] = {}
+        for name in self.outputs:
+            ours, decode = self._flat(outputs, name), self.kernel.decode
+            if self.verified is None:
+                odd = correctness.nonfinite(name, ours, decode)
+            else:
+                both = tolerances[name].plus(self.verified_tolerances[name])
+                odd = correctness.suspects(name, ours, self._flat(self.verified, name), both, decode)
+            found |= dict.fromkeys(int(n) for n in odd[:_DISPUTED])
+        return [self._row(number) for number in found]
+
+    def _at(self, row: Row, wanted: Arrays, outputs: Arrays, tolerances: Tolerances) -> dict[str, Errors]:
+        """The errors of one row."""
+
+        def errors(name: str) -> Errors:
+            pair = outputs[name][row][np.newaxis], wanted[name][np.newaxis]
+            return correctness.errors_of(name, *pair, tolerances[name], lambda _: row, self.kernel.decode)
+
+        return {name: errors(name) for name in self.outputs}
+
+    def _errors(self, name: str, outputs: Arrays, wanted: Arrays, tolerances: Tolerances) -> Errors:
+        """The errors of all rows of an output."""
+        pair = self._flat(outputs, name), self._flat(wanted, name)
+        return correctness.errors_of(name, *pair, tolerances[name], self._row, self.kernel.decode)
+
+    def _flat(self, arrays: Arrays, name: str) -> NDArray[np.generic]:
+        """An output as `[rows, ...]`."""
+        array = arrays[name]
+        return array.reshape(-1, *array.shape[len(self._extent) :])
+
+    def _row(self, number: int) -> Row:
+        return tuple(int(i) for i in np.unravel_index(number, self._extent))
 
 
-def reference_of(
+def references_of(
     kernel: Kernel,
     problem: Problem,
-    inputs: Arrays,
+    inputs_by_draw: Mapping[str, Arrays],
     outputs: Mapping[str, Array],
-    rows: Sequence[correctness.Row],
-) -> Reference:
-    """The whole reference of a family, where it gives one, else that of `rows`. Raises KernelMistake."""
+    rng: np.random.Generator,
+) -> dict[str, Reference]:
+    """The reference of every draw: whole where the family gives it, else rows that cover it. Raises KernelMistake."""
     extent = kernel.rows(problem)
-    whole = contract_arrays.reference_all(kernel, problem, inputs, outputs)
-    if whole is not None:
-        return Reference(kernel, extent, {}, whole)
-    found = {row: contract.reference(kernel, problem, inputs, row, outputs) for row in rows}
-    return Reference(kernel, extent, found, None)
+    found = {}
+    for (draw, inputs), others in zip(
+        inputs_by_draw.items(), correctness.all_rows(extent, rng), strict=False
+    ):
+        whole = contract_arrays.reference_all(kernel, problem, inputs, outputs)
+        found[draw] = one = Reference(kernel, problem, inputs, outputs, others, whole)
+        began = time.monotonic()
+        for row in correctness.covering_rows(extent, rng) if whole is None else ():
+            if len(one.rows) >= _FEWEST_ROWS and time.monotonic() - began > _COVER_SECONDS:
+                break
+            one.rows[row] = contract.reference(kernel, problem, inputs, row, outputs)
+    return found

@@ -5,95 +5,120 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from pytest_greta.dtypes import dtype_of
 from pytest_greta.gates.model import Quantity
 from pytest_greta.measure import correctness
+from pytest_greta.measure.correctness import Errors
 
 if TYPE_CHECKING:
     from pytest_greta.kernel import Array
     from pytest_greta.measure.draws import Arrays
-    from pytest_greta.measure.reference import Reference
+    from pytest_greta.measure.reference import Reference, Tolerances
     from pytest_greta.measure.run import Run
 
 
 class Verification:
-    """What was seen of one run's memory. What it finds goes into the run's quantities."""
+    """What was seen of the memory of one executable, over all its launches.
 
-    def __init__(self, run: Run, outputs: Mapping[str, Array]) -> None:
-        self._run, self._outputs = run, outputs
-        self.references: dict[str, Reference] = {}
-        """What the outputs must hold, by draw of inputs; nothing is checked of a draw that is not there."""
+    Of the first launch on every draw of inputs the outputs are read and held against the reference. Every later one
+    must have their digest; where it has not, its outputs are read and judged as well.
+    """
+
+    def __init__(
+        self, outputs: Mapping[str, Array], references: Mapping[str, Reference], tolerances: Tolerances
+    ) -> None:
+        self._outputs, self._references, self._tolerances = outputs, references, tolerances
+        self.launches = 0
         self.first: dict[str, Arrays] = {}
-        """The candidate's first outputs, by draw."""
+        """The first outputs, by draw."""
+        self.errors = {name: Errors() for name in outputs}
+        """The largest errors of any launch."""
+        self.differing = ""
+        """How outputs of a later launch differed from the first on equal inputs."""
+        self.changed: list[str] = []
+        self.damaged: list[str] = []
+        self._digests: dict[str, bytes] = {}
         self._poisoned: dict[int, Arrays] = {}
-        """The candidate's outputs by poison: what holds its poison in all of them was not written."""
-        self._differing = ""
-        self._changed: list[str] = []
-        self._damaged: list[str] = []
+        """Outputs by poison: what holds its poison in all of them was not written."""
 
-    def check(self, draw: str, poison: int, outputs: Arrays) -> None:
-        """Look at outputs of the candidate: the first on a draw of inputs are held against the reference, and every
-        later one must be bitwise equal to these.
-        """
+    def is_known(self, draw: str, poison: int, digest: bytes) -> bool:
+        """Count a launch; whether its outputs, of that digest, were judged before. If not, they are to be read."""
+        self.launches += 1
+        if self._digests.get(draw) != digest:
+            return False
+        self._poisoned.setdefault(poison, self.first[draw])  # the same bytes, over another poison
+        return True
+
+    def judge(self, draw: str, poison: int, digest: bytes, outputs: Arrays) -> None:
+        """Hold outputs against the reference, and against the first ones on these inputs. Raises KernelMistake."""
         self._poisoned.setdefault(poison, outputs)
+        self._digests.setdefault(draw, digest)
         first = self.first.setdefault(draw, outputs)
-        if first is outputs:
-            error, place = self.references[draw].error(outputs)
-            known = self._run.quantities.get("max_error")
-            if known is None or not error <= float(known.value or 0):
-                where = f"largest error in {place}; " if place else ""
-                self._note("max_error", error, where + self.references[draw].checked)
-            return
-        for name, output in outputs.items():
-            if self._differing or correctness.same_bytes(output, first[name]):
-                continue
-            bits = f"u{output.itemsize}"
-            differs = output.view(bits) != first[name].view(bits)
-            if differs.any():
-                first_at = [int(i) for i in np.unravel_index(int(differs.argmax()), differs.shape)]
-                self._differing = (
-                    f"{int(differs.sum())} of {differs.size} elements of '{name}' differ between two launches on equal "
-                    f"inputs, the first at {first_at}"
-                )
+        self._add_errors(draw, outputs)
+        if first is not outputs and not self.differing:
+            found = (correctness.difference(name, outputs[name], first[name]) for name in self._outputs)
+            self.differing = next(filter(None, found), "")
 
-    def note_misuse(self, changes: Sequence[str], damage: Sequence[str]) -> None:
-        """Keep what the candidate did to inputs, and outside of buffers."""
-        self._changed = list(dict.fromkeys([*self._changed, *changes]))
-        self._damaged = list(dict.fromkeys([*self._damaged, *damage]))
+    def judge_again(self, draw: str) -> None:
+        """Hold the first outputs against the reference once more: it has learned what all rows must hold."""
+        if draw in self.first:
+            self._add_errors(draw, self.first[draw])
 
-    def counterpart_problem(
-        self,
-        draw: str,
-        poison: int,
-        outputs: Arrays,
-        misuse: tuple[Sequence[str], Sequence[str]],
-        max_error: float,
-    ) -> str:
-        """What is wrong with a counterpart after its first launch; empty if nothing is."""
-        changes, damage = misuse
-        known = {*self._changed, *self._damaged}  # by the candidate
-        wrong = [self._unwritten({poison: outputs})]
-        wrong += [text for text in (*damage, *changes) if text not in known]
-        error, place = self.references[draw].error(outputs)
-        if not error <= max_error:
-            wrong.append(f"its error is {error:.2e} in {place}, over {max_error:.2e}")
+    def note_misuse(self, changed: Sequence[str], damaged: Sequence[str]) -> None:
+        """Keep what it did to inputs, and outside of buffers."""
+        self.changed = list(dict.fromkeys([*self.changed, *changed]))
+        self.damaged = list(dict.fromkeys([*self.damaged, *damaged]))
+
+    @property
+    def holes(self) -> str:
+        """What no launch wrote."""
+        found = [
+            correctness.unwritten(name, [(poison, run[name]) for poison, run in self._poisoned.items()])
+            for name, array in self._outputs.items()
+            if array.initial is None and self._poisoned
+        ]
+        return "; ".join(text for text in found if text)
+
+    @property
+    def problem(self) -> str:
+        """Why nothing should be timed against it; empty where it is right so far."""
+        wrong = [self.holes, *self.damaged, *self.changed]
+        for name, errors in self.errors.items():
+            limit = self._tolerances[name]
+            if not errors.of_row <= limit.max_error:
+                wrong.append(f"its error is {errors.of_row:.2e} in {errors.row}, over {limit.max_error:.2e}")
+            elif not errors.of_element <= 1:
+                wrong.append(f"its error is {errors.of_element:.3g} times atol + rtol in {errors.element}")
         return "; ".join(text for text in wrong if text)
 
-    def finish(self, launches: int) -> None:
-        """What all launches together left behind: holes in the outputs, damaged bands, changed inputs."""
-        holes = self._unwritten(self._poisoned)
-        self._run.quantities["complete"] = self._complete(holes)
-        if self._run.plan.single_shot:
-            self._unknown("deterministic", "a single shot has nothing to compare with")
+    def add_quantities(self, run: Run) -> None:
+        """What the gates ask of a candidate."""
+        found, holes = run.quantities, self.holes
+        found["complete"] = self._complete(run, holes)
+        if run.plan.single_shot:
+            found["deterministic"] = Quantity(None, reason="a single shot has nothing to compare with")
         elif holes:
-            self._unknown("deterministic", "what was not written cannot be compared")
+            found["deterministic"] = Quantity(None, reason="what was not written cannot be compared")
         else:
-            self._note("deterministic", not self._differing, self._differing or f"{launches} launches")
-        self._note("canaries", not self._damaged, "; ".join(self._damaged))
-        self._note("inputs_unchanged", not self._changed, "; ".join(self._changed))
+            reason = self.differing or f"{self.launches} launches"
+            found["deterministic"] = Quantity(not self.differing, reason=reason)
+        found["canaries"] = Quantity(not self.damaged, reason="; ".join(self.damaged))
+        found["inputs_unchanged"] = Quantity(not self.changed, reason="; ".join(self.changed))
+        self.add_errors(run)
 
-    def _complete(self, holes: str) -> Quantity:
+    def add_errors(self, run: Run) -> None:
+        """`max_error` and `allclose` of every output as far as they are known, and the largest of all."""
+        checked = next((self._references[draw].checked for draw in self.first), "")
+        for gate, shown in (("max_error", _of_row), ("allclose", _of_element)):
+            known = {name: shown(errors, checked) for name, errors in self.errors.items()}
+            run.quantities |= {f"{gate}:{name}": quantity for name, quantity in known.items()}
+            run.quantities[gate] = max(known.values(), key=lambda quantity: float(quantity.value or 0))
+
+    def _add_errors(self, draw: str, outputs: Arrays) -> None:
+        found = self._references[draw].errors(outputs, self._tolerances)
+        self.errors = {name: one.worst(found[name]) for name, one in self.errors.items()}
+
+    def _complete(self, run: Run, holes: str) -> Quantity:
         """Whether all was written. An output that starts with something is not poisoned, so that nobody can tell."""
         if holes:
             return Quantity(False, reason=holes)
@@ -102,21 +127,17 @@ class Verification:
         if not poisoned:
             reason = f"{started}: what starts with a value shows only by its error whether it was written"
             return Quantity(None, reason=reason, excused=True)  # nothing that the author could mend
-        if self._run.plan.single_shot and any(np.dtype(a.dtype).kind in "biu" for a in poisoned):
+        if len(self._poisoned) < 2 and any(correctness.takes_two(dtype_of(a.dtype)) for a in poisoned):
             reason = "an integer may hold any bits: one launch does not show that it was written"
             return Quantity(None, reason=reason)
         return Quantity(True, reason=f"not asked of {started}, with its initial value" if started else "")
 
-    def _unwritten(self, kept: Mapping[int, Arrays]) -> str:
-        found = [
-            correctness.unwritten(name, [(poison, run[name]) for poison, run in kept.items()])
-            for name, array in self._outputs.items()
-            if array.initial is None
-        ]
-        return "; ".join(text for text in found if text)
 
-    def _note(self, name: str, value: bool | float | str, reason: str = "") -> None:
-        self._run.quantities[name] = Quantity(value, reason=reason)
+def _of_row(errors: Errors, checked: str) -> Quantity:
+    where = f"largest error in {errors.row}; " if errors.row else ""
+    return Quantity(errors.of_row, reason=where + checked)
 
-    def _unknown(self, name: str, reason: str) -> None:
-        self._run.quantities[name] = Quantity(None, reason=reason)
+
+def _of_element(errors: Errors, checked: str) -> Quantity:
+    where = f"largest in {errors.element}; " if errors.element else ""
+    return Quantity(errors.of_element, reason=where + checked)

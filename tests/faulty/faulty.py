@@ -83,14 +83,11 @@ class Faulty(Kernel):
         """One thread a row."""
         block = 1024 if variant.name == "block_too_large" else BLOCK
         blocks = -(-problem.context // block)
-        arrays = ("x", "out", "memory") if variant.name == "remembers" else ("x", "out")
-        return Launch((blocks, 1, 1), (block, 1, 1), (*arrays, np.int32(problem.context)))
+        return Launch((blocks, 1, 1), (block, 1, 1), ("x", "out", np.int32(problem.context)))
 
     def workspaces(self, problem: Problem, variant: Variant) -> dict[str, Array]:
-        """More than any device has, or a place to remember answers, for the variants that are about that."""
-        if variant.name == "out_of_memory":
-            return {"hoard": Array((1 << 50,), np.uint8)}
-        return {"memory": Array((problem.context, 2), np.float32)} if variant.name == "remembers" else {}
+        """More than any device has, for the variant that is about that."""
+        return {"hoard": Array((1 << 50,), np.uint8)} if variant.name == "out_of_memory" else {}
 
     def flops(self, problem: Problem) -> float:
         """An addition for every row and input before it."""

@@ -1,8 +1,11 @@
 // Right at first; from then on it gives the answer it remembers, whatever its input.
 #include <hip/hip_runtime.h>
 
-// One thread owns a row of the output and its two elements of `memory`: a mark, and the answer.
-extern "C" __global__ __launch_bounds__(64) void remembers(const float* x, float* out, float* memory, int context) {
+// What a module has of its own outlives a launch. One thread owns a row of the output and two elements of `memory`: a
+// mark, and the answer.
+__device__ float memory[2 * 4096];
+
+extern "C" __global__ __launch_bounds__(64) void remembers(const float* x, float* out, int context) {
   const int row = blockIdx.x * blockDim.x + threadIdx.x;
   if (row >= context) return;
   const float mark = 12345.678f;

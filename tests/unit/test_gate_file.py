@@ -120,7 +120,7 @@ def test_an_entry_takes_the_place_of_the_built_in_gate_of_code(write: Write) -> 
 
 def run_gates(file: gatefile.GateFile, variant: str, context: int, device: str) -> set[str]:
     gates = file.gates_for(
-        "prefill", variant, problem=Problem(context), device=device, entry="kernel", max_error=0.5
+        "prefill", variant, problem=Problem(context), device=device, entry="kernel", outputs={"out": 0.5}
     )
     return set(texts(gates))
 
@@ -184,7 +184,7 @@ def test_a_kernel_without_entries_has_its_built_in_gates(write: Write) -> None:
 
 
 def test_a_run_needs_all_its_arguments(write: Write) -> None:
-    with pytest.raises(ValueError, match="entry and max_error"):
+    with pytest.raises(ValueError, match="entry and outputs"):
         gatefile.load(write(GOOD)).gates_for("prefill", "v3", problem=Problem(4096), device="hip")
 
 
@@ -358,7 +358,7 @@ def test_anchors_and_aliases_are_read(write: Write) -> None:
         ("2.0e-3", "1_0.0", ["13:20: max_error: expected a number, found '1_0.0'; write plain decimal digits"]),
         ("2.0e-3", "{min: 0.1}", [
             "13:20: gate 'max_error' has no limit; give it max",
-            "13:21: unknown key 'min' in gate 'max_error'; there is max, contexts, devices, where, expect",
+            "13:21: unknown key 'min' in gate 'max_error'; there is max, contexts, devices, where, outputs, expect",
         ]),
         ("- 600", "- 10:00", [
             ("16:13: deadline_seconds: expected a number, found '10:00', base 60 to some YAML readers; "

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_greta.gates.catalogue import CATALOGUE
-from pytest_greta.gates.evaluation import built_in, evaluate, scaling
+from pytest_greta.gates.evaluation import built_in, evaluate, for_outputs, scaling
 from pytest_greta.gates.model import Expected, Gate, Interval, Limit, Measurement, Quantity, Status, Verdict
 from pytest_greta.kernel import Problem
 
@@ -192,6 +192,12 @@ def test_a_time_above_zero_excludes_zero(low: float, high: float, status: Status
     assert evaluate(gate("prefill_seconds", above=0), run("prefill_seconds", 2, low, high)).status is status
 
 
+BUILT_IN = [
+    *built_in("prefill", "v3", "v3_q_lds"),
+    *for_outputs("prefill", "v3", [], {"out": 1e-3}),
+]
+
+
 def test_built_in_gates_hold_for_a_good_run_on_every_device() -> None:
     quantities = {
         "prefill_seconds": Quantity(1e-6),
@@ -208,14 +214,14 @@ def test_built_in_gates_hold_for_a_good_run_on_every_device() -> None:
         measurement = Measurement(
             "prefill", "v3", quantities, problem=Problem(512), device=device, untimed=untimed
         )
-        verdicts = [evaluate(g, measurement) for g in built_in("prefill", "v3", "v3_q_lds", 1e-3)]
+        verdicts = [evaluate(g, measurement) for g in BUILT_IN]
         assert {v.gate.name: v.status for v in verdicts} == dict.fromkeys(quantities, PASS)
         assert {v.gate.place for v in verdicts} == {"built-in"}
 
 
 @pytest.mark.parametrize("name", ["no_fault", "complete", "canaries", "inputs_unchanged", "deterministic"])
 def test_a_broken_output_fails_its_built_in_gate(name: str) -> None:
-    (found,) = [g for g in built_in("prefill", "v3", "v3_q_lds", 1e-3) if g.name == name]
+    (found,) = [g for g in BUILT_IN if g.name == name]
     assert (
         evaluate(found, run(name, False)).line()
         == f"built-in  v3 @ 8192  {name} is true   measured false   FAIL"

@@ -12,7 +12,7 @@ import yaml
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates import file as gatefile
 from pytest_greta.gates.catalogue import CATALOGUE
-from pytest_greta.gates.evaluation import built_in
+from pytest_greta.gates.evaluation import built_in, for_outputs
 from pytest_greta.gates.model import BUILT_IN
 from pytest_greta.gates.schema import schema
 from pytest_greta.kernel import Kernel, Variant
@@ -58,7 +58,7 @@ def test_the_example_of_a_gate_loads(tmp_path: Path, row: list[str]) -> None:
 
 def test_the_built_in_gates_are_named() -> None:
     section = DOC.partition("### Built into every run")[2].partition("##")[0]
-    gates = built_in("prefill", "v3", "v3_q_lds", 1e-3)
+    gates = [*built_in("prefill", "v3", "v3_q_lds"), *for_outputs("prefill", "v3", [], {"out": 1e-3})]
     assert {gate.place for gate in gates} == {BUILT_IN}
     assert {gate.name for gate in gates if f"`{gate.name}" in section} == {gate.name for gate in gates}
     fixed, _, _ = section.partition("cannot be switched off")

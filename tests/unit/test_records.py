@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_greta.gates.evaluation import built_in, evaluate, scaling
+from pytest_greta.gates.evaluation import built_in, evaluate, for_outputs, scaling
 from pytest_greta.gates.model import Gate, Interval, Limit, Measurement, Quantity, Status
 from pytest_greta.kernel import Problem
 
@@ -109,10 +109,16 @@ def test_the_older_kernel_misses_its_target_at_32768() -> None:
     assert status("prefill_seconds", Limit(max=600), 2542.79, context=32768) is FAIL
 
 
+BUILT_IN = [
+    *built_in("prefill", "v3", "v3_q_lds"),
+    *for_outputs("prefill", "v3", [], {"out": 2e-3}),
+]
+
+
 def built_in_verdicts(**found: float | str | bool) -> dict[str, Status]:
     quantities = {name: Quantity(value) for name, value in found.items()}
     measurement = Measurement("prefill", "v3", quantities, problem=Problem(4096), device="hip")
-    return {g.name: evaluate(g, measurement).status for g in built_in("prefill", "v3", "v3_q_lds", 2e-3)}
+    return {g.name: evaluate(g, measurement).status for g in BUILT_IN}
 
 
 def test_a_prefill_of_zero_seconds_fails() -> None:
