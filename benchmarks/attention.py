@@ -95,7 +95,7 @@ class Bench:
         inputs = kernel.inputs(problem, rng)
         shared = {name: device.allocate(array.nbytes) for name, array in inputs.items()}
         for name, array in inputs.items():
-            device.write(shared[name], 0, array.data.cast("B") if array.ndim else array.data)
+            device.write(shared[name], 0, np.atleast_1d(array).view(np.uint8).data)
         outputs = {n: np.empty(a.shape, a.dtype) for n, a in kernel.outputs(problem).items()}
         shared |= {name: device.allocate(array.nbytes) for name, array in outputs.items()}
         arrays = contract.outputs(kernel, problem)
@@ -119,7 +119,7 @@ class Bench:
             seconds, launches = median_seconds(lambda bound=bound: device.launch(bound))  # type: ignore[misc]
             after = device.memory_used_bytes()
             for name, array in outputs.items():
-                device.read(shared[name], 0, array.data.cast("B"))
+                device.read(shared[name], 0, array.view(np.uint8).data)
             error = reference.errors(outputs, allowed)["out"].of_row
             if not error <= allowed["out"].max_error:
                 raise GretaError(f"{variant.name} @ {context} is wrong: its error is {error:.2e}")

@@ -174,13 +174,13 @@ class Kernel:
 
     def reference(
         self, problem: Problem, inputs: Mapping[str, NDArray[np.generic]], row: tuple[int, ...]
-    ) -> dict[str, NDArray[np.float64]]:
-        """What every output must hold at `row`, computed in float64 from the inputs."""
+    ) -> Mapping[str, NDArray[np.generic]]:
+        """What every output must hold at `row`, computed in float64 from the inputs; whole numbers as such."""
         raise NotImplementedError
 
     def reference_all(
         self, problem: Problem, inputs: Mapping[str, NDArray[np.generic]]
-    ) -> dict[str, NDArray[np.float64]] | None:
+    ) -> Mapping[str, NDArray[np.generic]] | None:
         """What every output must hold, all of it at once, each in its own shape; `reference` is not asked then.
 
         None, where rows are to be sampled: because the whole would take too long, or too much memory.
@@ -190,7 +190,7 @@ class Kernel:
     def decode(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
         """Elements of output `name` as the numbers they stand for, in the same shape.
 
-        For types that numpy lacks: bf16, carried as uint16, becomes fp32 here.
+        For types that neither numpy nor ml_dtypes has: packed or scaled integers become fp32 here.
         """
         return values
 
@@ -207,7 +207,7 @@ class Kernel:
         return ""
 
     def workspaces(self, problem: Problem, variant: Variant) -> dict[str, Array]:
-        """Device memory a variant needs besides inputs and outputs (split-K partials); not checked."""
+        """Device memory a variant needs besides inputs and outputs (split-K partials); it holds nothing to rely on."""
         return {}
 
     def variant_inputs(

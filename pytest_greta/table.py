@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pytest_greta.gates.catalogue import CATALOGUE
-from pytest_greta.gates.model import Status, Verdict, limit_text, measured_text
+from pytest_greta.gates.model import Status, Verdict, measured_text
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Row:
             variant=verdict.variant,
             where=verdict.where,
             place=gate.place,
-            gate=limit_text(definition, gate.limit),
+            gate=gate.text,
             measured=measured_text(definition, verdict.measured, gate.limit),
             status=verdict.status.value,
             reason=verdict.reason,

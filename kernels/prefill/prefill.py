@@ -1,18 +1,18 @@
 """Causal attention prefill, softmax(Q K^T / sqrt(D)) V, in the variants of `kernels/README.md`.
 
 q and out are `[heads, context, head_dim]`, k and v `[kv_heads, context, head_dim]`, in fp16 or bf16 (`dtype`): these
-are the axes of the family. Scores, softmax and sums are fp32 in the kernels. numpy has no bf16: such arrays are uint16
-here, the upper halves of fp32 numbers.
+are the axes of the family. Scores, softmax and sums are fp32 in the kernels. numpy has bf16 from ml_dtypes.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import ml_dtypes
 import numpy as np
 
 from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
@@ -95,16 +95,12 @@ class Prefill(Kernel):
 
     def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
         """Standard normal q of `[heads, context, head_dim]`, k and v of `[kv_heads, context, head_dim]`."""
-        rounded = to_bf16 if problem.text("dtype") == "bf16" else _to_fp16
-        return {name: _normal(shape, rng, rounded) for name, shape in _input_shapes(problem).items()}
+        dtype = dtype_of(problem)
+        return {name: _normal(shape, rng, dtype) for name, shape in _input_shapes(problem).items()}
 
     def outputs(self, problem: Problem) -> dict[str, Array]:
-        """out, `[heads, context, head_dim]`, fp16, or bf16 as uint16."""
-        return {"out": Array(_shape(problem), np.uint16 if problem.text("dtype") == "bf16" else np.float16)}
-
-    def decode(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
-        """bf16 in fp32."""
-        return from_bf16(values) if values.dtype == np.uint16 else values
+        """out, `[heads, context, head_dim]`, fp16 or bf16."""
+        return {"out": Array(_shape(problem), dtype_of(problem))}
 
     def rows(self, problem: Problem) -> tuple[int, ...]:
         """`(heads, context)`: a row is one query of one head."""
@@ -116,9 +112,9 @@ class Prefill(Kernel):
         """The output of one query, `[head_dim]`: it sees the keys up to itself."""
         head, query = row
         kv_head = head // _heads_per_kv_head(problem)
-        q = to_float64(inputs["q"][head, query])
-        k = to_float64(inputs["k"][kv_head, : query + 1])
-        v = to_float64(inputs["v"][kv_head, : query + 1])
+        q = inputs["q"][head, query].astype(np.float64)
+        k = inputs["k"][kv_head, : query + 1].astype(np.float64)
+        v = inputs["v"][kv_head, : query + 1].astype(np.float64)
         scores = k @ q / np.sqrt(problem["head_dim"])
         weights = np.exp(scores - scores.max())
         return {"out": weights @ v / weights.sum()}
@@ -165,25 +161,9 @@ class Prefill(Kernel):
         return float(values + np.prod(_shape(problem), dtype=np.float64)) * 2.0
 
 
-def to_bf16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """fp32 rounded to bf16, to nearest, even on a tie, as the upper 16 bits. A NaN stays one."""
-    bits = values.astype(np.float32).view(np.uint32)
-    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
-    return np.where(np.isnan(values), bits >> 16 | 0x40, rounded).astype(np.uint16)
-
-
-def from_bf16(bits: NDArray[np.generic]) -> NDArray[np.float32]:
-    """bf16 numbers, as uint16, in fp32."""
-    return (bits.astype(np.uint32) << 16).view(np.float32)
-
-
-def _to_fp16(values: NDArray[np.float32]) -> NDArray[np.float16]:
-    return values.astype(np.float16)
-
-
-def to_float64(values: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Numbers of the inputs' type in float64: fp16, or bf16 as uint16."""
-    return (from_bf16(values) if values.dtype == np.uint16 else values).astype(np.float64)
+def dtype_of(problem: Problem) -> np.dtype[np.generic]:
+    """The dtype of inputs and outputs."""
+    return np.dtype(ml_dtypes.bfloat16 if problem.text("dtype") == "bf16" else np.float16)
 
 
 def _shape(problem: Problem) -> tuple[int, int, int]:
@@ -212,13 +192,13 @@ def _parts(problem: Problem, variant: AttentionVariant) -> int:
 def _normal(
     shape: tuple[int, int, int],
     rng: np.random.Generator,
-    rounded: Callable[[NDArray[np.float32]], NDArray[np.generic]],
+    dtype: np.dtype[np.generic],
 ) -> NDArray[np.generic]:
     """Standard normal numbers, a few heads at a time: 32 heads at 131072 would take 2 GB more in fp32 at once."""
-    values = np.empty(shape, rounded(np.zeros(1, np.float32)).dtype)
+    values = np.empty(shape, dtype)
 
     def fill(head: int, source: np.random.Generator) -> None:
-        values[head] = rounded(source.standard_normal(shape[1:], np.float32))
+        values[head] = source.standard_normal(shape[1:], np.float32).astype(dtype)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for _ in pool.map(fill, range(shape[0]), rng.spawn(shape[0])):

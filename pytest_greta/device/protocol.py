@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 BAND_BYTES = 1 << 16
 """Width of the band before and after every buffer: what a block of 1024 threads reaches with 64 bytes each."""
 
+OTHER_POISON = 0x80
+"""Makes the one byte that memory is poisoned with of the other, by an exclusive or: 0xFF and 0x7F."""
+
 NAN_BYTE, LARGE_BYTE = 0xFF, 0x7B
 """What bands are filled with. 0xFF makes a NaN of every real, -1 of a signed and the largest of an unsigned number;
 0x7B makes reals large but finite (6e4 as fp16, 1e36 as fp32 and bf16) and integers large. A kernel that reads a band

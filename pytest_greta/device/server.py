@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_greta.compiler.cache import CodeCache
-from pytest_greta.device.protocol import BAND_BYTES, BufferPlan, Launched
+from pytest_greta.device.protocol import BAND_BYTES, OTHER_POISON, BufferPlan, Launched
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.telemetry import Recorder, Telemetry, open_recorder
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
@@ -121,9 +121,13 @@ class _Server:
             yield Launched(seconds, b"".join(self.device.digests(outputs)))
 
     def _prepare(self, buffer: Any, plan: BufferPlan, draw: str, poison: int) -> None:
-        """What an output or workspace holds before a launch."""
+        """What an output or workspace holds before a launch.
+
+        Each is poisoned with another byte: what was computed from an unwritten workspace is not taken for unwritten.
+        """
         if plan.poisoned:
-            self.device.fill(buffer, poison, BAND_BYTES, plan.size_bytes)
+            byte = poison if plan.is_output else poison ^ OTHER_POISON
+            self.device.fill(buffer, byte, BAND_BYTES, plan.size_bytes)
         elif plan.starts_from:
             source, _ = self.buffers[plan.starts_from[draw]]
             self.device.copy(source, BAND_BYTES, buffer, BAND_BYTES, plan.size_bytes)

@@ -187,9 +187,13 @@ class Errors:
         )
         return Errors(row.of_row, row.row, element.of_element, element.element)
 
-    def within(self, tolerance: Tolerance) -> bool:
-        """Whether both are allowed."""
-        return self.of_row <= tolerance.max_error and self.of_element <= 1
+    def problem(self, tolerance: Tolerance) -> str:
+        """Which of the two is not allowed, in words; empty where both are."""
+        if not self.of_row <= tolerance.max_error:
+            return f"its error is {self.of_row:.2e} in {self.row}, over {tolerance.max_error:.2e}"
+        if not self.of_element <= 1:
+            return f"its error is {self.of_element:.3g} times atol + rtol |reference| in {self.element}"
+        return ""
 
 
 def errors_of(

@@ -79,8 +79,8 @@ class Reference:
             found = {name: one.worst(ours[name]) for name, one in found.items()}
             if self.verified is not None and not self.wrong:
                 theirs = self._at(row, wanted, self.verified, self.verified_tolerances)
-                wrong = [e for name, e in theirs.items() if not e.within(self.verified_tolerances[name])]
-                self.wrong = f"its error is {wrong[0].of_row:.2e} in {wrong[0].row}" if wrong else ""
+                wrong = (errors.problem(self.verified_tolerances[name]) for name, errors in theirs.items())
+                self.wrong = next(filter(None, wrong), "")
         return found
 
     def extend(self, seconds: float) -> None:

@@ -83,12 +83,7 @@ class Verification:
     def problem(self) -> str:
         """Why nothing should be timed against it; empty where it is right so far."""
         wrong = [self.holes, *self.damaged, *self.changed]
-        for name, errors in self.errors.items():
-            limit = self._tolerances[name]
-            if not errors.of_row <= limit.max_error:
-                wrong.append(f"its error is {errors.of_row:.2e} in {errors.row}, over {limit.max_error:.2e}")
-            elif not errors.of_element <= 1:
-                wrong.append(f"its error is {errors.of_element:.3g} times atol + rtol in {errors.element}")
+        wrong += [errors.problem(self._tolerances[name]) for name, errors in self.errors.items()]
         return "; ".join(text for text in wrong if text)
 
     def add_quantities(self, run: Run) -> None:

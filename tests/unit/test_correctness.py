@@ -136,8 +136,8 @@ def test_one_large_value_hides_small_ones_from_the_rows_error_and_not_from_allcl
     found = errors(y, wanted, close)
     assert found.of_row == pytest.approx(1e-5)
     assert found.of_element == pytest.approx(1 / (1e-6 + 1e-3))
-    assert not found.within(close)
-    assert errors(wanted, wanted, close).within(close)
+    assert found.problem(close) == "its error is 999 times atol + rtol |reference| in 'y' at row [0]"
+    assert errors(wanted, wanted, close).problem(close) == ""
 
 
 def test_allclose_with_a_tolerance_of_zero_asks_for_equality() -> None:

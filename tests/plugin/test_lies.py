@@ -1,0 +1,94 @@
+"""Every kernel of tests/faulty/lies is caught, with a line of its own that says what is wrong."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+
+import pytest
+
+from tests.faulty.lies.lies import LIES
+from tests.plugin.conftest import CONFTEST, REPOSITORY, Run, write_gates
+
+GATES = """\
+version: 1
+targets: [gfx942]
+kernels:
+  lies:
+    baseline: right
+    contexts: {cpu: [256], hip: [256]}
+"""
+
+EXPECTED = {name: text for names in LIES.values() for name, text in names.items()}
+
+
+@pytest.fixture
+def lies(project: pytest.Pytester, greta: Run) -> Run:
+    project.makeconftest(conftest_of_lies(CONFTEST))
+    write_gates(project, GATES)
+    return greta
+
+
+def conftest_of_lies(faulty: str) -> str:
+    """The conftest of the faulty kernels, as one of the lies."""
+    text = faulty.format(repository=str(REPOSITORY)).replace(
+        "faulty.faulty import Faulty", "faulty.lies.lies import Lies"
+    )
+    return text.replace("[Faulty()]", "[Lies()]")
+
+
+def test_there_are_lies_of_every_kind() -> None:
+    assert set(LIES) == {"outputs", "launches", "memory"}
+    assert len(EXPECTED) >= 40
+
+
+def test_every_lie_is_caught_with_its_own_line(lies: Run) -> None:
+    result = lies("-k", "test_run", "--greta-rounds=8")
+    result.assert_outcomes(passed=1, failed=len(EXPECTED))  # the one that is right
+    assert missed(result.stdout.str()) == {}
+
+
+BASELINES = {
+    "wrong_head": "* in 'y' at row [17, *, over 1.00e-05",
+    "wrong_element": "* in 'y' at row [16, 5], over 1.00e-05",
+    "idle_from_fourth": "its error is inf in 'y'*",
+    "wrong_from_fourth": "its error is 3.33e-01 in 'y'*",
+    "wrong_once": "* in 'y' at row [0, 9], over 1.00e-05",
+    "noop": "8192 of 8192 elements of 'y' were not written*",
+    "damages_input": "* bytes of 'x' were modified",
+    "damages_input_late": "*in 'y' at row [0, 3]*",
+    "writes_past_end": "4 bytes past the end of 'y' (nearest: byte 0 past it) were overwritten",
+    "writes_past_end_late": "4 bytes past the end of 'y' (nearest: byte 8 past it) were overwritten",
+}
+
+
+@pytest.mark.parametrize(("baseline", "wrong"), BASELINES.items())
+def test_a_baseline_that_lies_is_no_measure_and_the_candidate_is_not_blamed(
+    lies: Run, project: pytest.Pytester, baseline: str, wrong: str
+) -> None:
+    gates = "    gates: {right: {speedup: {min: 0.001, devices: cpu}}}\n"
+    write_gates(project, GATES.replace("baseline: right", f"baseline: {baseline}") + gates)
+    result = lies("--greta-variant=right", "-k", "test_run", "--greta-rounds=12")
+    result.assert_outcomes(passed=1)
+    (line,) = (n for n in result.stdout.lines if "speedup >= 0.001" in n)
+    assert "NOT MEASURED [1]" in line
+    assert any(
+        fnmatchcase(n, escaped(f"[1] the baseline {baseline} is wrong: {wrong}")) for n in result.stdout.lines
+    ), result.stdout.str()
+
+
+def missed(output: str) -> dict[str, str]:
+    """The lies whose test does not say what was expected, with what it says."""
+    failures = output[output.index("= FAILURES =") :].partition("\n= greta")[0]
+    sections = re.split(r"^_+ test_run\[(\w+)-\d+\] _+$", failures, flags=re.MULTILINE)
+    said = dict(zip(sections[1::2], sections[2::2], strict=True))
+    return {
+        name: said.get(name, "nothing")
+        for name, text in EXPECTED.items()
+        if not any(fnmatchcase(line, f"*{escaped(text)}*") for line in said.get(name, "").splitlines())
+    }
+
+
+def escaped(pattern: str) -> str:
+    """The pattern with brackets as they are."""
+    return pattern.replace("[", "[[]")
