@@ -229,8 +229,8 @@ def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> N
     item.stash.setdefault(VERDICTS, []).extend(verdicts)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
     item.user_properties += table.properties(verdicts)
-    if not isinstance(result, RunResult):
-        item.stash[NOTES] = list(result.notes)
+    told = session.runner.past.problems if isinstance(result, RunResult) else result.notes
+    item.stash[NOTES] = list(told)
     if BENCHMARK in item.stash and isinstance(result, RunResult) and result.run:
         info = asdict(session.runner.acceptance(result.run, verdicts))
         info["verdicts"] = [verdict.line() for verdict in verdicts]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from pytest_greta import contract
 from pytest_greta.errors import CompileError, ToolMissing
 from pytest_greta.gates.evaluation import EMULATED_TIMES, built_in_for_peak
-from pytest_greta.history.records import identity_of
+from pytest_greta.history.records import identity_of, of_family
 from pytest_greta.measure.correctness import Tolerance
 from pytest_greta.measure.executable import ACCEPTED, BASELINE, Executable, executable_of, is_same
 from pytest_greta.measure.plan import Counterpart, Plan
 from pytest_greta.problems import is_not_for
 from pytest_greta.stats.pairs import MOST_BLOCKS
-from pytest_greta.stats.runs import reference_runs
+from pytest_greta.stats.runs import accepted_runs
 
 if TYPE_CHECKING:
     from pytest_greta.compiler.builder import Builder
@@ -169,8 +169,8 @@ class Planner:
         self, kernel: Kernel, variant: Variant, problem: Problem, device: DeviceInfo
     ) -> HistoricRun | None:
         """The last accepted run of a variant here that says what code it was."""
-        history = self.past.runs(identity_of(kernel, variant, problem, device))
-        return next((run for run in reversed(reference_runs(device.identity, history)) if run.code), None)
+        history, _ = of_family(self.past.runs(identity_of(kernel, variant, problem, device)), kernel, {})
+        return next((run for run in reversed(accepted_runs(device.identity, history)) if run.code), None)
 
     def _accepted(
         self, reference: HistoricRun, variant: Variant, deadline_seconds: float

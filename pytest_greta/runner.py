@@ -15,6 +15,7 @@ from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Status,
 from pytest_greta.history.acceptance import Acceptance, acceptance, no_reference, with_acceptance
 from pytest_greta.history.records import info_of
 from pytest_greta.history.regression import regression
+from pytest_greta.measure.executable import ACCEPTED
 from pytest_greta.options import OPTIONS
 from pytest_greta.problems import as_emulated, is_not_for
 from pytest_greta.results import CodeResult, GatedMeasurement, RunResult
@@ -80,7 +81,8 @@ class Runner:
 
     def acceptance(self, run: Run, verdicts: Sequence[Verdict]) -> Acceptance:
         """Whether a run becomes a reference for later ones. Its code is kept, where later code is timed against it."""
-        found = acceptance(verdicts, no_reference(run, self._untimed(run), self.past))
+        paired = ACCEPTED in run.plan.counterparts and not run.accepted.problem
+        found = acceptance(verdicts, no_reference(run, self._untimed(run), self.past), paired)
         if found.keeps_code and self.past.is_saved:
             self.past.keep_code(run.plan.candidate.code)
         return found
@@ -130,6 +132,10 @@ class Runner:
         gates = self.planner.run_gates(plan.kernel, plan.variant, plan.problem)
         for gate in gates:
             if gate.name == "regression" and gate.times_on(run.device.kind):
+                unknown = self.past.unknown(required=self.options.require is not None)
+                if unknown:
+                    run.quantities["regression"] = Quantity(None, reason=unknown)
+                    return None
                 quantity, again = regression(run, self._untimed, gate.limit, self.past, measure_again)
                 cannot = no_reference(run, self._untimed(run), self.past)
                 if self.options.accept and cannot:
@@ -149,7 +155,6 @@ class Runner:
 
     def _measure(self, kernel: Kernel, variant: Variant, candidate: Executable, problem: Problem) -> Run:
         from pytest_greta.measure.bench import measure
-        from pytest_greta.measure.executable import ACCEPTED
         from pytest_greta.measure.plan import without_accepted
 
         gates = self.planner.run_gates(kernel, variant, problem)

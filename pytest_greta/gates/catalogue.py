@@ -83,7 +83,7 @@ CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition i
             positive=True, speed=True, noisy=True, relative=True, spec=".2f"),
     GateDef("regression", "x", "run", "number", "lower",
             "Time now over that of the accepted runs before: of this kernel, variant, context, problem and device.",
-            limits=("max",), positive=True, speed=True, noisy=True, spec=".3f"),
+            limits=("min", "max"), positive=True, speed=True, noisy=True, spec=".3f"),
     GateDef("scaling", "exponent", "run", "number", "lower",
             "Exponent of the time against the context, from the smallest context of the same run: "
             "linear work gives 1, quadratic work 2.", speed=True, spec=".2f"),

@@ -13,8 +13,8 @@ def failing(verdicts: Sequence[Verdict], require: str | None, inconclusive: str 
 
     `inconclusive` is what gates.yaml says of INCONCLUSIVE: `fail`, `warn`, or nothing: it fails where something is
     required. `--greta-require=hip` fails all that was not measured; `--greta-require=cpu` asks for what a CPU can
-    decide, so gates on GPU speed stay NOT MEASURED there. A gate whose history is still short is excused: a new
-    benchmark must be able to start.
+    decide, so gates on GPU speed stay NOT MEASURED there, but not those on a cpu's. A gate whose history is still short
+    is excused: a new benchmark must be able to start.
     """
 
     def fails(verdict: Verdict) -> bool:
@@ -25,7 +25,8 @@ def failing(verdicts: Sequence[Verdict], require: str | None, inconclusive: str 
         if verdict.status is Status.NOT_MEASURED:
             if verdict.measured.excused:
                 return False
-            return require == "hip" or (require == "cpu" and not CATALOGUE[verdict.gate.name].speed)
+            decidable = not CATALOGUE[verdict.gate.name].speed or verdict.gate.times_on("cpu")
+            return require == "hip" or (require == "cpu" and decidable)
         return verdict.status is Status.FAIL
 
     return [verdict for verdict in verdicts if fails(verdict)]

@@ -24,7 +24,9 @@ class Acceptance:
     new_level: str = ""
     """The reason of `--greta-accept`, where it made the run a reference."""
     keeps_code: bool = False
-    """Whether its code is what later code is timed beside: not where it may be slower than that before it."""
+    """Whether its code is what later code is timed against: only where it is faster than that before it, for certain,
+    or accepted on purpose. Slowdowns that each are below the limit would add up otherwise.
+    """
 
 
 def no_reference(run: Run, untimed: str, past: PastRuns) -> str:
@@ -43,12 +45,11 @@ def with_acceptance(gate: Gate, reason: str) -> Gate:
     return replace(gate, accepted=reason) if gate.name == "regression" else gate
 
 
-def acceptance(verdicts: Sequence[Verdict], cannot: str) -> Acceptance:
+def acceptance(verdicts: Sequence[Verdict], cannot: str, paired: bool) -> Acceptance:
     """Whether a run becomes a reference, from its verdicts and `no_reference`.
 
-    What is undecided does not keep its times out: a history of runs that happened to look fast would know too little
-    of the spread between runs, and cry wolf. But later code is not timed against it: measured once more it would be as
-    fast as itself, and a regression forgotten.
+    `paired` says that it was timed against the code of an accepted run. What is undecided does not keep its times out:
+    a history of runs that happened to look fast would know too little of the spread between runs, and cry wolf.
     """
     failed = [verdict.gate.name for verdict in verdicts if verdict.status is Status.FAIL]
     if "regression" in failed:
@@ -63,4 +64,10 @@ def acceptance(verdicts: Sequence[Verdict], cannot: str) -> Acceptance:
         for v in verdicts
         if v.gate.name == "regression"
     )
-    return Acceptance(True, new_level=new_level, keeps_code=not undecided)
+    faster = bool(new_level) or not paired or any(_is_faster(v) for v in verdicts)
+    return Acceptance(True, new_level=new_level, keeps_code=faster and not undecided)
+
+
+def _is_faster(verdict: Verdict) -> bool:
+    interval = verdict.measured.interval
+    return verdict.gate.name == "regression" and interval is not None and interval.high < 1

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_greta.compiler.cache import write_whole
+from pytest_greta.history.commits import SHALLOW, UNVERSIONED, Commits
 from pytest_greta.history.records import Identity, historic_run
 from pytest_greta.measure.executable import sha256_of
 from pytest_greta.stats.runs import HistoricRun
@@ -89,6 +90,8 @@ class History:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self.problems: list[str] = []
+        """What could not be read, a line each."""
 
     @property
     def is_saved(self) -> bool:
@@ -104,8 +107,25 @@ class History:
     def not_clean(self) -> str:
         """Why the commit does not say what runs here; empty where it does, and outside of a repository."""
         if self._commit_info.get("error"):
-            return f"its commit is not known: {self._commit_info['error']}"
+            return f"its commit is not known: {self._refusal}"
         return "the working tree has uncommitted changes" if self._commit_info.get("dirty") else ""
+
+    def unknown(self, required: bool) -> str:
+        """Why nobody can tell which runs came before this checkout; empty where one can."""
+        if self._commit_info.get("error"):
+            return f"git does not tell which commit this is: {self._refusal}"
+        if self.commit == UNVERSIONED:
+            return "this is no checkout of git, so nobody can tell which runs came before" if required else ""
+        return SHALLOW if self._runs and self._commits.is_shallow else ""
+
+    @property
+    def _refusal(self) -> str:
+        """What git says, on one line: of a folder of another owner it says what to do."""
+        return " ".join(str(self._commit_info["error"]).replace("\\n", " ").split())
+
+    @cached_property
+    def _commits(self) -> Commits:
+        return Commits(Path.cwd(), self.commit)
 
     @cached_property
     def _commit_info(self) -> Mapping[str, Any]:
@@ -115,8 +135,8 @@ class History:
         return found
 
     def runs(self, identity: Identity) -> list[HistoricRun]:
-        """The stored runs of one identity, oldest first."""
-        return self._runs.get(identity, [])
+        """The stored runs of one identity whose commits came before this one's, oldest first."""
+        return [run for run in self._runs.get(identity, []) if self._commits.is_before(run.commit)]
 
     # The accepted code itself: where new code can be timed beside it, the spread between runs does not matter.
 
@@ -156,15 +176,30 @@ class History:
         runs: dict[Identity, list[HistoricRun]] = {}
         # Files in all its folders: they are named after the interpreter, on which times do not depend.
         files = ["*/[0-9][0-9][0-9][0-9]_*"] if isinstance(self._storage, FileStorage) else []
-        for _, data in self._storage.load(*files):
-            for entry in data.get("benchmarks", ()):
-                commit = str((data.get("commit_info") or {}).get("id") or "unknown")
-                found = historic_run(entry.get("extra_info") or {}, commit, str(data.get("datetime")))
+        for path, data in self._storage.load(*files):
+            for number, entry in enumerate(_list(data, "benchmarks"), 1):
+                commit = str(_mapping(data, "commit_info").get("id") or "unknown")
+                try:
+                    found = historic_run(_mapping(entry, "extra_info"), commit, str(data.get("datetime")))
+                except ValueError as error:
+                    self.problems.append(f"{path}: entry {number} is damaged and does not count: {error}")
+                    continue
                 if found:
                     runs.setdefault(found[0], []).append(found[1])
         for several in runs.values():
             several.sort(key=lambda run: run.when)
         return runs
+
+
+def _mapping(data: object, name: str) -> Mapping[str, Any]:
+    """A part of a stored file that should be a mapping: files can be edited by hand."""
+    part = data.get(name) if isinstance(data, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
+
+
+def _list(data: object, name: str) -> list[Any]:
+    part = data.get(name) if isinstance(data, Mapping) else None
+    return part if isinstance(part, list) else []
 
 
 def saves(config: pytest.Config) -> bool:

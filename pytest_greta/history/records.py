@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_greta.history.family import changed, family_of
 from pytest_greta.measure.executable import BASELINE, code_info, sha256_of
 from pytest_greta.stats.runs import HistoricRun
 
 if TYPE_CHECKING:
     from pytest_greta.device import DeviceInfo
-    from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.kernel import Array, Kernel, Problem, Variant
     from pytest_greta.measure.run import Run
 
 
@@ -41,8 +43,18 @@ class PastRuns(Protocol):
     def is_saved(self) -> bool:
         """Whether this session's runs are stored."""
 
+    @property
+    def problems(self) -> Sequence[str]:
+        """What of the past could not be read, a line each."""
+
+    def unknown(self, required: bool) -> str:
+        """Why nobody can tell which runs came before this checkout; empty where one can.
+
+        A folder without version control is one line of runs, unless something is `required`.
+        """
+
     def runs(self, identity: Identity) -> list[HistoricRun]:
-        """The stored runs of one identity, oldest first."""
+        """The stored runs of one identity whose commits came before, oldest first."""
 
     def code(self, sha256: str) -> bytes | None:
         """The kept code of that SHA-256, if it is there and whole."""
@@ -74,6 +86,7 @@ def info_of(run: Run) -> dict[str, Any]:
         "seconds": list(run.seconds),
         "baseline": baseline.executable.name if baseline else None,
         "code": code_info(run.plan.candidate, run.buffers),
+        "family": family_of(run.plan.kernel, run.buffers),
         "baseline_code": baseline_code_of(run),
         "baseline_seconds": list(run.baseline.seconds),
         "accepted_seconds": list(run.accepted.seconds),
@@ -85,34 +98,54 @@ def info_of(run: Run) -> dict[str, Any]:
 
 
 def historic_run(info: Mapping[str, Any], commit: str, when: str) -> tuple[Identity, HistoricRun] | None:
-    """A stored entry as a run with its identity; None for one that is not greta's, or holds no times."""
+    """A stored entry as a run with its identity; None for one that is not greta's, or holds no times.
+
+    Raises ValueError where it is greta's and damaged: history can be edited by hand.
+    """
+    if "baseline_code" not in info or not info.get("seconds"):
+        return None
     try:
         kernel, variant, context = str(info["kernel"]), str(info["variant"]), int(info["context"])
-        seconds, beside = [float(s) for s in info["seconds"]], [float(s) for s in info["baseline_seconds"]]
+        seconds, paired = ([float(s) for s in info[name]] for name in ("seconds", "baseline_seconds"))
         time = datetime.fromisoformat(when)
-        baseline = str(info["baseline_code"])
-        if not seconds or min(*seconds, *beside, 1.0) <= 0:
-            return None
-        if len(beside) != len(seconds):
-            beside, baseline = [], ""
+        baseline, code, family = str(info["baseline_code"]), info.get("code"), info.get("family")
+        if not all(0 < s < math.inf for s in (*seconds, *paired)):
+            raise ValueError("a time that is no number above zero")
+        if len(paired) != len(seconds):
+            paired, baseline = [], ""
+        kept = True in (info.get("keeps_code"), info.get("yardstick"))  # the latter in records of 0.1.0
         run = HistoricRun(
             commit=commit,
             when=time if time.tzinfo else time.replace(tzinfo=timezone.utc),
             device=str(info["device"]),
             seconds=seconds,
-            baseline_seconds=beside,
+            baseline_seconds=paired,
             baseline=baseline,
             accepted=info["accepted"] is True,
             why_not=str(info["why_not"]),
             new_level=str(info["new_level"]),
-            code=info["code"]
-            if isinstance(info.get("code"), Mapping)
-            and True in (info.get("keeps_code"), info.get("yardstick"))
-            else {},
+            code=code if kept and isinstance(code, Mapping) else {},
+            family={str(k): str(v) for k, v in family.items()} if isinstance(family, Mapping) else {},
         )
         return (kernel, variant, context, str(info["problem"]), run.device), run
-    except (KeyError, TypeError, ValueError):
-        return None
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(str(error) if type(error) is ValueError else repr(error)) from error
+
+
+def of_family(
+    runs: Sequence[HistoricRun], kernel: Kernel, buffers: Mapping[str, Array]
+) -> tuple[list[HistoricRun], str]:
+    """The runs of the same data as today's, and what has changed since the last of the others; else empty."""
+    now = family_of(kernel, buffers)
+    same = [run for run in runs if not changed(run.family, now)]
+    others = [run for run in runs if run.accepted and changed(run.family, now)]
+    if not others:
+        return same, ""
+    names = ", ".join(changed(others[-1].family, now))
+    return (
+        same,
+        f"since the accepted run of commit {others[-1].short_commit} the family's data changed: {names}",
+    )
 
 
 def baseline_code_of(run: Run) -> str:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import Interval, Limit, Quantity, measured_text
-from pytest_greta.history.records import NO_HISTORY, YOUNG, PastRuns, baseline_code_of, identity_of_run
+from pytest_greta.history.records import (
+    NO_HISTORY,
+    YOUNG,
+    PastRuns,
+    baseline_code_of,
+    identity_of_run,
+    of_family,
+)
 from pytest_greta.measure.executable import ACCEPTED
 from pytest_greta.measure.quantities import ratio_quantity
 from pytest_greta.stats.runs import (
@@ -116,10 +123,11 @@ def _compared(run: Run, untimed: str, past: PastRuns) -> Comparison | Quantity:
         return Quantity(None, reason="no time above zero was measured")
     if len(run.seconds) < FEWEST_ROUNDS:
         return Quantity(None, reason=f"fewer than {FEWEST_ROUNDS} rounds were measured")
-    comparison = compare(_current(run, past), past.runs(identity_of_run(run)))
+    runs, changed = of_family(past.runs(identity_of_run(run)), run.plan.kernel, run.buffers)
+    comparison = compare(_current(run, past), runs)
     if comparison.interval is None:
         hint = "" if past.is_saved else "; runs are kept with --benchmark-autosave"
-        return Quantity(None, reason=f"{NO_HISTORY}: {comparison.reason}{hint}", excused=True)
+        return Quantity(None, reason=f"{NO_HISTORY}: {changed or comparison.reason}{hint}", excused=True)
     return comparison
 
 
@@ -137,7 +145,8 @@ def _current(run: Run, past: PastRuns) -> HistoricRun:
 
 def _step(run: Run, past: PastRuns, relative: bool) -> str:
     """Where the slowdown began, if several runs show it: a step after which most runs were not accepted."""
-    runs = [*past.runs(identity_of_run(run)), _current(run, past)]
+    before, _ = of_family(past.runs(identity_of_run(run)), run.plan.kernel, run.buffers)
+    runs = [*before, _current(run, past)]
     found = steps(runs, relative)
     if not found or found[-1].ratio <= 1:
         return ""

@@ -168,7 +168,10 @@ def _arrays(plain: Mapping[str, Any]) -> dict[str, Array]:
         starts = number if number is None or isinstance(number, str) else number.item()
         if not holds(_dtype(dtype), starts):
             raise ValueError(f"{dtype} cannot hold {starts!r}")
-        found[str(name)] = Array(tuple(int(n) for n in shape), _dtype(dtype), starts)
+        extent = tuple(int(n) for n in shape)
+        if not all(n > 0 for n in extent):
+            raise ValueError(f"{name} has shape {extent}")
+        found[str(name)] = Array(extent, _dtype(dtype), starts)
     return found
 
 

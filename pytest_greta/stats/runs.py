@@ -77,6 +77,8 @@ class HistoricRun:
     """The reason given when a slowdown was accepted on purpose: the runs before it are no reference any more."""
     code: Mapping[str, Any] = field(default_factory=dict)
     """What `executable.code_info` said of its code; empty where nothing was kept."""
+    family: Mapping[str, str] = field(default_factory=dict)
+    """What `history.family` said of the data; empty in older records."""
 
     @property
     def short_commit(self) -> str:
@@ -202,15 +204,17 @@ def compare_levels(
 
 
 def reference_runs(device: str, history: Sequence[HistoricRun]) -> list[HistoricRun]:
-    """The accepted runs of a device that a run there is held against: the latest `WINDOW`, oldest first.
+    """The accepted runs of a device whose times a run there is held against: the latest `WINDOW`, oldest first."""
+    return accepted_runs(device, history)[-WINDOW:]
 
-    They begin again at a run whose slowdown was accepted on purpose.
-    """
+
+def accepted_runs(device: str, history: Sequence[HistoricRun]) -> list[HistoricRun]:
+    """All accepted runs of a device, oldest first. They begin again at one whose slowdown was accepted on purpose."""
     runs = [
         run for run in history if run.accepted and run.device == device and len(run.seconds) >= FEWEST_ROUNDS
     ]
     deliberate = [i for i, run in enumerate(runs) if run.new_level]
-    return runs[deliberate[-1] if deliberate else 0 :][-WINDOW:]
+    return runs[deliberate[-1] if deliberate else 0 :]
 
 
 def _why_no_reference(current: HistoricRun, history: Sequence[HistoricRun]) -> str:

@@ -52,7 +52,7 @@ def use(project: pytest.Pytester, source: str) -> None:
 
 def ten_days_pass(project: pytest.Pytester, greta: Run) -> None:
     """One run, and its entry ten times, as if it had been made on ten days: by then the spread of runs is known."""
-    greta(*OPTIONS, "--greta-require=cpu").assert_outcomes(passed=1)
+    greta(*OPTIONS).assert_outcomes(passed=1)
     (path,) = project.path.glob(".benchmarks/*/*.json")
     data = json.loads(path.read_text())
     for day in range(2, 11):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_what_fails_a_test(
     ],
 )
 def test_what_becomes_a_reference(verdicts: list[Verdict], cannot: str, expected: Acceptance) -> None:
-    assert acceptance(verdicts, cannot) == expected
+    assert acceptance(verdicts, cannot, paired=False) == expected
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,26 @@ def test_only_a_slowdown_is_accepted_on_purpose(
     one = evaluate(gate, Measurement("k", "v", {"regression": found}, problem=Problem(64), device="hip"))
     assert one.status is status
     decided = status is not INCONCLUSIVE
-    assert acceptance([one], "") == Acceptance(True, new_level=new_level, keeps_code=decided)
+    assert acceptance([one], "", paired=False) == Acceptance(True, new_level=new_level, keeps_code=decided)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "accepted", "keeps"),
+    [
+        (0.95, 0.99, "", True),  # faster, for certain
+        (0.95, 1.0, "", False),
+        (0.99, 1.015, "", False),  # thirty of these would add up
+        (1.0, 1.0, "", False),  # the very same code: that before it stays
+        (1.05, 1.08, "meant", True),
+    ],
+)
+def test_the_code_that_is_timed_against_moves_only_to_faster_code_or_on_purpose(
+    low: float, high: float, accepted: str, keeps: bool
+) -> None:
+    gate = Gate("regression", "k", "v", Limit(max=1.02), accepted=accepted)
+    found = Quantity((low + high) / 2, Interval(low, high))
+    one = evaluate(gate, Measurement("k", "v", {"regression": found}, problem=Problem(64), device="hip"))
+    assert acceptance([one], "", paired=True).keeps_code is keeps
 
 
 def test_a_stored_entry_is_read_back() -> None:
@@ -125,17 +145,27 @@ def test_a_stored_entry_is_read_back() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"kernel": None, "context": None},
-        {"seconds": []},
+        {"context": None},
+        {"context": math.inf},
         {"seconds": [0.0, 1.0]},
-        {"seconds": "x"},
-        {"seconds": None},
+        {"seconds": [math.nan, 1.0]},
+        {"seconds": [math.inf, 1.0]},
+        {"seconds": ["x"]},
+        {"seconds": 3},
+        {"baseline_seconds": None},
+        {"baseline_seconds": [-1.0, 1.0]},
     ],
 )
-def test_what_is_no_run_of_greta_is_passed_over(change: dict[str, object]) -> None:
-    assert historic_run({**INFO, **change}, "c", "2026-03-02T10:00:00") is None
+def test_a_damaged_entry_is_one_error(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        historic_run({**INFO, **change}, "c", "2026-03-02T10:00:00")
+    with pytest.raises(ValueError, match="isoformat"):
+        historic_run(INFO, "c", "None")
+
+
+def test_what_is_no_run_of_greta_or_timed_nothing_is_passed_over() -> None:
     assert historic_run({}, "c", "2026-03-02T10:00:00") is None
-    assert historic_run(INFO, "c", "None") is None
+    assert historic_run({**INFO, "seconds": []}, "c", "2026-03-02T10:00:00") is None
 
 
 DEVICE = DeviceInfo("hip", "GPU", "gfx942", 304, 64, 0, 0, "driver", "runtime")
@@ -162,6 +192,11 @@ class Stored:
             )
             for day in range(accepted + slower)
         ]
+
+    problems: Sequence[str] = ()
+
+    def unknown(self, required: bool) -> str:
+        return ""
 
     def runs(self, identity: Identity) -> list[HistoricRun]:
         assert identity == ("k", "v", 64, "context=64", DEVICE.identity)
