@@ -103,6 +103,11 @@ OPTIONS = {
             "N",
             has_ini=False,
         ),
+        Option(
+            "cache-size",
+            "compiled code to keep, e.g. 500M or 8G; what was used longest ago goes first [2G]",
+            "SIZE",
+        ),
         Option("seed", "seed of the inputs, to repeat a run [another one for every run]", "N"),
     )
 }
@@ -142,6 +147,8 @@ class Options(NamedTuple):
     seed: int | None
     accept: str
     """Why runs that fail the gate `regression` become the new reference; empty where they do not."""
+    cache_bytes: int | None
+    """Compiled code to keep."""
     calibrate: int
     """How many gates on equal code to measure instead of testing; 0 for none."""
 
@@ -211,6 +218,7 @@ def read_options(config: pytest.Config) -> Options:
         deadline_seconds=read("deadline", _seconds),
         seed=read("seed", _seed),
         accept=read("accept", _reason) or "",
+        cache_bytes=read("cache-size", _size),
         calibrate=read("calibrate", _gates) or 0,
     )
     if options.require and options.device not in ("auto", options.require):
@@ -307,6 +315,14 @@ def _seconds(text: str) -> float:
     if not (value > 0 and math.isfinite(value)):
         raise ValueError(f"{text!r} is not a time; expected seconds above 0")
     return value
+
+
+def _size(text: str) -> int:
+    """`500M` in bytes; K, M and G are 1024 times the one before."""
+    given = re.fullmatch(r"\s*(\d+)\s*([KMG]?)i?B?\s*", text, re.IGNORECASE)
+    if given is None or int(given[1]) == 0:
+        raise ValueError(f"{text!r} is not a size; expected a whole number from 1 with K, M or G, like 500M")
+    return int(given[1]) << 10 * " KMG".index(given[2].upper() or " ")
 
 
 def _choice(option: Option) -> Callable[[str], str]:

@@ -30,6 +30,7 @@ from pytest_greta.stash import (
     ON_TERMINAL,
     PROBLEMS,
     SESSION,
+    SESSION_NOTES,
     SIGTERM,
     STOPPED,
     UNCHECKED,
@@ -44,6 +45,7 @@ from pytest_greta.stash import (
 
 if TYPE_CHECKING:
     from pytest_greta.compiler.clang import Job
+    from pytest_greta.device.session_device import SessionDevice
     from pytest_greta.kernel import Problem, Variant
     from pytest_greta.session import Session
 
@@ -93,6 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[PROBLEMS] = []
     config.stash[LEFT_OUT] = []
+    config.stash[SESSION_NOTES] = []
     config.stash[ON_TERMINAL] = sys.stdout.isatty()
     _or_usage_error(lambda: read_options(config))
     if not hasattr(config, "workerinput"):
@@ -117,6 +120,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         host.close()
     if greta:
         greta.close()
+    _tell_of_the_cache(session.config, host, greta)
     problems = session.config.stash[PROBLEMS]
     if (
         problems
@@ -126,6 +130,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         pytest.exit(
             "\n".join(f"ERROR: {problem}" for problem in problems), returncode=pytest.ExitCode.USAGE_ERROR
         )
+
+
+def _tell_of_the_cache(config: pytest.Config, device: SessionDevice | None, session: Session | None) -> None:
+    """Why compiled code could not be kept, for the summary; a worker of xdist sends it to the controller."""
+    notes = config.stash[SESSION_NOTES]
+    told = [device.cache_problem if device else "", session.builder.compiler.cache.problem if session else ""]
+    notes += dict.fromkeys(note for note in told if note and note not in notes)
+    output: dict[str, object] | None = getattr(config, "workeroutput", None)
+    if output is not None:
+        output["greta_notes"] = list(notes)
 
 
 def _or_usage_error(action: Callable[[], object]) -> None:
@@ -254,13 +268,15 @@ def _refuse(config: pytest.Config, items: list[pytest.Item], problems: list[str]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Hear what a worker of xdist has refused."""
+    """Hear what a worker of xdist has refused, and what it has to tell."""
     problems = node.config.stash[PROBLEMS]
     told = getattr(node, "workeroutput", {}).get("greta_problems", [])
     problems += [problem for problem in told if problem not in problems]
     left_out = node.config.stash[LEFT_OUT]
     cases = [tuple(case) for case in getattr(node, "workeroutput", {}).get("greta_left_out", [])]
     left_out += [case for case in cases if case not in left_out]
+    notes = node.config.stash[SESSION_NOTES]
+    notes += [note for note in getattr(node, "workeroutput", {}).get("greta_notes", []) if note not in notes]
 
 
 @pytest.hookimpl(tryfirst=True)

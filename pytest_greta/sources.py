@@ -34,8 +34,20 @@ _NOT_HERE: dict[str, tuple[str, ...]] = {
     ),
     "greta sets where HIP's headers and libraries are": ("-nogpu", "--rocm-path", "--hip-path"),
     "write its flags here": ("--config",),
-    "include the file in the source": ("-include", "-imacros"),
-    "name the folder in include": ("-I", "-isystem", "-iquote", "-idirafter"),
+    "name the folder in include": (
+        *(
+            "-I",
+            "--include-directory",
+            "-isystem",
+            "-iquote",
+            "-idirafter",
+            "-cxx-isystem",
+            "-stdlib++-isystem",
+        ),
+        *("-iprefix", "-iwithprefix", "-F"),
+    ),
+    "include the file in the source": ("-include", "--include", "-imacros", "--imacros"),
+    "write it without -Wp, or -Xpreprocessor": ("-Wp,", "-Xpreprocessor"),
 }
 """Beginnings of flags that no author may give, by what to know or do instead."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,10 @@ NOTES = pytest.StashKey[list[str]]()
 """On an item: what the summary tells of its code besides the verdicts."""
 BENCHMARK = pytest.StashKey[Any]()
 """On an item: the pytest-benchmark fixture that holds its times."""
+CACHE_FOLDER = pytest.StashKey[Path]()
+"""Where compiled code is kept."""
+SESSION_NOTES = pytest.StashKey[list[str]]()
+"""What the summary tells of the session as a whole."""
 LEFT_OUT = pytest.StashKey[list[tuple[str, str, str, str]]]()
 """Cases that are listed and not tested: kernel, variant, problem, and why."""
 CALIBRATED = pytest.StashKey[list[str]]()
@@ -65,6 +69,7 @@ def get_device(config: pytest.Config) -> SessionDevice:
         config.stash[DEVICE] = SessionDevice(
             wanted,
             cache_folder(config),
+            cache_bytes=options.cache_bytes,
             serialize=options.serialize,
             show=progress.show,
             waited=progress.waited,
@@ -108,7 +113,7 @@ def load_session(config: pytest.Config) -> Session:
         get_progress(config),
         History(config),
     )
-    builder = Builder(Compiler(cache_folder(config)), device)
+    builder = Builder(Compiler(cache_folder(config), cache_bytes=options.cache_bytes), device)
     parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
     planner = Planner(options, gates, builder, device, past, parallel)
     runner = Runner(options, gates, builder, device, planner, past, progress)
@@ -137,9 +142,18 @@ def kernel_of(item: Any) -> Kernel:
 
 
 def cache_folder(config: pytest.Config) -> Path:
-    """In pytest's cache; in a temporary folder where that is switched off, read-only or full."""
-    cache = getattr(config, "cache", None)
-    if cache is not None:
-        with suppress(OSError):
-            return Path(cache.mkdir("greta-code"))
-    return Path(tempfile.gettempdir()) / f"pytest-greta-{os.getuid()}"
+    """In pytest's cache; in a temporary folder where that is switched off, read-only, full or another user's."""
+    from pytest_greta.compiler import cache_folder as places
+
+    if CACHE_FOLDER not in config.stash:
+        wanted, cache = None, getattr(config, "cache", None)
+        if cache is not None:
+            with suppress(OSError):
+                wanted = Path(cache.mkdir("greta-code"))
+        found = places.cache_folder(wanted)
+        if not found.is_kept:
+            config.add_cleanup(lambda: shutil.rmtree(found.path, ignore_errors=True))
+        if found.note:
+            config.stash.setdefault(SESSION_NOTES, []).append(found.note)
+        config.stash[CACHE_FOLDER] = found.path
+    return config.stash[CACHE_FOLDER]

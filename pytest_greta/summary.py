@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_greta.stash import CALIBRATED, LEFT_OUT
+from pytest_greta.stash import CALIBRATED, LEFT_OUT, SESSION_NOTES
 
 if TYPE_CHECKING:
     import pytest
@@ -44,7 +44,8 @@ class Summary:
             for text in [*lines, f"stored in {FILE}"]:
                 terminalreporter.write_line(text)
         left_out = terminalreporter.config.stash.get(LEFT_OUT, [])
-        if not self.rows and not left_out:
+        notes = [*self.notes, *terminalreporter.config.stash.get(SESSION_NOTES, [])]
+        if not self.rows and not left_out and not notes:
             return
         from pytest_greta.table import Row, left_out_lines, summary
 
@@ -56,7 +57,7 @@ class Summary:
             terminalreporter.write_line(line.text, **markup)
         for text in left_out_lines(left_out):
             terminalreporter.write_line(f"left out: {text}")
-        for note in self.notes:
+        for note in notes:
             terminalreporter.write_line(f"note: {note}", yellow=True)
         for text in self._calibrations(terminalreporter.config):
             terminalreporter.write_line(f"calibrated: {text}")

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_greta import contract
-from pytest_greta.compiler.clang import Job
+from pytest_greta.compiler.cache import States
+from pytest_greta.compiler.clang import Job, named_files
 from pytest_greta.compiler.codeobject import CodeObject, KernelResources, read_resources
-from pytest_greta.compiler.compiler import Compiler
-from pytest_greta.compiler.includes import local_files
+from pytest_greta.compiler.compiler import Compiler, recipe
+from pytest_greta.compiler.directives import as_text
+from pytest_greta.compiler.includes import BUILT_IN_HEADERS
+from pytest_greta.compiler.inputs import follow, inputs
 from pytest_greta.compiler.prebuilt import prebuilt
 from pytest_greta.compiler.resources import resource_quantities
 from pytest_greta.compiler.toolchain import CPU_TARGET
@@ -33,6 +36,9 @@ class CompilingDevice(Protocol):
 
     def compiler_identity(self) -> tuple[str, ...]:
         """Its target, and what else its own compiler's code depends on. Raises DeviceUnavailable."""
+
+    def header_folders(self) -> Sequence[Path]:
+        """Where its own compiler looks for headers behind the author's folders."""
 
     def compile(self, source: str, name: str, options: Sequence[str], deadline_seconds: float) -> bytes:
         """Compile on the device's own compiler. Raises CompileError, DeviceFault or DeviceUnavailable."""
@@ -76,19 +82,18 @@ class Builder:
             return prebuilt(kernel.source_path(variant), target)
         if self._device.kind == "cpu":
             return self.compiler.compile(self.cpu_job(kernel, variant, problem))
-        options, folders = hiprtc_options(kernel, variant, problem), hiprtc_folders(kernel, variant)
-        return self._by_device(kernel.source_path(variant), options, folders)
+        return self._by_device(kernel, variant, problem)
 
-    def _by_device(self, source: Path, options: Sequence[str], folders: Sequence[Path]) -> CodeObject:
-        """Compile with hiprtc, in the worker: a compiler belongs in a process that may die.
-
-        `folders` are those of `options` that headers are found in.
-        """
+    def _by_device(self, kernel: Kernel, variant: Variant, problem: Problem) -> CodeObject:
+        """Compile with hiprtc, in the worker: a compiler belongs in a process that may die."""
+        source, options = kernel.source_path(variant), hiprtc_options(kernel, variant, problem)
         cache, (target, *identity) = self.compiler.cache, self._device.compiler_identity()
-        request = repr(("hiprtc", target, identity, source, options))
+        folders = (*hiprtc_folders(kernel, variant), *self._device.header_folders())
+        request = repr(("hiprtc", recipe(), target, identity, source, options, folders))
         code = cache.lookup(request)
         cached = code is not None
         if code is None:
+            before = _hiprtc_inputs(source, folders, options)
             try:
                 text = source.read_text()
                 code = self._device.compile(text, source.name, options, _COMPILE_SECONDS)
@@ -98,7 +103,7 @@ class Builder:
                 raise CompileError(f"{source.name}: the device's compiler failed: {fault}") from fault
             except CompileError as error:
                 raise CompileError(f"{source.name} does not compile for {target}:\n{error}") from error
-            cache.store(request, local_files(source, folders), code)
+            cache.store(request, before, _hiprtc_inputs(source, folders, options), code)
         return CodeObject(target, code, _resources_of(code), cached)
 
     def resource_history(
@@ -126,15 +131,25 @@ def job_of(kernel: Kernel, variant: Variant, problem: Problem, target: str) -> J
 
 
 def hiprtc_options(kernel: Kernel, variant: Variant, problem: Problem) -> list[str]:
-    """What hiprtc is called with for a variant, the architecture aside."""
+    """What hiprtc is called with for a variant, the architecture aside.
+
+    The machine's own headers are not for it: it understands few of them, and another machine has others.
+    """
     include = [f"-I{folder}" for folder in hiprtc_folders(kernel, variant)]
     defines = [f"-D{name}={value}" for name, value in contract.defines(kernel, problem, variant)]
-    return ["-O3", "-std=c++17", *include, *defines, *kernel.flags_of(variant)]
+    return ["-O3", "-std=c++17", "-nostdinc", *include, *defines, *kernel.flags_of(variant)]
 
 
 def hiprtc_folders(kernel: Kernel, variant: Variant) -> tuple[Path, ...]:
     """Where hiprtc finds headers of the author: beside the source, which it knows by its text alone, and as said."""
     return (kernel.source_path(variant).parent, *kernel.include_of(variant))
+
+
+def _hiprtc_inputs(source: Path, folders: Sequence[Path], options: Sequence[str]) -> States | None:
+    """What hiprtc's code depends on besides its request: hiprtc does not tell, so every `#include` is followed."""
+    reading, is_all = follow(source, folders, as_text((), options), BUILT_IN_HEADERS)
+    named = tuple(named_files(options, Path.cwd()))
+    return inputs(replace(reading, besides=named)) if is_all else None
 
 
 def _resources_of(code: bytes) -> dict[str, KernelResources]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_greta.compiler.directives import as_text
+from pytest_greta.compiler.inputs import Reading
 from pytest_greta.compiler.spirv import force_wavefront, size_dynamic_lds
-from pytest_greta.compiler.toolchain import CPU_TARGET, Toolchain
+from pytest_greta.compiler.toolchain import CPU_TARGET, Toolchain, compiler_environment
 from pytest_greta.errors import CompileError, ToolMissing
 
 _DEADLINE_SECONDS = 300
@@ -18,8 +22,16 @@ _DEADLINE_SECONDS = 300
 _DEPENDENCIES = "files.d"
 
 
+FOR_HIPRTC = ("-D__HIPCC_RTC__",)
+"""What makes clang read what hiprtc would."""
+
 _PRINTF = ("-mllvm", "-spirv-ext=+SPV_EXT_relaxed_printf_string_address_space")
 """Lets printf take its format from where clang puts string constants."""
+
+
+_TAKEN = re.compile(r'^(?:Configuration file: |ignoring nonexistent directory ")([^"\n]+)', re.MULTILINE)
+_LINKED = re.compile(r'-mlink-builtin-bitcode"? (?:"((?:\\.|[^"\\])*)"|(\S+))')
+_GCC = re.compile(r"^Found candidate GCC installation: (.+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -41,24 +53,60 @@ class Job:
     """The author's folders of headers."""
 
 
-def run_compiler(toolchain: Toolchain, job: Job) -> tuple[bytes, list[Path]]:
+def run_compiler(toolchain: Toolchain, job: Job) -> tuple[bytes, tuple[Path, ...]]:
     """Compile, and return the code with every file that was read. Raises CompileError."""
     build = _build_spirv if job.target == CPU_TARGET else _build_amdgpu
     try:
         with tempfile.TemporaryDirectory(prefix="greta-") as name:
             code = build(toolchain, job, Path(name))
-            return code, _dependencies(Path(name, _DEPENDENCIES))
+            return code, _dependencies(job, Path(name, _DEPENDENCIES))
     except OSError as error:  # no room for temporary files, most likely
         raise CompileError(f"{job.source.name} cannot be compiled for {job.target}: {error}") from error
 
 
-def preprocess_for_hiprtc(toolchain: Toolchain, job: Job) -> tuple[str, list[Path]]:
+def preprocess_for_hiprtc(toolchain: Toolchain, job: Job) -> tuple[str, tuple[Path, ...]]:
     """What clang includes where `__HIPCC_RTC__` is defined, as text, with every file that was read. CompileError."""
     with tempfile.TemporaryDirectory(prefix="greta-") as name:
         output = Path(name, "code.i")
-        front = (*_front(toolchain, job, Path(name)), f"--offload-arch={job.target}", "-D__HIPCC_RTC__")
+        front = (*_front(toolchain, job, Path(name)), *_for_target(job), *FOR_HIPRTC)
         _run(job, *front, "-E", "-dI", job.source, "-o", output)
-        return output.read_text(errors="replace"), _dependencies(Path(name, _DEPENDENCIES))
+        return output.read_text(errors="replace"), _dependencies(job, Path(name, _DEPENDENCIES))
+
+
+def reading(toolchain: Toolchain, job: Job, *besides: str) -> Reading | None:
+    """What a job reads and where it looks, by clang's preprocessor. None where that fails, as compiling will."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="greta-") as name:
+            front = (*_front(toolchain, job, Path(name)), *_for_target(job), *besides)
+            said = _run(job, *front, "-w", "-v", "-E", job.source, "-o", os.devnull)
+            files = _dependencies(job, Path(name, _DEPENDENCIES))
+    except (OSError, CompileError):
+        return None
+    folders, taken = search_path(said)
+    embedded = (flag.removeprefix("--embed-dir=") for flag in job.flags if flag.startswith("--embed-dir="))
+    named = (*taken, *named_files(job.flags, job.source.parent))
+    folders = (*folders, *(job.source.parent / name for name in embedded))
+    return Reading(files, folders, named, as_text(job.defines, job.flags))
+
+
+def search_path(said: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """From what clang says with `-v`: the folders it looks for headers in, and what else its answer depends on.
+
+    That is its configuration files and the device libraries it links, folders that do not exist, and the folders with
+    the versions of GCC among which it chooses.
+    """
+    listed = said.partition('#include "..." search starts here:\n')[2].partition("End of search list.")[0]
+    folders = [Path(line[1:]) for line in listed.splitlines() if line.startswith(" ")]
+    taken = [Path(found) for found in _TAKEN.findall(said)]
+    taken += [Path(re.sub(r"\\(.)", r"\1", quoted or plain)) for quoted, plain in _LINKED.findall(said)]
+    taken += [Path(found).parent for found in _GCC.findall(said)]
+    return tuple(folders), tuple(taken)
+
+
+def named_files(flags: Sequence[str], folder: Path) -> Iterator[Path]:
+    """The files that flags name, as `-fprofile-use=FILE` does; a relative name is one in `folder`."""
+    places = (folder / name for flag in flags for name in (flag, *re.split("[=,]", flag)))
+    return (place for place in places if place.is_file())
 
 
 def _build_amdgpu(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
@@ -68,7 +116,7 @@ def _build_amdgpu(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
     an executable named ld.lld that the wheel does not have.
     """
     output = folder / "code.hsaco"
-    front = (*_front(toolchain, job, folder), f"--offload-arch={job.target}")
+    front = (*_front(toolchain, job, folder), *_for_target(job))
     if not toolchain.linker:
         _run(job, *front, "--no-gpu-bundle-output", job.source, "-c", "-o", output)
         return output.read_bytes()
@@ -88,15 +136,24 @@ def _build_amdgpu(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
 def _build_spirv(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
     """Source to IR, two edits of it (see spirv.py), IR to SPIR-V."""
     ir, output = folder / "code.ll", folder / "code.spv"
-    front = (*_front(toolchain, job, folder), "--offload=spirv64", f"-DGRETA_WAVE_SIZE={job.wave_size}")
-    if job.block[1:] != (1, 1):  # launched as one axis, along which its wavefronts run
-        front += tuple(f"-DGRETA_BLOCK_{axis}={n}" for axis, n in zip("XYZ", job.block, strict=True))
+    front = (*_front(toolchain, job, folder), *_for_target(job))
     _run(job, *front, "-emit-llvm", "-S", job.source, "-o", ir)
     text = size_dynamic_lds(ir.read_text(), job.dynamic_lds_bytes)
     ir.write_text(force_wavefront(text, job.wave_size))
     translate = ("--target=spirv64-unknown-unknown", "-Wno-override-module", *_PRINTF, "-x", "ir", "-c")
     _run(job, *toolchain.clang, *translate, ir, "-o", output)
     return output.read_bytes()
+
+
+def _for_target(job: Job) -> tuple[str, ...]:
+    """The part of the command that says what code is generated for."""
+    if job.target != CPU_TARGET:
+        return (f"--offload-arch={job.target}",)
+    target = ("--offload=spirv64", f"-DGRETA_WAVE_SIZE={job.wave_size}")
+    if job.block[1:] == (1, 1):
+        return target
+    # Launched as one axis, along which its wavefronts run.
+    return (*target, *(f"-DGRETA_BLOCK_{axis}={n}" for axis, n in zip("XYZ", job.block, strict=True)))
 
 
 def _front(toolchain: Toolchain, job: Job, folder: Path) -> tuple[str, ...]:
@@ -112,7 +169,7 @@ def _front(toolchain: Toolchain, job: Job, folder: Path) -> tuple[str, ...]:
         "--cuda-device-only",
     )
     record: tuple[str, ...] = ()
-    for option in ("-dependency-file", str(folder / _DEPENDENCIES), "-MT", "code"):
+    for option in ("-dependency-file", str(folder / _DEPENDENCIES), "-MT", "code", "-sys-header-deps"):
         record += ("-Xclang", option)
     defines = tuple(f"-D{name}={value}" for name, value in job.defines)
     include = tuple(f"-I{path}" for path in job.include)
@@ -120,24 +177,36 @@ def _front(toolchain: Toolchain, job: Job, folder: Path) -> tuple[str, ...]:
     return (*toolchain.clang, *flags, *toolchain.flags, *record, *include, *defines, *job.flags)
 
 
-def _run(job: Job, *command: str | Path) -> None:
+def _run(job: Job, *command: str | Path) -> str:
+    """Run a compiler in the folder of the source, with an environment of its own; returns what it said."""
     argv = [str(part) for part in command]
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", check=False, timeout=_DEADLINE_SECONDS
+            argv,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_DEADLINE_SECONDS,
+            cwd=job.source.parent,
+            env=compiler_environment(),
         )
     except subprocess.TimeoutExpired as error:
         what = f"{job.source.name} for {job.target}"
         raise CompileError(f"the compiler did not finish {what} in {_DEADLINE_SECONDS} s") from error
     except OSError as error:
+        if not job.source.parent.is_dir():
+            raise CompileError(f"{job.source.name} cannot be read: its folder is gone") from error
         raise ToolMissing(f"the compiler {argv[0]} cannot be started: {error.strerror}") from error
     if done.returncode != 0:
         how = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
         message = done.stderr.strip() or f"the compiler said nothing ({how})"
         raise CompileError(f"{job.source.name} does not compile for {job.target}:\n{message}")
+    return done.stderr
 
 
-def _dependencies(path: Path) -> list[Path]:
-    """The files of a make-style dependency file (`code: a.hip b.h`), where a backslash escapes a space."""
+def _dependencies(job: Job, path: Path) -> tuple[Path, ...]:
+    """The files of a make-style dependency file (`code: a.hip b.h`), which writes a space, `#` and `$` as two signs."""
     _, _, listing = path.read_text(errors="surrogateescape").replace("\\\n", " ").partition(":")
-    return [Path(re.sub(r"\\(.)", r"\1", name)).resolve() for name in re.findall(r"(?:\\.|\S)+", listing)]
+    names = (re.sub(r"\\([ #])|\$(?=\$)", r"\1", name) for name in re.findall(r"(?:\\.|\S)+", listing))
+    return tuple(dict.fromkeys(job.source.parent / name for name in names))

@@ -12,14 +12,17 @@ import json
 import os
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from pytest_greta.compiler import clang, includes, spirv
+from pytest_greta.compiler import clang, directives, includes, spirv
+from pytest_greta.compiler import inputs as inputs_module
 from pytest_greta.compiler import toolchain as toolchain_module
 from pytest_greta.compiler.cache import CodeCache
-from pytest_greta.compiler.clang import Job, preprocess_for_hiprtc, run_compiler
+from pytest_greta.compiler.clang import FOR_HIPRTC, Job, preprocess_for_hiprtc, reading, run_compiler
 from pytest_greta.compiler.codeobject import CodeObject, read_resources
+from pytest_greta.compiler.inputs import inputs, local_files
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.errors import CompileError
 
@@ -27,8 +30,10 @@ from pytest_greta.errors import CompileError
 class Compiler:
     """Compiles jobs in the background; the second request for a job shares the first one's result."""
 
-    def __init__(self, cache_folder: Path, workers: int | None = None) -> None:
-        self.cache = CodeCache(cache_folder)
+    def __init__(
+        self, cache_folder: Path, workers: int | None = None, cache_bytes: int | None = None
+    ) -> None:
+        self.cache = CodeCache(cache_folder, cache_bytes)
         self._pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="greta-compile")
         self._results: dict[Job, Future[CodeObject]] = {}
 
@@ -48,19 +53,21 @@ class Compiler:
 
     def hiprtc_notes(self, job: Job) -> tuple[str, ...]:
         """A line for each file of a job that includes what hiprtc has not. Preprocessed as hiprtc would, and cached."""
-        files = includes.local_files(job.source, job.include)
+        files = local_files(job.source, job.include)
         if not includes.mentions_library(files):
             return ()
         toolchain = find_toolchain(job.target)
-        request = repr((toolchain.identity, toolchain.flags, job, "includes for hiprtc"))
+        request = repr((toolchain.identity, toolchain.flags, recipe(), job, "includes for hiprtc"))
         listing = self.cache.lookup(request)
         if listing is None:
+            read = reading(toolchain, job, *FOR_HIPRTC)
+            before = inputs(read)
             try:
-                text, dependencies = preprocess_for_hiprtc(toolchain, job)
+                text, read_files = preprocess_for_hiprtc(toolchain, job)
             except CompileError:  # it has a part for hiprtc, which only hiprtc understands
                 return ()
             listing = json.dumps(includes.library_includes(text, files)).encode()
-            self.cache.store(request, dependencies, listing)
+            self.cache.store(request, before, inputs(read and replace(read, files=read_files)), listing)
         return includes.notes(json.loads(listing))
 
     def settle(self) -> None:
@@ -74,7 +81,7 @@ class Compiler:
 
     def _compile(self, job: Job) -> CodeObject:
         toolchain = find_toolchain(job.target)
-        request = repr((toolchain.identity, toolchain.flags, _recipe(), job))
+        request = repr((toolchain.identity, toolchain.flags, recipe(), job))
         code = self.cache.lookup(request)
         cached = True
         if code is None:
@@ -82,14 +89,16 @@ class Compiler:
                 code = self.cache.lookup(request)  # another run may have made it while this one waited
                 if code is None:
                     cached = False
-                    code, dependencies = run_compiler(toolchain, job)
-                    self.cache.store(request, dependencies, code)
+                    read = reading(toolchain, job)
+                    before = inputs(read)
+                    code, files = run_compiler(toolchain, job)
+                    self.cache.store(request, before, inputs(read and replace(read, files=files)), code)
         kernels = {} if job.target == CPU_TARGET else read_resources(code)
         return CodeObject(job.target, code, kernels, cached)
 
 
 @cache
-def _recipe() -> str:
+def recipe() -> str:
     """Changes whenever the way from source to code does: code that another release of greta made is not taken."""
-    files = (clang.__file__, spirv.__file__, toolchain_module.__file__)
-    return hashlib.sha256(b"".join(Path(str(file)).read_bytes() for file in files)).hexdigest()
+    parts = (clang, spirv, toolchain_module, directives, inputs_module, includes)
+    return hashlib.sha256(b"".join(Path(str(part.__file__)).read_bytes() for part in parts)).hexdigest()

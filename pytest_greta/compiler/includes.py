@@ -1,18 +1,23 @@
 """What a source includes: headers of its own, and those of a C or C++ library, which hiprtc has not.
 
-The offline compilers and hipcc find such headers. hiprtc brings none: it refuses them, or takes what it finds of the
-machine's own, which it can seldom read.
+The offline compilers and hipcc find such headers. hiprtc brings none, and does not get the machine's own, which it can
+seldom read: it refuses them.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?P<mark>[<"])(?P<name>[^>"]+)', re.MULTILINE)
+from pytest_greta.compiler.directives import asked
+
+_INCLUDE = re.compile(
+    r'^[ \t]*#[ \t]*(?:include|include_next|import)[ \t]*(?P<mark>[<"])(?P<name>[^>"]+)', re.MULTILINE
+)
 _LINE_MARKER = re.compile(r'# \d+ "(?P<file>[^"]*)"')
-_IN_LOG = re.compile(r"'(?P<missing>[\w.]+)' file not found|/(?P<read>[\w.]+):\d+")
+_IN_LOG = re.compile(r"'(?P<missing>[\w./]+)' file not found|/(?P<read>[\w.]+):\d+")
 
 _C = """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg
 stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype"""
@@ -27,32 +32,23 @@ LIBRARY_HEADERS = frozenset(
     [*(f"{name}.h" for name in _C.split()), *(f"c{name}" for name in _C.split()), *_CXX.split()]
 )
 """The headers of the C and C++ standard libraries."""
+_SYSTEM_FOLDERS = ("sys/", "bits/", "linux/", "asm/", "arpa/", "net/", "netinet/", "experimental/")
+
+BUILT_IN_HEADERS = frozenset({"hip/hip_runtime.h", "hip/hip_fp16.h", "hip/hip_vector_types.h"})
+"""Headers whose contents hiprtc has built in (HIP documentation, "Programming for HIP runtime compiler")."""
 
 _WAY_OUT = "leave it out there with #if !defined(__HIPCC_RTC__)"
 
 
-def local_files(source: Path, folders: Sequence[Path] = ()) -> list[Path]:
-    """The source and the headers of its own that it includes, directly or not.
-
-    Those in quotes are looked for beside the file that includes them, and all of them then in `folders`, in order.
-    """
-    found, open_ = [source], [source]
-    while open_:
-        path = open_.pop()
-        for include in _INCLUDE.finditer(path.read_text(errors="replace")):
-            beside = [path.parent] if include["mark"] == '"' else []
-            places = ((folder / include["name"]).resolve() for folder in (*beside, *folders))
-            header = next((place for place in places if place.is_file()), None)
-            if header is not None and header not in found:
-                found.append(header)
-                open_.append(header)
-    return found
-
-
 def mentions_library(files: Iterable[Path]) -> bool:
-    """Some of these files has an include of a library header, in whatever `#if`."""
+    """Some of these files may include a library header, in whatever `#if`."""
     texts = (path.read_text(errors="replace") for path in files)
-    return any(include["name"] in LIBRARY_HEADERS for text in texts for include in _INCLUDE.finditer(text))
+    return any(is_library(header.name) for text in texts for header in asked(text).possible)
+
+
+def is_library(name: str) -> bool:
+    """Whether this is a header of the C or C++ library, or of the system's: `<cmath>`, `<sys/types.h>`."""
+    return name in LIBRARY_HEADERS or name.startswith(_SYSTEM_FOLDERS)
 
 
 def library_includes(preprocessed: str, files: Collection[Path]) -> dict[str, list[str]]:
@@ -65,7 +61,7 @@ def library_includes(preprocessed: str, files: Collection[Path]) -> dict[str, li
             current = next((file for file in files if file in (path, path.resolve())), None)
         elif current and line.endswith("/* clang -E -dI */") and (include := _INCLUDE.match(line)):
             names = found.setdefault(str(current), [])
-            if include["name"] in LIBRARY_HEADERS and include["name"] not in names:
+            if is_library(include["name"]) and include["name"] not in names:
                 names.append(include["name"])
     return {path: names for path, names in found.items() if names}
 
@@ -74,8 +70,8 @@ def notes(includes: Mapping[str, Collection[str]]) -> tuple[str, ...]:
     """A line for each file that hiprtc will have difficulties with."""
     return tuple(
         f"{_shown(Path(path))} includes {', '.join(f'<{name}>' for name in names)}: this compiles here and with hipcc. "
-        "hiprtc, which compiles it for a GPU through hip-python, has no C or C++ library headers and refuses it, or "
-        f"takes the machine's own, where it finds and understands them; {_WAY_OUT}"
+        "hiprtc, which compiles it for a GPU through hip-python, has no C or C++ library headers and refuses it; "
+        f"{_WAY_OUT}"
         for path, names in includes.items()
     )
 
@@ -83,9 +79,10 @@ def notes(includes: Mapping[str, Collection[str]]) -> tuple[str, ...]:
 def hint(log: str) -> str:
     """What to add to the log of a failed compilation by hiprtc: a line where a library header is what it names."""
     named = [found["missing"] or found["read"] for found in _IN_LOG.finditer(log)]
-    library = next((name for name in named if name in LIBRARY_HEADERS), "")
+    library = next((name for name in named if is_library(name)), "")
     return f"\nhiprtc has no C or C++ library headers (<{library}>): {_WAY_OUT}" if library else ""
 
 
 def _shown(path: Path) -> Path:
+    path = Path(os.path.normpath(path))
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -17,6 +17,23 @@ CPU_TARGET = "spirv64"
 
 _INCLUDE = Path(__file__).resolve().parents[1] / "include"
 
+READ_BY_COMPILERS = (
+    *("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "OBJCPLUS_INCLUDE_PATH"),
+    *("GCC_EXEC_PREFIX", "COMPILER_PATH", "LIBRARY_PATH", "SDKROOT"),
+    *("HIP_DEVICE_LIB_PATH", "CCC_OVERRIDE_OPTIONS"),
+    *("HIPRTC_COMPILE_OPTIONS_APPEND", "HIPRTC_LINK_OPTIONS_APPEND", "SOURCE_DATE_EPOCH"),
+)
+"""Variables by which clang and hiprtc make other code of the same source: no process that compiles has them."""
+
+_NEEDED_TO_RUN = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
+"""Where programs, their libraries and temporary files are."""
+
+
+def compiler_environment() -> dict[str, str]:
+    """All that clang is told by variables. A time of day is none of a source's: `__DATE__` is always the same."""
+    needed = {name: os.environ[name] for name in _NEEDED_TO_RUN if name in os.environ}
+    return {**needed, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
+
 
 @dataclass(frozen=True)
 class Toolchain:
@@ -43,7 +60,7 @@ def find_toolchain(target: str) -> Toolchain:
             f"nothing here compiles for {target}: install the extra 'cpu' (pip install 'pytest-greta[cpu]')"
             + ("" if target == CPU_TARGET else " or ROCm (looked in $ROCM_PATH and /opt/rocm)")
         )
-    zig = str(Path(spec.submodule_search_locations[0]) / "zig")
+    zig = str(Path(spec.submodule_search_locations[0]).absolute() / "zig")
     return Toolchain(
         clang=(zig, "clang"),
         linker=(zig, "ld.lld"),
@@ -61,12 +78,20 @@ def _version(package: str) -> str:
 
 def _find_rocm() -> Toolchain | None:
     """ROCm's own clang, headers and device libraries, from `$ROCM_PATH` or /opt/rocm."""
-    root = Path(os.environ.get("ROCM_PATH") or "/opt/rocm")
+    root = Path(os.environ.get("ROCM_PATH") or "/opt/rocm").absolute()
     clang = next((p for p in (root / "lib/llvm/bin/clang++", root / "llvm/bin/clang++") if p.exists()), None)
     if clang is None or not (root / "include/hip/hip_runtime.h").exists():
         return None
     try:
-        version = subprocess.run([clang, "--version"], capture_output=True, text=True, check=True, timeout=60)
+        version = subprocess.run(
+            [clang, "--version"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+            env=compiler_environment(),
+        )
+        built = clang.stat()  # one that was built again has the same version
     except (OSError, subprocess.SubprocessError) as error:
         raise ToolMissing(
             f"ROCm's compiler {clang} does not run ({error}); repair it or set ROCM_PATH"
@@ -75,5 +100,5 @@ def _find_rocm() -> Toolchain | None:
         clang=(str(clang),),
         linker=(),
         flags=(f"--rocm-path={root}", f"-I{root / 'include'}"),
-        identity=f"{clang} {version.stdout}",
+        identity=f"{clang} {version.stdout} {built.st_size} {built.st_mtime_ns}",
     )

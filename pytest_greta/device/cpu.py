@@ -124,7 +124,7 @@ class CpuDevice:
                     return cl.Program(self._context, [self._device], [binary]).build()
             with _Checked(cl, "the CPU runtime cannot build the SPIR-V module"):
                 program = cl.Program(self._context, code).build()
-                self._cache.store(request, [], program.get_info(cl.program_info.BINARIES)[0])
+                self._cache.store(request, {}, {}, program.get_info(cl.program_info.BINARIES)[0])
                 return program
 
     def binary_request(self, code: bytes) -> str:

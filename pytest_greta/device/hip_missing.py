@@ -66,6 +66,12 @@ def rocm_root(env: Mapping[str, str]) -> tuple[Path, str]:
     return Path("/opt/rocm"), "ROCM_PATH not set"
 
 
+def header_folders(env: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where hiprtc finds HIP's other headers: ROCm's own folder, and the one that its compiler looks in besides."""
+    root = rocm_root(env)[0]
+    return root / "include", Path(env.get("HIP_PATH") or root / "hip") / "include"
+
+
 def _way_out(name: str, namespaced: bool, env: Mapping[str, str]) -> str:
     folders = [
         str(rocm_root(env)[0] / "lib"),

@@ -12,10 +12,6 @@ from pytest_greta.device import hip_missing
 from pytest_greta.device.hip_bindings import HipError, call
 from pytest_greta.errors import CompileError
 
-BUILT_IN_HEADERS = {"hip/hip_runtime.h", "hip/hip_fp16.h", "hip/hip_vector_types.h"}
-"""Headers whose contents hiprtc has built in (HIP documentation, "Programming for HIP runtime compiler")."""
-
-
 EMPTY_HEADER = b"// built into hiprtc\n"  # hiprtc refuses a header of no bytes
 
 
@@ -26,10 +22,9 @@ def compile_source(hiprtc: Any, source: str, name: str, options: Sequence[str]) 
     source or in a header of its own, finds an empty one here, so that a source that hipcc takes compiles unchanged.
     Other headers are looked for in ROCm's own folder.
     """
-    headers = [header.encode() for header in sorted(BUILT_IN_HEADERS)]
-    folder = hip_missing.rocm_root(os.environ)[0] / "include"
-    if folder.is_dir():
-        options = [*options, f"-I{folder}"]
+    headers = [header.encode() for header in sorted(includes.BUILT_IN_HEADERS)]
+    folders = [folder for folder in hip_missing.header_folders(os.environ) if folder.is_dir()]
+    options = [*options, *(f"-I{folder}" for folder in folders)]
     program = call(
         hiprtc.hiprtcCreateProgram,
         *(source.encode(), name.encode(), len(headers), [EMPTY_HEADER] * len(headers), headers),

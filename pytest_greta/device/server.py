@@ -34,16 +34,18 @@ class _Server:
 
     def __init__(self) -> None:
         self.device: Device
+        self.cache: CodeCache
         self.telemetry = Recorder(None)
         self.buffers: dict[str, tuple[Any, BufferPlan]] = {}
         self.modules: dict[str, Any] = {}
         self.executables: dict[str, tuple[dict[str, Any], Sequence[Launch], str]] = {}
 
-    def open(self, kind: str, cache_folder: Path) -> DeviceInfo:
+    def open(self, kind: str, cache_folder: Path, cache_bytes: int | None) -> DeviceInfo:
+        self.cache = CodeCache(cache_folder, cache_bytes)
         if kind == "cpu":
             from pytest_greta.device.cpu import open_cpu
 
-            self.device = open_cpu(CodeCache(cache_folder))
+            self.device = open_cpu(self.cache)
         else:
             from pytest_greta.device.hip import open_hip
 
@@ -170,9 +172,10 @@ class _Server:
             for launch in launches
         ]
 
-    def close(self) -> None:
+    def close(self) -> str:
         self.telemetry.close()
         self.device.close()
+        return self.cache.problem
 
 
 def _serve(channel: Connection, passing: socket.socket) -> None:

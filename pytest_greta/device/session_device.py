@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_greta.device import hip_missing
 from pytest_greta.errors import DeviceUnavailable
 
 if TYPE_CHECKING:
@@ -30,21 +32,26 @@ class SessionDevice:
         wanted: str,
         cache_folder: Path,
         *,
+        cache_bytes: int | None = None,
         serialize: bool = False,
         show: Callable[[str], None] = lambda _: None,
         waited: Callable[[], None] = lambda: None,
     ) -> None:
-        """`wanted` is `hip`, `cpu` or `auto`; `cache_folder` holds what the device made of code before.
+        """`wanted` is `hip`, `cpu` or `auto`; `cache_folder` holds what the device made of code before,
+        `cache_bytes` of it.
 
         `show` is told what happens, `waited` is called about once a second while an answer is awaited.
         """
         self._wanted, self._serialize = wanted, serialize
-        self._cache_folder, self._show, self._waited = cache_folder, show, waited
+        self._cache_folder, self._cache_bytes = cache_folder, cache_bytes
+        self._show, self._waited = show, waited
         self._worker: Worker | None = None
         self._info: DeviceInfo | None = None
         self._lost = ""
         self.note = ""
         """Why `auto` did not take a GPU."""
+        self.cache_problem = ""
+        """Why the worker could not write the cache; known when it was closed."""
 
     @cached_property
     def kind(self) -> str:
@@ -86,6 +93,10 @@ class SessionDevice:
         info = self.worker().info
         return info.target, info.runtime, info.driver, str(sorted(info.extra.items()))
 
+    def header_folders(self) -> tuple[Path, ...]:
+        """Where its own compiler looks for headers behind the author's folders."""
+        return hip_missing.header_folders(os.environ)
+
     def compile(self, source: str, name: str, options: Sequence[str], deadline_seconds: float) -> bytes:
         """Compile on the device's own compiler. Raises CompileError, DeviceFault or DeviceUnavailable."""
         return self.worker().compile(source, name, options, deadline_seconds)
@@ -117,13 +128,14 @@ class SessionDevice:
         """End the worker."""
         if self._worker is not None:
             self._worker.close()
+            self.cache_problem = self._worker.cache_problem
 
     def _open(self, kind: str) -> Worker:
         from pytest_greta.device.worker import Worker
 
         self._show(f"opening the {kind} device")
         environment = SERIALIZED if self._serialize else {}
-        worker = Worker(kind, self._cache_folder, self._waited, environment)
+        worker = Worker(kind, self._cache_folder, self._waited, environment, self._cache_bytes)
         worker.info = dataclasses.replace(worker.info, serialized=self._serialize)
         self._info = worker.info
         return worker

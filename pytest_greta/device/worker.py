@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_greta.compiler.toolchain import READ_BY_COMPILERS
 from pytest_greta.device.protocol import BufferPlan, Launched
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.telemetry import Telemetry
@@ -49,14 +50,17 @@ class Worker:
         cache_folder: Path,
         waited: Callable[[], None] = lambda: None,
         environment: Mapping[str, str] | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
         """Start a worker and open the device of `kind`. Raises DeviceUnavailable.
 
-        `cache_folder` holds what the device made of code before.
+        `cache_folder` holds what the device made of code before, `cache_bytes` of it.
 
         `waited` is called about once a second while an answer is awaited.
         """
         self._waited = waited
+        self.cache_problem = ""
+        """Why the worker could not write the cache; known when it was closed."""
         self._printed = ""
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the worker)
         ours, theirs = socket.socketpair()
@@ -75,13 +79,15 @@ class Worker:
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C goes to the test process alone, which then ends the worker
-                env={**os.environ, **(environment or {})},
+                env={**worker_environment(), **(environment or {})},
             )
         self._socket = ours
         self._channel = Connection(os.dup(ours.fileno()))
         self._dead = False
         try:
-            self.info: DeviceInfo = self._ask("open", _OPEN_SECONDS, kind=kind, cache_folder=cache_folder)
+            self.info: DeviceInfo = self._ask(
+                "open", _OPEN_SECONDS, kind=kind, cache_folder=cache_folder, cache_bytes=cache_bytes
+            )
         except DeviceFault as fault:
             self.kill()
             details = "".join(f"\n{line}" for line in self.output().splitlines()[-10:])
@@ -170,7 +176,7 @@ class Worker:
         """End the worker, politely if it listens."""
         if self.alive:
             with suppress(DeviceFault, DeviceUnavailable):
-                self._ask("close", 5.0)
+                self.cache_problem = self._ask("close", 5.0)
         self.kill()
 
     def kill(self) -> None:
@@ -239,3 +245,8 @@ class Worker:
         else:
             cause = f"ended with exit code {code}"
         return DeviceFault(f"the worker process {cause} during {request!r}", "crash")
+
+
+def worker_environment() -> dict[str, str]:
+    """This process's variables, but those that would change what hiprtc makes of a source."""
+    return {name: value for name, value in os.environ.items() if name not in READ_BY_COMPILERS}

@@ -80,7 +80,7 @@ std::vector<std::string> translate(int count, const char* const* options) {
     if (begins(option, "-std=")) out[0] = option;
     const bool dropped = option.empty() || begins(option, "-std=") || begins(option, "-O") ||
                          begins(option, "-W") || begins(option, "-f") || begins(option, "-m") ||
-                         option == "-g";
+                         option == "-g" || option == "-nostdinc";
     if (!dropped) out.push_back(option);
   }
   return out;

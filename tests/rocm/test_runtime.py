@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pytest_greta.compiler.codeobject import read_resources
+from pytest_greta.compiler.includes import BUILT_IN_HEADERS
 from pytest_greta.device.hip import open_hip
-from pytest_greta.device.hiprtc import BUILT_IN_HEADERS, compile_source
+from pytest_greta.device.hiprtc import compile_source
 from pytest_greta.errors import CompileError, DeviceUnavailable
 from tests.rocm.names import ROOT
 
@@ -130,3 +131,16 @@ def test_a_library_header_is_refused_with_the_way_out(hiprtc: Any, name: str) ->
         f"hiprtc has no C or C++ library headers (<{name}>): leave it out there with #if !defined(__HIPCC_RTC__)"
     )
     assert compile_for(hiprtc, f"#if !defined(__HIPCC_RTC__)\n#include <{name}>\n#endif\n{KERNEL}")
+
+
+def test_nothing_of_the_machine_is_read_without_being_named(
+    hiprtc: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hidden.h").write_text("")
+    for name in ("linux/limits.h", "features.h", "hidden.h"):
+        log = refusal(hiprtc, f"#include <{name}>\n{KERNEL}", "-nostdinc")
+        assert f"'{name}' file not found" in log
+    assert compile_for(hiprtc, f"#include <hip/hip_runtime.h>\n{KERNEL}", "-nostdinc")
+    # Why the worker has no such variables (READ_BY_COMPILERS):
+    monkeypatch.setenv("CPATH", str(tmp_path))
+    assert compile_for(hiprtc, f"#include <hidden.h>\n{KERNEL}", "-nostdinc")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from pytest_greta.compiler.builder import Builder, hiprtc_options, job_of
 from pytest_greta.compiler.clang import Job, run_compiler
+from pytest_greta.compiler.codeobject import CodeObject
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.kernel import Kernel, Launch, Problem, Variant
@@ -31,12 +32,18 @@ class ClangAsHiprtc:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.compiled = folder, 0
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def compiler_identity(self) -> tuple[str, ...]:
         return "gfx942", "clang"
 
+    def header_folders(self) -> Sequence[Path]:
+        return (self.folder / "rocm",)
+
     def compile(self, source: str, name: str, options: Sequence[str], deadline_seconds: float) -> bytes:
         self.compiled += 1
+        self.meanwhile()
+        options = [*options, f"-I{self.folder / 'rocm'}"]
         path = self.folder / name  # hiprtc knows the text of a source, not its folder
         path.write_text(source)
         return run_compiler(find_toolchain("gfx942"), Job(path, "gfx942", flags=tuple(options)))[0]
@@ -78,7 +85,14 @@ def test_flags_and_folders_of_the_kernel_come_before_those_of_the_variant(
     assert [job.flags for job in jobs] == [("-O2", "-DFACTOR=3")] * 2
     assert [job.include for job in jobs] == [(common, own)] * 2
     folders = [f"-I{folder}" for folder in (tmp_path / "kernels", common, own)]
-    assert hiprtc_options(kernel, variant, PROBLEM) == ["-O3", "-std=c++17", *folders, "-O2", "-DFACTOR=3"]
+    assert hiprtc_options(kernel, variant, PROBLEM) == [
+        "-O3",
+        "-std=c++17",
+        "-nostdinc",
+        *folders,
+        "-O2",
+        "-DFACTOR=3",
+    ]
     assert "scale" in builder.compiler.compile(jobs[0]).kernels
     assert builder.compiler.compile(jobs[1]).target == CPU_TARGET
 
@@ -111,3 +125,85 @@ def test_on_a_gpu_a_header_in_a_folder_is_a_dependency(
     header.write_text("#define TILE 4\n")
     assert build().code == first.code
     assert device.compiled == 2
+
+
+Build = Callable[[], CodeObject]
+
+
+@pytest.fixture
+def build(builder: Builder, kernel: Kernel) -> Build:
+    """Code for the GPU: compiled, or from the cache."""
+    return lambda: builder.for_device(kernel, kernel.variants[0], PROBLEM)
+
+
+def is_kept(build: Build) -> bool:
+    """Whether code is compiled anew once, and not again."""
+    return [build().cached, build().cached] == [False, True]
+
+
+HOW = [
+    "#include <tile.h>",
+    '#include "tile.h"',
+    "#import <tile.h>",
+    "#include \\\n<tile.h>",
+    "#define WHERE <tile.h>\n#include WHERE",
+    "#if __has_include(<tile.h>)\n#include <tile.h>\n#endif",
+]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_on_a_gpu_a_header_that_appears_in_front_is_seen(build: Build, tmp_path: Path, how: str) -> None:
+    source = tmp_path / "kernels" / "scale.hip"
+    source.write_text(SOURCE.replace("#include <tile.h>", how))
+    assert is_kept(build)
+    (tmp_path / "common" / "tile.h").write_text("#define TILE 5\n")
+    assert is_kept(build)
+    (tmp_path / "kernels" / "tile.h").write_text("#define TILE 6\n")
+    assert is_kept(build)
+
+
+def test_on_a_gpu_what_was_asked_for_in_vain_is_seen(build: Build, tmp_path: Path) -> None:
+    source = tmp_path / "kernels" / "scale.hip"
+    source.write_text("#if __has_include(<later.h>)\n#include <later.h>\n#endif\n" + SOURCE)
+    assert is_kept(build)
+    (tmp_path / "own" / "later.h").write_text('#include "deep.h"\n')
+    (tmp_path / "own" / "deep.h").write_text("")
+    assert is_kept(build)
+    (tmp_path / "own" / "deep.h").write_text("// changed\n")
+    assert is_kept(build)
+
+
+def test_on_a_gpu_headers_of_rocm_are_dependencies(build: Build, tmp_path: Path) -> None:
+    rocm = tmp_path / "elsewhere" / "rocm" / "hip"
+    rocm.mkdir(parents=True)
+    (rocm / "hip_more.h").write_text("")
+    (rocm / "hip_runtime.h").write_text('#include "not_for_hiprtc.h"\n')
+    (rocm / "not_for_hiprtc.h").write_text("")
+    source = tmp_path / "kernels" / "scale.hip"
+    source.write_text("#include <hip/hip_more.h>\n" + SOURCE)
+    assert is_kept(build)
+    (rocm / "not_for_hiprtc.h").write_text("// changed\n")
+    assert build().cached  # hiprtc has its own hip_runtime.h
+    (rocm / "hip_more.h").write_text("// changed\n")
+    assert is_kept(build)
+
+
+def test_on_a_gpu_code_is_not_kept_where_what_it_reads_is_not_known(build: Build, tmp_path: Path) -> None:
+    source = tmp_path / "kernels" / "scale.hip"
+    made = "#define TEXT(x) #x\n#define NAME(x) TEXT(x.h)\n#include NAME(tile)\n"
+    source.write_text(SOURCE.replace("#include <tile.h>\n", made))
+    assert [build().cached, build().cached] == [False, False]
+
+
+def test_on_a_gpu_what_is_saved_while_it_compiles_is_compiled_again(
+    build: Build, device: ClangAsHiprtc, tmp_path: Path
+) -> None:
+    header = tmp_path / "common" / "tile.h"
+    device.meanwhile = lambda: header.write_text("#define TILE 5\n")
+    assert not build().cached
+    device.meanwhile = lambda: None
+    assert is_kept(build)
+
+
+def test_no_header_of_the_machine_is_for_hiprtc(kernel: Kernel) -> None:
+    assert "-nostdinc" in hiprtc_options(kernel, kernel.variants[0], PROBLEM)

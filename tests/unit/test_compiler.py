@@ -80,7 +80,7 @@ def test_what_another_release_of_greta_compiled_is_compiled_again(
     compiler: Compiler, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiler.compile(Job(source, "gfx942"))
-    monkeypatch.setattr(compiler_module, "_recipe", lambda: "another")
+    monkeypatch.setattr(compiler_module, "recipe", lambda: "another")
     assert not again(compiler).compile(Job(source, "gfx942")).cached
 
 

@@ -231,3 +231,10 @@ def test_a_variable_that_names_no_device(dev: Path) -> None:
     text = hip_missing.no_device_text({"HIP_VISIBLE_DEVICES": "7"}, dev)
     assert text.startswith("the runtime finds no GPU under HIP_VISIBLE_DEVICES=7")
     assert "rocminfo" in hip_missing.no_device_text({}, dev)
+
+
+def test_where_hiprtc_finds_hips_other_headers() -> None:
+    folders = hip_missing.header_folders
+    assert folders({}) == (Path("/opt/rocm/include"), Path("/opt/rocm/hip/include"))
+    assert folders({"ROCM_PATH": "/a"}) == (Path("/a/include"), Path("/a/hip/include"))
+    assert folders({"ROCM_HOME": "/a", "HIP_PATH": "/b"}) == (Path("/a/include"), Path("/b/include"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_greta.compiler import includes
+from pytest_greta.compiler import includes, inputs
 from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.compiler import Compiler
 
@@ -35,6 +35,23 @@ def test_a_library_header_is_named_with_the_file_that_includes_it(
     (note,) = noted(tmp_path, "#include <hip/hip_runtime.h>\n#include <cmath>\n#include <float.h>\n")
     assert note.startswith("k.hip includes <cmath>, <float.h>: this compiles here and with hipcc. hiprtc, ")
     assert note.endswith("leave it out there with #if !defined(__HIPCC_RTC__)")
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("#define M <cmath>\n#include M\n", "<cmath>"),
+        ("#include \\\n<cmath>\n", "<cmath>"),
+        ("#import <cmath>\n", "<cmath>"),
+        ("/* why */ #include <cmath>\n", "<cmath>"),
+        ("#include <sys/types.h>\n", "<sys/types.h>"),
+    ],
+)
+def test_it_is_named_however_it_is_included(tmp_path: Path, source: str, named: str) -> None:
+    if named.startswith("<sys/") and not Path("/usr/include/features.h").exists():
+        pytest.skip("the machine has no headers of its own")
+    (note,) = noted(tmp_path, source)
+    assert f" includes {named}:" in note
 
 
 def test_what_our_own_header_has_included_already_counts(tmp_path: Path) -> None:
@@ -73,12 +90,12 @@ def test_headers_are_followed_through_the_folders_that_are_given(tmp_path: Path)
     (tmp_path / "beside.h").write_text("")
     source = tmp_path / "k.hip"
     source.write_text('#include <tile.h>\n#include "quoted.h"\n#include "beside.h"\n#include <beside.h>\n')
-    found = includes.local_files(source, [first, second])
+    found = inputs.local_files(source, [first, second])
     # In quotes, a header beside the one that includes it comes first; then the folders, in order.
     assert {path.relative_to(tmp_path).as_posix() for path in found} == {
         *("k.hip", "beside.h", "second/tile.h", "second/quoted.h", "second/deep.h")
     }
-    assert includes.local_files(source) == [source, tmp_path / "beside.h"]
+    assert inputs.local_files(source) == (source, tmp_path / "beside.h")
 
 
 def test_an_edit_is_seen(tmp_path: Path) -> None:
@@ -96,5 +113,6 @@ def test_the_hint_names_the_header_that_the_log_names_first() -> None:
     )
     assert "(<cmath>)" in includes.hint(log)
     assert "(<float.h>)" in includes.hint("k.hip:1:10: fatal error: 'float.h' file not found\n")
+    assert "(<sys/types.h>)" in includes.hint("k.hip:1:10: fatal error: 'sys/types.h' file not found\n")
     assert includes.hint("k.hip:3:1: error: use of undeclared identifier 'x'\n") == ""
     assert includes.hint("k.hip:1:10: fatal error: 'mine.h' file not found\n") == ""
