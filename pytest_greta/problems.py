@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from pytest_greta import contract
 from pytest_greta.compiler.prebuilt import is_held, targets_in
+from pytest_greta.compiler.targets import runs_on
 from pytest_greta.gates.reader import KernelEntry, ProblemEntry
-from pytest_greta.gates.scopes import covers
 from pytest_greta.kernel import Kernel, Problem, Size, Variant
 
 
@@ -90,7 +90,7 @@ def is_not_for(kernel: Kernel, variant: Variant, target: str) -> str:
         (f"variant {variant.name}", variant.targets),
         (f"kernel {kernel.name}", kernel.targets),
     ):
-        if targets is not None and not any(covers(scope, target) for scope in targets):
+        if targets is not None and not any(runs_on(scope, target) for scope in targets):
             return f"{what} is for {', '.join(targets)}"
     if variant.code:
         held = targets_in(kernel.source_path(variant))

@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_greta.compiler.resources import attribute_quantities, entries, resource_quantities
+from pytest_greta.compiler.resources import (
+    attribute_quantities,
+    entries,
+    launch_notes,
+    resource_quantities,
+)
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable, NotForDevice
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.evaluation import CPU_TIMES, EMULATED_TIMES, scaling
@@ -22,6 +27,7 @@ from pytest_greta.results import CodeResult, GatedMeasurement, RunResult
 
 if TYPE_CHECKING:
     from pytest_greta.compiler.builder import Builder
+    from pytest_greta.compiler.codeobject import CodeObject
     from pytest_greta.device.session_device import SessionDevice
     from pytest_greta.gates.file import GateFile
     from pytest_greta.history.records import PastRuns
@@ -61,10 +67,10 @@ class Runner:
         notes: list[str] = []
         for problems in groups:
             code_object = self.builder.for_target(kernel, variant, problems[0], target)
-            quantities = resource_quantities(kernel, variant, code_object, problems)
-            measurements.append(self._gated_code(kernel, variant, target, problems, quantities))
+            measurements.append(self._gated_code(kernel, variant, code_object, problems))
             objects.append(code_object)
             notes += self.builder.notes(kernel, variant, problems[0], target)
+            notes += launch_notes(kernel, variant, code_object, problems)
         return CodeResult(measurements, objects[0], tuple(dict.fromkeys(notes)))
 
     def history(self, run: Run, targets: Sequence[str]) -> Mapping[str, object]:
@@ -91,12 +97,17 @@ class Runner:
         self,
         kernel: Kernel,
         variant: Variant,
-        target: str,
+        code_object: CodeObject,
         problems: Sequence[Problem],
-        quantities: Mapping[str, Quantity],
+        quantities: Mapping[str, Quantity] | None = None,
     ) -> GatedMeasurement:
-        measurement = Measurement(kernel.name, variant.name, quantities, target=target, problem=problems[0])
+        """Code with the gates that apply to it. `quantities` are those of code that is no AMDGPU code object."""
+        target = code_object.target
         gates = self.gate_file.gates_for(kernel.name, variant.name, target=target, problems=problems)
+        if quantities is None:  # what no gate asks for is not looked for in the instructions
+            asked = {gate.name for gate in gates}
+            quantities = resource_quantities(kernel, variant, code_object, problems, asked)
+        measurement = Measurement(kernel.name, variant.name, quantities, target=target, problem=problems[0])
         return GatedMeasurement(measurement, gates)
 
     def run_result(self, kernel: Kernel, variant: Variant, problem: Problem) -> RunResult:
@@ -172,14 +183,13 @@ class Runner:
         """The code object that will run on the GPU, with its gates."""
         code_object = self.builder.for_device(kernel, variant, problem)
         if code_object.kernels:
-            quantities = resource_quantities(kernel, variant, code_object, [problem])
-        else:
-            names = entries(kernel, variant, problem)
-            try:
-                quantities = attribute_quantities(self.device.worker().inspect(code_object.code, names))
-            except DeviceFault as fault:
-                raise CompileError(f"{variant.file}: its code cannot be loaded: {fault}") from fault
-        return self._gated_code(kernel, variant, code_object.target, [problem], quantities)
+            return self._gated_code(kernel, variant, code_object, [problem])
+        names = entries(kernel, variant, problem)
+        try:
+            quantities = attribute_quantities(self.device.worker().inspect(code_object.code, names))
+        except DeviceFault as fault:
+            raise CompileError(f"{variant.file}: its code cannot be loaded: {fault}") from fault
+        return self._gated_code(kernel, variant, code_object, [problem], quantities)
 
     def _gated_run(self, run: Run) -> GatedMeasurement:
         kernel, variant, problem = run.plan.kernel, run.plan.variant, run.plan.problem

@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pytest_greta.compiler.flow import Block, blocks_of
-from pytest_greta.compiler.instructions import SIGNALS, SOP1, SOPP, Instruction, decoded, generation, is_sopk
+from pytest_greta.compiler.instructions import SIGNALS, SOP1, SOPP, Instruction, decoded, is_sopk
+from pytest_greta.compiler.targets import generation
 from pytest_greta.compiler.ways import HAS_LANES, Known, after, is_possible, is_watched
 
 NO_WAIT = 64
@@ -392,6 +393,6 @@ def _is_load_into_lds(word: int, encoding: int, target: str) -> bool:
         return bool(word >> 16 & 1)
     if encoding != 0b110111 or not word >> 14 & 3:  # FLAT, of which flat_load has no such form
         return False
-    if target.startswith(("gfx94", "gfx95")):
+    if target.startswith(("gfx94", "gfx95", "gfx9-4-")):
         return word >> 18 & 0x7F in (*range(0x26, 0x2B), 0x7D, 0x7E)
     return bool(word >> 13 & 1)

@@ -109,12 +109,12 @@ class Builder:
     def resource_history(
         self, kernel: Kernel, variant: Variant, targets: Sequence[str], problem: Problem
     ) -> dict[str, dict[str, object]]:
-        """What a variant takes on each target it compiles for."""
+        """What a variant takes on each target it compiles for, without what the machine code is decoded for."""
         found: dict[str, dict[str, object]] = {}
         for target in targets:
             with suppress(CompileError, ToolMissing):
                 code_object = self.for_target(kernel, variant, problem, target)
-                quantities = resource_quantities(kernel, variant, code_object, [problem])
+                quantities = resource_quantities(kernel, variant, code_object, [problem], asked=())
                 found[target] = {name: quantity.value for name, quantity in quantities.items()}
         return found
 

@@ -1,26 +1,31 @@
-"""Read an AMDGPU code object: the resources each kernel takes, and the occupancy they allow.
+"""Read an AMDGPU code object: the resources each kernel takes, and its machine code.
 
-The numbers are those of the code object's own metadata (ELF note `AMDGPU`, type 32, msgpack), the ones the
-driver itself goes by; no compiler text is parsed. Format: LLVM's "User Guide for AMDGPU Backend", section
-"Code Object Metadata".
+The numbers are those of the code object's own metadata (ELF note `AMDGPU`, type 32, msgpack) and kernel descriptors,
+the ones the driver itself goes by; no compiler text is parsed. Format: LLVM's "User Guide for AMDGPU Backend", sections
+"Code Object Metadata" and "Kernel Descriptor".
 """
 
 from __future__ import annotations
 
-import io
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from functools import cached_property
 from typing import Any
 
+from pytest_greta.compiler import lines
 from pytest_greta.compiler.barriers import UnwaitedBarrier, unwaited_barriers
+from pytest_greta.compiler.elf import FUNCTION, Elf, Symbol
 from pytest_greta.compiler.flow import matrix_instructions
+from pytest_greta.compiler.targets import generation, has_unified_registers
 from pytest_greta.errors import GretaError
 
 _METADATA_NOTE = 32  # NT_AMDGPU_METADATA
 _BUNDLE_MAGIC = b"__CLANG_OFFLOAD_BUNDLE__"
 _COMPRESSED_MAGIC = b"CCOB"
+_MOST_ITEMS = 1 << 16
+"""Of one list in the metadata: kernels, or arguments of a kernel."""
 
 
 @dataclass(frozen=True)
@@ -45,29 +50,45 @@ class KernelResources:
     """What one kernel takes, by the code object's metadata. Registers are counted per work-item (lane)."""
 
     name: str
-    scratch_bytes: int
-    """Private (scratch) memory of one work-item."""
+    scratch_bytes: int | None
+    """Private (scratch) memory of one work-item; None where its stack grows as it runs, which nothing bounds."""
     vgprs: int
-    """VGPRs allocated; on targets with a unified register file (gfx90a, gfx942) AGPRs are included."""
+    """VGPRs used; on targets with a unified register file (gfx90a, gfx942) AGPRs are included."""
     agprs: int
     sgprs: int
     vgpr_spills: int
     sgpr_spills: int
     lds_bytes: int
     """Static LDS of one block."""
-    code_bytes: int
-    """Size of the kernel's function in `.text`."""
+    code_bytes: int | None
+    """Size of the kernel's function in `.text`; None where no symbol says it, as in some written in assembly."""
     max_block_threads: int
     """Largest block the kernel may be launched with."""
     wave_size: int
-    matrix_instructions: int | None = None
-    """Matrix instructions in the kernel's main loop; None where its encodings are not known."""
-    unwaited_barriers: tuple[UnwaitedBarrier, ...] | None = field(default=None, repr=False)
-    """Barriers that a wavefront can reach with a write to LDS under way; None where that cannot be told."""
+    allocated_vgprs: int = 0
+    """VGPRs that the kernel descriptor has the hardware set aside, which may be more than are used."""
+    allocated_sgprs: int = 0
+    """The same of SGPRs; 0 where each wavefront gets all of them (gfx10 and later)."""
+    is_cu_mode: bool = False
+    """Whether a block stays on one compute unit of a WGP (gfx10 and later, `-mcumode`)."""
     address: int = 0
     """Where the kernel's function begins in the code object."""
     arguments: tuple[KernelArgument, ...] | None = field(default=None, repr=False)
     """What it is launched with, without what the runtime adds (`hidden_*`); None where the metadata do not say."""
+    target: str = field(default="", repr=False)
+    """What its machine code is for."""
+    code: bytes = field(default=b"", repr=False)
+    """Its machine code."""
+
+    @cached_property
+    def matrix_instructions(self) -> int | None:
+        """Matrix instructions in the kernel's main loop; None where its encodings are not known."""
+        return matrix_instructions(self.code, self.target) if self.code else None
+
+    @cached_property
+    def unwaited_barriers(self) -> tuple[UnwaitedBarrier, ...] | None:
+        """Barriers that a wavefront can reach with a write to LDS under way; None where that cannot be told."""
+        return unwaited_barriers(self.code, self.target) if self.code else None
 
 
 @dataclass(frozen=True)
@@ -87,38 +108,30 @@ def read_resources(code: bytes) -> dict[str, KernelResources]:
 
     Raises GretaError when the bytes are not a code object or carry no metadata.
     """
-    import msgpack
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
-    code = unbundle(code)
-    try:
-        elf = ELFFile(io.BytesIO(code))
-        metadata = _metadata(elf, msgpack)
-        functions, target = _functions(elf), _target(metadata)
-        return {
-            kernel[".name"]: _resources(kernel, elf, functions.get(kernel[".name"]), target)
-            for kernel in metadata.get("amdhsa.kernels", ())
-        }
-    except (ELFError, ValueError, KeyError, AttributeError, TypeError, struct.error) as error:
-        raise GretaError(f"not a readable AMDGPU code object: {error or type(error).__name__}") from error
+    with _reading():
+        elf = Elf(unbundle(code))
+        metadata = _metadata(elf)
+        kernels = _typed(metadata, "amdhsa.kernels", list, [])
+        names = {name for kernel in kernels for name in (_name(kernel), _descriptor_name(kernel))}
+        symbols, target = _symbols(elf, names), _target(metadata)
+        return {_name(kernel): _resources(kernel, elf, symbols, target) for kernel in kernels}
 
 
 def machine_code(code: bytes) -> dict[str, bytes]:
-    """The machine code of every function in an AMDGPU code object, by name."""
-    from elftools.elf.elffile import ELFFile
-
-    elf = ELFFile(io.BytesIO(unbundle(code)))
-    return {name: _machine_code(elf, symbol) for name, symbol in _functions(elf).items()}
+    """The machine code of every function in an AMDGPU code object, by name. Raises GretaError as `read_resources`."""
+    with _reading():
+        elf = Elf(unbundle(code))
+        return {symbol.name: elf.content(symbol) for symbol in elf.symbols() if symbol.kind == FUNCTION}
 
 
 def unbundle(code: bytes) -> bytes:
     """The first device ELF inside a clang offload bundle; anything else is returned as it is."""
     if not code.startswith(_BUNDLE_MAGIC):
         return code
-    for name, part in _bundled(code):
-        if part and not name.startswith("host"):
-            return part
+    with _reading():
+        for name, part in _bundled(code):
+            if part and not name.startswith("host"):
+                return part
     raise GretaError("the offload bundle holds no device code")
 
 
@@ -127,105 +140,177 @@ def code_by_target(code: bytes) -> dict[str, bytes]:
 
     Raises GretaError when there is none, or the bytes are of another kind.
     """
-    from elftools.common.exceptions import ELFError
-
     if code.startswith(_COMPRESSED_MAGIC):
         raise GretaError("a compressed offload bundle: build it with --no-offload-compress")
-    try:
+    with _reading():
         if code.startswith(_BUNDLE_MAGIC):
             # Entries are named kind, triple and target: hipv4-amdgcn-amd-amdhsa--gfx90a:xnack-
             named = [(name, part) for name, part in _bundled(code) if "amdgcn" in name and "gfx" in name]
             found = {name[name.index("gfx") :]: part for name, part in named if part}
         else:
             found = {_stated_target(code): code}
-    except (ELFError, ValueError, KeyError, AttributeError, TypeError, struct.error) as error:
-        raise GretaError(f"not a readable AMDGPU code object: {error or type(error).__name__}") from error
     if not found:
         raise GretaError("the offload bundle holds no code for an AMD GPU")
     return found
 
 
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Whatever struct, msgpack and we make of bytes that anybody may have damaged is one error, of one line."""
+    try:
+        yield
+    except GretaError:
+        raise
+    except Exception as error:  # which of them depends on the byte
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise GretaError(f"not a readable AMDGPU code object: {why}") from error
+
+
 def _bundled(code: bytes) -> Iterator[tuple[str, bytes]]:
-    """The entries of a clang offload bundle. struct.error where it is cut off.
+    """The entries of a clang offload bundle. ValueError where they claim more than there is.
 
     Format: clang documentation, "Clang Offload Bundler", section "Bundled Binary File Layout".
     """
     position = len(_BUNDLE_MAGIC) + 8
-    (count,) = struct.unpack_from("<Q", code, len(_BUNDLE_MAGIC))
+    left = len(code)
+    count = int.from_bytes(code[len(_BUNDLE_MAGIC) : position], "little")
+    if not count:
+        raise ValueError("the offload bundle has no entries")
     for _ in range(count):
+        if position + 24 > len(code):
+            raise ValueError("the offload bundle is cut off")
         offset, size, name_size = struct.unpack_from("<QQQ", code, position)
-        name = code[position + 24 : position + 24 + name_size]
         position += 24 + name_size
+        left -= size
+        if position > len(code) or offset + size > len(code) or left < 0:
+            raise ValueError("the entries of the offload bundle claim more bytes than there are")
+        name = code[position - name_size : position]
         yield name.decode(errors="replace"), code[offset : offset + size]
 
 
 def _stated_target(code: bytes) -> str:
     """The target that the metadata of an ELF states."""
-    import msgpack
-    from elftools.elf.elffile import ELFFile
-
-    target = _target(_metadata(ELFFile(io.BytesIO(code)), msgpack))
+    target = _target(_metadata(Elf(code)))
     if not target:
         raise ValueError("its metadata states no target, which it does from code object version 4 on")
     return target
 
 
-def _metadata(elf: Any, msgpack: Any) -> dict[str, Any]:
-    for section in elf.iter_sections("SHT_NOTE"):
-        for note in section.iter_notes():
-            if note["n_name"] == "AMDGPU" and note["n_type"] == _METADATA_NOTE:
-                metadata = msgpack.unpackb(note["n_descdata"])
-                if isinstance(metadata, dict):
-                    return metadata
+def _metadata(elf: Elf) -> dict[str, Any]:
+    import msgpack
+
+    for owner, kind, content in elf.notes():
+        if owner == b"AMDGPU" and kind == _METADATA_NOTE:
+            most = min(len(content), _MOST_ITEMS)
+            metadata = msgpack.unpackb(content, max_array_len=most, max_map_len=most)
+            if isinstance(metadata, dict):
+                return metadata
     raise ValueError("it has no AMDGPU metadata note")
 
 
 def _target(metadata: Mapping[str, Any]) -> str:
     """The target in the metadata; empty where they state none."""
-    return str(metadata.get("amdhsa.target", "")).rpartition("--")[2]
+    return str(_typed(metadata, "amdhsa.target", str, "")).rpartition("--")[2]
 
 
-def _functions(elf: Any) -> dict[str, Any]:
-    """The symbols of all functions, by name."""
-    symbols = elf.get_section_by_name(".dynsym").iter_symbols()
-    return {symbol.name: symbol for symbol in symbols if symbol["st_info"]["type"] == "STT_FUNC"}
+_REQUIRED: Any = object()
 
 
-def _machine_code(elf: Any, symbol: Any) -> bytes:
-    """The bytes of a function."""
-    if symbol is None:
-        return b""
-    section = elf.get_section(symbol["st_shndx"])
-    begin = symbol["st_value"] - section["sh_addr"]
-    return bytes(section.data()[begin : begin + symbol["st_size"]])
+def _typed(stated: Mapping[str, Any], key: str, kind: type, default: Any = _REQUIRED) -> Any:
+    """What metadata state under a key. Raises ValueError where it is missing or of another kind, or below 0."""
+    value: Any = stated.get(key, default) if isinstance(stated, dict) else _REQUIRED
+    if value is _REQUIRED:
+        raise ValueError(f"its metadata state no {key}")
+    is_negative = isinstance(value, int) and value < 0
+    if type(value) is not kind or is_negative:
+        raise ValueError(f"its metadata state {value!r} as {key}")
+    return value
 
 
-def _resources(kernel: Mapping[str, Any], elf: Any, symbol: Any, target: str) -> KernelResources:
-    code = _machine_code(elf, symbol)
+def _name(kernel: Mapping[str, Any]) -> str:
+    return str(_typed(kernel, ".name", str))
+
+
+def _descriptor_name(kernel: Mapping[str, Any]) -> str:
+    return str(_typed(kernel, ".symbol", str, f"{_name(kernel)}.kd"))
+
+
+def _symbols(elf: Elf, names: Collection[str]) -> dict[str, Symbol]:
+    """The symbols of these names."""
+    return {symbol.name: symbol for symbol in elf.symbols() if symbol.name in names}
+
+
+@dataclass(frozen=True)
+class _Descriptor:
+    """What the hardware is started with, from the kernel descriptor (64 bytes). All 0 where there is none."""
+
+    vgprs: int = 0
+    sgprs: int = 0
+    is_cu_mode: bool = False
+    uses_dynamic_stack: bool = False
+
+    @staticmethod
+    def of(content: bytes, target: str, wave_size: int) -> _Descriptor:
+        """The descriptor in its bytes, for a target whose generation is known."""
+        try:
+            major = generation(target)
+        except ValueError:
+            return _Descriptor()
+        (registers,) = struct.unpack_from("<I", content, 48)  # compute_pgm_rsrc1
+        (properties,) = struct.unpack_from("<H", content, 56)
+        vgpr_granule = 8 if has_unified_registers(target) or (major > 9 and wave_size == 32) else 4
+        return _Descriptor(
+            vgprs=((registers & 0x3F) + 1) * vgpr_granule,
+            sgprs=((registers >> 6 & 0xF) // 2 + 1) * 16 if major == 9 else 0,
+            is_cu_mode=major > 9 and not registers >> 29 & 1,
+            uses_dynamic_stack=bool(properties >> 11 & 1),
+        )
+
+
+def _resources(
+    kernel: Mapping[str, Any], elf: Elf, symbols: Mapping[str, Symbol], target: str
+) -> KernelResources:
+    name, wave_size = _name(kernel), _typed(kernel, ".wavefront_size", int)
+    if wave_size not in (32, 64):
+        raise ValueError(f"its metadata state {wave_size} as .wavefront_size")
+    function, descriptor = symbols.get(name), symbols.get(_descriptor_name(kernel))
+    code = elf.content(function) if function and function.kind == FUNCTION else b""
+    set_up = _Descriptor.of(elf.content(descriptor), target, wave_size) if descriptor else _Descriptor()
+    grows = set_up.uses_dynamic_stack or _typed(kernel, ".uses_dynamic_stack", bool, False)
     return KernelResources(
-        name=kernel[".name"],
-        scratch_bytes=kernel[".private_segment_fixed_size"],
-        vgprs=kernel[".vgpr_count"],
-        agprs=kernel.get(".agpr_count", 0),
-        sgprs=kernel[".sgpr_count"],
-        vgpr_spills=kernel.get(".vgpr_spill_count", 0),
-        sgpr_spills=kernel.get(".sgpr_spill_count", 0),
-        lds_bytes=kernel[".group_segment_fixed_size"],
-        code_bytes=len(code),
-        max_block_threads=kernel[".max_flat_workgroup_size"],
-        wave_size=kernel[".wavefront_size"],
-        matrix_instructions=matrix_instructions(code, target),
-        unwaited_barriers=unwaited_barriers(code, target),
-        address=symbol["st_value"] if symbol is not None else 0,
+        name=name,
+        scratch_bytes=None if grows else _typed(kernel, ".private_segment_fixed_size", int),
+        vgprs=_typed(kernel, ".vgpr_count", int),
+        agprs=_typed(kernel, ".agpr_count", int, 0),
+        sgprs=_typed(kernel, ".sgpr_count", int),
+        vgpr_spills=_typed(kernel, ".vgpr_spill_count", int, 0),
+        sgpr_spills=_typed(kernel, ".sgpr_spill_count", int, 0),
+        lds_bytes=_typed(kernel, ".group_segment_fixed_size", int),
+        code_bytes=len(code) or None,
+        max_block_threads=_typed(kernel, ".max_flat_workgroup_size", int),
+        wave_size=wave_size,
+        allocated_vgprs=set_up.vgprs,
+        allocated_sgprs=set_up.sgprs,
+        is_cu_mode=set_up.is_cu_mode,
+        address=function.value if function else 0,
         arguments=_arguments(kernel),
+        target=target,
+        code=code,
     )
 
 
 def _arguments(kernel: Mapping[str, Any]) -> tuple[KernelArgument, ...] | None:
     """The arguments of a kernel; None where it takes some and its metadata do not list them."""
-    if ".args" not in kernel and kernel.get(".kernarg_segment_size", 0):
+    if ".args" not in kernel and _typed(kernel, ".kernarg_segment_size", int, 0):
         return None
-    stated = (KernelArgument(a[".offset"], a[".size"], a[".value_kind"]) for a in kernel.get(".args", ()))
+    stated = (
+        KernelArgument(
+            _typed(argument, ".offset", int),
+            _typed(argument, ".size", int),
+            _typed(argument, ".value_kind", str),
+        )
+        for argument in _typed(kernel, ".args", list, [])
+    )
     return tuple(argument for argument in stated if not argument.kind.startswith("hidden_"))
 
 
@@ -234,23 +319,7 @@ def source_lines(code: bytes) -> dict[int, str]:
 
     Empty where it has none, which is so unless the code was compiled with `-g` or `-gline-tables-only`.
     """
-    from elftools.common.exceptions import DWARFError, ELFError
-    from elftools.elf.elffile import ELFFile
-
     try:
-        elf = ELFFile(io.BytesIO(unbundle(code)))
-        return dict(_line_rows(elf.get_dwarf_info())) if elf.has_dwarf_info() else {}
-    except (DWARFError, ELFError, ValueError, KeyError, AttributeError, TypeError, IndexError, struct.error):
+        return dict(lines.source_lines(Elf(unbundle(code))))
+    except Exception:
         return {}  # damaged line information costs the lines, not the finding
-
-
-def _line_rows(dwarf: Any) -> Iterator[tuple[int, str]]:
-    for unit in dwarf.iter_CUs():
-        program = dwarf.line_program_for_CU(unit)
-        if program is None:
-            continue
-        first_file = 0 if program["version"] >= 5 else 1
-        for entry in program.get_entries():
-            if entry.state is not None and not entry.state.end_sequence:
-                file = program["file_entry"][entry.state.file - first_file]
-                yield entry.state.address, f"{PurePath(file.name.decode()).name}:{entry.state.line}"

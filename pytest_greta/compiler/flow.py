@@ -55,13 +55,22 @@ def _of_innermost_loops(
     blocks: set[int], successors: Mapping[int, set[int]], matrix: Mapping[int, int]
 ) -> Iterator[int]:
     """Matrix instructions of every innermost loop among `blocks` that has any."""
-    for loop in _loops(blocks, successors):
-        count = sum(matrix[block] for block in loop)
-        if count:
-            outside = set(successors) - loop
-            entries = {to for block in outside for to in successors[block]} & loop or {min(loop)}
-            inner = list(_of_innermost_loops(loop - entries, successors, matrix))
-            yield from inner or [count]
+    predecessors: dict[int, set[int]] = {block: set() for block in successors}
+    for block, following in successors.items():
+        for to in following:
+            predecessors[to].add(block)
+    open_ = [(blocks, 0)]
+    while open_:
+        part, own_count = open_.pop()
+        inner = []
+        for loop in _loops(part, successors):
+            count = sum(matrix[block] for block in loop)
+            if count:
+                entries = {block for block in loop if not predecessors[block] <= loop} or {min(loop)}
+                inner.append((loop - entries, count))
+        if own_count and not inner:
+            yield own_count
+        open_ += inner
 
 
 def _loops(blocks: set[int], successors: Mapping[int, set[int]]) -> Iterator[set[int]]:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from pytest_greta.compiler.targets import generation
+
 _LITERAL, _SDWA, _DPP16 = 255, 249, 250
 _DPP8 = (233, 234)
 SOPP = 0x17F
@@ -90,15 +92,6 @@ def decode(code: bytes, target: str) -> Iterator[Instruction]:
             is_end = is_jump = low >> 8 & 0xFF in jumps
         yield Instruction(offset, 4 * words, low, _is_matrix(low, major), branch_to, is_end, is_jump)
         offset += 4 * words
-
-
-def generation(target: str) -> int:
-    """The major version of an architecture whose encodings are known. Raises ValueError for any other."""
-    digits = target.split(":")[0].removeprefix("gfx").split("-")[0]
-    major = digits[:-2]
-    if major not in ("9", "10", "11", "12") or digits.startswith("125"):  # gfx125x has encodings of its own
-        raise ValueError(f"the encodings of {target} are not known")
-    return int(major)
 
 
 def is_sopk(word: int) -> bool:

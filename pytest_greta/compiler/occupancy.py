@@ -1,73 +1,110 @@
-"""Wavefronts that fit on a SIMD at the same time, from what a kernel takes and what a target offers."""
+"""Wavefronts that can be on a SIMD at the same time, from what a kernel takes and what a target offers.
+
+The limits are LLVM's (AMDGPUBaseInfo.cpp: getTotalNumVGPRs, getVGPRAllocGranule, getMaxWavesPerEU, getEUsPerCU,
+getMaxWorkGroupsPerCU, getLocalMemorySize; AMDGPUSubtarget.cpp: getOccupancyWithWorkGroupSizes), and so is the count but
+for what LLVM leaves out, each of which can only lower it:
+
+- Blocks start and end whole. LLVM divides the registers of a SIMD among waves, whatever block they are of.
+- LDS is given out in granules (Mesa's lds_alloc_granule; LLVM: "FIXME: We should take into account the LDS allocation
+  granularity").
+- A block that does not fit at all is 0; LLVM says 1.
+- SGPRs of gfx9 are given out in sixteens, of 800 (AMD's ISA manuals, "SGPR Allocation"; LLVM's getSGPRAllocGranule): 8
+  waves to 96, 7 above. The table of LLVM's getOccupancyWithNumSGPRs says 9 waves to 88 and 8 to 100.
+
+tests/unit/test_occupancy.py holds it against what clang prints for a grid of registers, LDS and threads.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from pytest_greta.compiler.codeobject import KernelResources
+from pytest_greta.compiler.targets import has_unified_registers, processor
+
+_KIB = 1024
 
 
 @dataclass(frozen=True)
 class TargetLimits:
-    """What one SIMD and one compute unit (or WGP) of a target offer."""
+    """What one SIMD offers, and what `simds` of them share: a compute unit, or a WGP of two (gfx10 and later)."""
 
     vgprs_per_simd: int
     """VGPRs a lane can spread over the waves of one SIMD."""
     vgpr_granule: int
     max_waves: int
     """Hardware limit of waves on one SIMD."""
-    lds_bytes: int
-    """LDS shared by `simds` SIMDs."""
-    simds: int
     sgprs_per_simd: int | None
     """None where SGPRs never limit occupancy (gfx10 and later)."""
+    lds_granule: int
+    lds_bytes: int = 64 * _KIB
+    """LDS shared by `simds` SIMDs."""
+    block_lds_bytes: int = 64 * _KIB
+    """Of it, what one block can have."""
+    simds: int = 4
+    max_blocks: int = 16
+    """Blocks of more than one wave, each of which takes a barrier."""
 
 
-def target_limits(target: str, wave_size: int) -> TargetLimits | None:
+def target_limits(target: str, wave_size: int, is_cu_mode: bool = False) -> TargetLimits | None:
     """Limits of a target, or None for one this table does not know (its occupancy is then not measured).
 
-    Source: LLVM's AMDGPUBaseInfo.cpp (getVGPRAllocGranule, getTotalNumVGPRs, getMaxWavesPerEU,
-    getLocalMemorySize) and the "Instruction Set Architecture" manuals of AMD for each generation.
+    Those of a generic target hold on every processor of its family: of gfx11-generic, the smaller register file.
     """
-    arch = target.split(":")[0]
-    if arch in ("gfx90a", "gfx942", "gfx950"):
-        lds_bytes = 160 * 1024 if arch == "gfx950" else 64 * 1024
-        return TargetLimits(512, 8, 8, lds_bytes, 4, 800)
-    if arch in ("gfx900", "gfx906"):
-        return TargetLimits(256, 4, 10, 64 * 1024, 4, 800)
-    if arch == "gfx908":
-        return TargetLimits(256, 4, 10, 64 * 1024, 4, 800)
-    wave32 = wave_size == 32
-    if arch in ("gfx1100", "gfx1101", "gfx1151", "gfx1200", "gfx1201"):  # 1.5 times the registers
-        return TargetLimits(1536 if wave32 else 768, 24 if wave32 else 12, 16, 128 * 1024, 4, None)
-    if arch.startswith(("gfx11", "gfx103")):
-        return TargetLimits(1024 if wave32 else 512, 16 if wave32 else 8, 16, 128 * 1024, 4, None)
-    if arch.startswith("gfx101"):
-        return TargetLimits(1024 if wave32 else 512, 8 if wave32 else 4, 20, 128 * 1024, 4, None)
-    return None
+    arch = processor(target)
+    if arch == "gfx950":
+        return TargetLimits(512, 8, 8, 800, 1280, 160 * _KIB, 160 * _KIB)
+    if has_unified_registers(arch):
+        return TargetLimits(512, 8, 8, 800, 512)
+    if arch in ("gfx900", "gfx902", "gfx904", "gfx906", "gfx908", "gfx909", "gfx90c", "gfx9-generic"):
+        return TargetLimits(256, 4, 10, 800, 512)
+    lanes = 64 // wave_size  # a wavefront of 64 takes two registers of the file for one
+    if arch in ("gfx1100", "gfx1101", "gfx1151", "gfx1200", "gfx1201", "gfx12-generic"):
+        file, granule, waves, lds_granule = 1536, 24, 16, 1024
+    elif arch.startswith(("gfx110", "gfx115", "gfx103", "gfx11-generic", "gfx10-3-generic")):
+        file, granule, waves, lds_granule = 1024, 16, 16, 1024
+    elif arch.startswith(("gfx101", "gfx10-1-generic")):
+        file, granule, waves, lds_granule = 1024, 8, 20, 512
+    else:
+        return None
+    half = 2 if is_cu_mode else 1
+    return TargetLimits(
+        vgprs_per_simd=file * lanes // 2,
+        vgpr_granule=granule * lanes // 2,
+        max_waves=waves,
+        sgprs_per_simd=None,
+        lds_granule=lds_granule,
+        lds_bytes=128 * _KIB // half,
+        simds=4 // half,
+        max_blocks=32 // half,
+    )
 
 
 def occupancy(
     resources: KernelResources, target: str, block_threads: int, dynamic_lds_bytes: int = 0
 ) -> int | None:
-    """Waves that can be resident on one SIMD, limited by VGPRs, SGPRs, LDS and the hardware.
+    """Waves on the fullest SIMD when as many whole blocks are resident as registers, LDS and the hardware allow.
 
     Returns None for a target whose limits are not known, and 0 when one block does not fit at all.
     """
-    limits = target_limits(target, resources.wave_size)
+    limits = target_limits(target, resources.wave_size, resources.is_cu_mode)
     if limits is None:
         return None
-    registers = max(resources.vgprs, resources.agprs, 1)  # gfx908 has a file of its own for AGPRs
-    by_vgprs = limits.vgprs_per_simd // _round_up(registers, limits.vgpr_granule)
-    waves = min(limits.max_waves, by_vgprs)
+    # AGPRs of gfx908 have a file of their own.
+    vgprs = max(resources.vgprs, resources.agprs, resources.allocated_vgprs, 1)
+    waves = min(limits.max_waves, limits.vgprs_per_simd // _round_up(vgprs, limits.vgpr_granule))
     if limits.sgprs_per_simd is not None:
-        waves = min(waves, limits.sgprs_per_simd // _round_up(max(resources.sgprs, 1), 16))
-    lds_bytes = resources.lds_bytes + dynamic_lds_bytes
+        sgprs = max(resources.sgprs, resources.allocated_sgprs, 1)
+        waves = min(waves, limits.sgprs_per_simd // _round_up(sgprs, 16))
+    waves_per_block = -(-block_threads // resources.wave_size)
+    blocks = waves * limits.simds // waves_per_block
+    if waves_per_block > 1:  # a block of one wave has nobody to wait for
+        blocks = min(blocks, limits.max_blocks)
+    lds_bytes = _round_up(resources.lds_bytes + dynamic_lds_bytes, limits.lds_granule)
+    if lds_bytes > limits.block_lds_bytes:
+        return 0
     if lds_bytes:
-        blocks = limits.lds_bytes // lds_bytes
-        waves_per_block = -(-block_threads // resources.wave_size)
-        waves = min(waves, -(-blocks * waves_per_block // limits.simds))
-    return waves
+        blocks = min(blocks, limits.lds_bytes // lds_bytes)
+    return -(-blocks * waves_per_block // limits.simds)
 
 
 def _round_up(value: int, granule: int) -> int:

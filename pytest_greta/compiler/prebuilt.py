@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pytest_greta.compiler.codeobject import CodeObject, code_by_target, read_resources
+from pytest_greta.compiler.targets import processor, runs_on
 from pytest_greta.errors import CompileError, GretaError
 from pytest_greta.gates.scopes import covers
 
@@ -17,17 +18,20 @@ def targets_in(path: Path) -> list[str]:
 
 def is_held(targets: Collection[str], target: str) -> bool:
     """Whether code for these targets is for a device, or for a target of gates.yaml: `gfx90a` is for any `gfx90a:...`,
-    and the other way round.
+    and the other way round; `gfx9-4-generic` is for any `gfx942`.
     """
-    return any(covers(held, target) or covers(target, held) for held in targets)
+    return any(runs_on(held, target) or covers(target, held) for held in targets)
 
 
 def prebuilt(path: Path, target: str) -> CodeObject:
-    """The code in a file for a target, as it is: of several that could run, the one that names most features, which
-    the runtime takes. Raises CompileError where there is none, or it cannot be read.
+    """The code in a file for a target, as it is. Of several that could run, what the runtime takes: code for the
+    processor itself before a generic one's, and of that the one that names most features. Raises CompileError where
+    there is none, or it cannot be read.
     """
     held = _held(path)
-    runs = sorted((one for one in held if covers(one, target)), key=lambda one: -one.count(":"))
+    own = processor(target)
+    runs = [one for one in held if runs_on(one, target)]
+    runs.sort(key=lambda one: (processor(one) != own, -one.count(":")))
     found = runs[:1] or [one for one in held if covers(target, one)]
     if not found:
         raise CompileError(f"{path.name} holds code for {', '.join(held)}, none for {target}")

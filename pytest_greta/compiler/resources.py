@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from pytest_greta.gates.model import Quantity
 from pytest_greta.gates.nodes import suggestion
 
 if TYPE_CHECKING:
-    from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.kernel import Kernel, Launch, Problem, Variant
 
 
 def entries(kernel: Kernel, variant: Variant, problem: Problem) -> list[str]:
@@ -26,44 +27,103 @@ def entries(kernel: Kernel, variant: Variant, problem: Problem) -> list[str]:
     return list(dict.fromkeys(launch.entry or variant.entry for launch in launched))
 
 
+DECODED = ("mfma", "unwaited_barriers")
+"""Quantities that the machine code has to be decoded for, which takes far longer than to read what it states."""
+
+
 def resource_quantities(
-    kernel: Kernel, variant: Variant, code_object: CodeObject, problems: Sequence[Problem]
+    kernel: Kernel,
+    variant: Variant,
+    code_object: CodeObject,
+    problems: Sequence[Problem],
+    asked: Collection[str] = DECODED,
 ) -> dict[str, Quantity]:
     """What the kernels of a variant take, by gate: the worst of all launches for all problems.
 
-    LDS is the static LDS of the code object and the dynamic LDS of the launch together.
+    LDS is the static LDS of the code object and the dynamic LDS of the launch together. Of the quantities that the
+    machine code is decoded for, those that are `asked` for.
     """
-    found: dict[str, list[float | None]] = {}
-    launched: list[KernelResources] = []
-    for launch in (n for problem in problems for n in contract.launches(kernel, problem, variant)):
-        taken = resources_of(variant, code_object, launch.entry or variant.entry)
-        if taken not in launched:
-            launched.append(taken)
+    found: dict[str, list[Quantity]] = {}
+    launched = _launched(kernel, variant, code_object, problems)
+    for launch, taken in launched:
         wrong = argument_problem(launch.args, taken.arguments) if taken.arguments is not None else ""
         if wrong:
             raise KernelMistake(f"kernel {kernel.name!r}, variant {variant.name!r}, {taken.name}: {wrong}")
-        threads = launch.block[0] * launch.block[1] * launch.block[2]
+        threads = math.prod(launch.block)
         if threads > taken.max_block_threads:
             raise KernelMistake(
                 f"kernel {kernel.name!r}, variant {variant.name!r}: launched with {threads} threads a block, "
                 f"but compiled for {taken.max_block_threads} (__launch_bounds__)"
             )
-        values: Mapping[str, float | None] = {
-            "scratch_bytes": taken.scratch_bytes,
-            "vgprs": taken.vgprs,
-            "agprs": taken.agprs,
-            "sgprs": taken.sgprs,
-            "vgpr_spills": taken.vgpr_spills,
-            "sgpr_spills": taken.sgpr_spills,
-            "lds_bytes": taken.lds_bytes + launch.dynamic_lds_bytes,
-            "code_bytes": taken.code_bytes,
-            "occupancy": occupancy(taken, code_object.target, threads, launch.dynamic_lds_bytes),
-            "mfma": taken.matrix_instructions,
+        waves = occupancy(taken, code_object.target, threads, launch.dynamic_lds_bytes)
+        values = {
+            "scratch_bytes": Quantity(taken.scratch_bytes, reason=_unbounded_scratch(taken)),
+            "vgprs": Quantity(taken.vgprs),
+            "agprs": Quantity(taken.agprs),
+            "sgprs": Quantity(taken.sgprs),
+            "vgpr_spills": Quantity(taken.vgpr_spills),
+            "sgpr_spills": Quantity(taken.sgpr_spills),
+            "lds_bytes": Quantity(taken.lds_bytes + launch.dynamic_lds_bytes),
+            "code_bytes": Quantity(taken.code_bytes, reason=_unknown_code(taken)),
+            "occupancy": Quantity(waves, reason="" if waves is not None else _UNKNOWN),
         }
+        if "mfma" in asked:
+            count = taken.matrix_instructions
+            reason = "" if count is not None else _unknown_code(taken) or _UNKNOWN
+            values["mfma"] = Quantity(count, reason=reason)
         for gate, value in values.items():
             found.setdefault(gate, []).append(value)
     quantities = {gate: _worst(gate, values) for gate, values in found.items()}
-    return {**quantities, "unwaited_barriers": _unwaited_barriers(code_object, launched)}
+    if "unwaited_barriers" in asked:
+        kernels = {taken.name: taken for _, taken in launched}
+        quantities["unwaited_barriers"] = _unwaited_barriers(code_object, list(kernels.values()))
+    return quantities
+
+
+def launch_notes(
+    kernel: Kernel, variant: Variant, code_object: CodeObject, problems: Sequence[Problem]
+) -> list[str]:
+    """A line for each kernel that is launched with far smaller blocks than it is compiled for."""
+    largest: dict[str, int] = {}
+    compiled_for = {}
+    for launch, taken in _launched(kernel, variant, code_object, problems):
+        largest[taken.name] = max(largest.get(taken.name, 0), math.prod(launch.block))
+        compiled_for[taken.name] = taken.max_block_threads
+    return [
+        f"{name} is compiled for blocks of up to {compiled_for[name]} threads and launched with at most {threads}: "
+        f"__launch_bounds__({threads}) leaves each thread more registers"
+        for name, threads in largest.items()
+        if compiled_for[name] == _UNBOUNDED and threads <= _FAR_SMALLER
+    ]
+
+
+def _launched(
+    kernel: Kernel, variant: Variant, code_object: CodeObject, problems: Sequence[Problem]
+) -> list[tuple[Launch, KernelResources]]:
+    """Every launch for every problem, with the resources of its function."""
+    launches = [launch for problem in problems for launch in contract.launches(kernel, problem, variant)]
+    return [(one, resources_of(variant, code_object, one.entry or variant.entry)) for one in launches]
+
+
+_UNBOUNDED = 1024
+"""Threads of a block that clang compiles for without `__launch_bounds__`."""
+_FAR_SMALLER = 256
+"""In blocks of up to so many threads each can have more registers, on every target."""
+
+_UNKNOWN = "not known for this target"
+
+
+def _unbounded_scratch(taken: KernelResources) -> str:
+    """Why scratch is not known, if so."""
+    if taken.scratch_bytes is not None:
+        return ""
+    why = "it calls itself or through a pointer, or allocates on its stack"
+    return f"the stack of {taken.name} has no known size (.uses_dynamic_stack): {why}"
+
+
+def _unknown_code(taken: KernelResources) -> str:
+    """Why there is no machine code, if so."""
+    return "" if taken.code else f"no symbol of the code object says where the code of {taken.name} ends"
 
 
 _TOLD = 8
@@ -75,7 +135,8 @@ def _unwaited_barriers(code_object: CodeObject, kernels: Sequence[KernelResource
     found = [(kernel, barrier) for kernel in kernels for barrier in kernel.unwaited_barriers or ()]
     if not found and any(kernel.unwaited_barriers is None for kernel in kernels):
         unknown = "is not of a form known to greta, calls a function or jumps to a computed address"
-        reason = f"the machine code of {code_object.target} {unknown}"
+        missing = next((_unknown_code(kernel) for kernel in kernels if not kernel.code), "")
+        reason = missing or f"the machine code of {code_object.target} {unknown}"
         return Quantity(None, reason=reason, excused=True)  # nothing that the author could mend
     lines = source_lines(code_object.code) if found else {}
 
@@ -99,13 +160,18 @@ def resources_of(variant: Variant, code_object: CodeObject, entry: str) -> Kerne
 def attribute_quantities(attributes: Sequence[Mapping[str, int]]) -> dict[str, Quantity]:
     """What the runtime says of the functions of a variant, where their code is no AMDGPU code object."""
     names = ("scratch_bytes", "vgprs", "lds_bytes")
-    return {name: _worst(name, [function.get(name) for function in attributes]) for name in names}
+    found = {
+        name: [Quantity(function.get(name), reason=_UNKNOWN) for function in attributes] for name in names
+    }
+    return {name: _worst(name, values) for name, values in found.items()}
 
 
-def _worst(gate: str, values: Sequence[float | None]) -> Quantity:
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return Quantity(None, reason="not known for this target")
+def _worst(gate: str, quantities: Sequence[Quantity]) -> Quantity:
+    """Of several launches the worst value, and none where one is not known."""
+    values = [quantity.value for quantity in quantities if isinstance(quantity.value, int)]
+    if len(values) < len(quantities):
+        reasons = (quantity.reason for quantity in quantities if quantity.value is None)
+        return Quantity(None, reason="; ".join(dict.fromkeys(reasons)))
     # Not every kernel of a variant multiplies matrices: the one that does is meant.
     worst = min if CATALOGUE[gate].better == "higher" and gate != "mfma" else max
-    return Quantity(worst(known))
+    return Quantity(worst(values))

@@ -255,7 +255,7 @@ class HipDevice:
         if code is None:
             code = self.compile(source, _DIGEST_SOURCE.name, ["-O3"])
             if self._cache:
-                self._cache.store(request, [], code)
+                self._cache.store(request, {}, {}, code)
         self._digest = self.function(self.load(code), "greta_digest")
         self._sums = self.allocate(8 * _SUMS)
 

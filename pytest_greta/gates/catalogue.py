@@ -54,7 +54,8 @@ CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition i
     _code("vgpr_spills", "registers", "lower", "Vector registers spilled, to scratch or to other registers."),
     _code("sgpr_spills", "registers", "lower", "Scalar registers spilled, to scratch or vector registers."),
     _code("lds_bytes", "bytes", "lower", "LDS of one block: static, and the dynamic LDS of its launch."),
-    _code("occupancy", "waves per SIMD", "higher", "Wavefronts that fit on one SIMD at the same time."),
+    _code("occupancy", "waves per SIMD", "higher",
+          "Wavefronts on one SIMD when as many whole blocks are resident as fit; 0 where none does."),
     _code("code_bytes", "bytes", "lower", "Machine code of the kernel."),
     _code("unwaited_barriers", "barriers", "lower",
           "Barriers that a wavefront can reach while its own writes to LDS are under way: a race in the machine code. "

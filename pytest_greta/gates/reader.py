@@ -26,8 +26,8 @@ from pytest_greta.gates.values import VERSION, Values, scopes_of
 from pytest_greta.kernel import Size
 
 DEVICES = ("hip", "cpu")
-TARGET = r"gfx[0-9a-f]+(:[a-z]+[+-])*"
-"""A target as clang writes it: `gfx942`, `gfx90a:sramecc+:xnack-`."""
+TARGET = r"gfx([0-9a-f]+|[0-9]+(-[0-9]+)?-generic)(:[a-z]+[+-])*"
+"""A target as clang writes it: `gfx942`, `gfx90a:sramecc+:xnack-`, `gfx9-4-generic`."""
 INCONCLUSIVE = ("fail", "warn")
 """What a verdict that could not be reached means for its test."""
 

@@ -248,7 +248,7 @@ def test_code_that_hiprtc_will_refuse_is_noted_and_passes(
         "    return [One()]\n"
     )
     (project.path / "one.hip").write_text(
-        '#include <cmath>\nextern "C" __global__ void one(float* x) { x[0] = INFINITY; }\n'
+        '#include <cmath>\nextern "C" __global__ __launch_bounds__(64) void one(float* x) { x[0] = INFINITY; }\n'
     )
     write_gates(project, GATES.replace("[gfx942]", "[gfx942, gfx1100]"))
     result = greta(*options, "-k", "test_resources")

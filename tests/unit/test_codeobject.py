@@ -8,9 +8,10 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgpack
 import pytest
 import yaml
 from hypothesis import given
@@ -18,12 +19,19 @@ from hypothesis import strategies as st
 
 from kernels.prefill.prefill import Prefill
 from pytest_greta.compiler.clang import Job
-from pytest_greta.compiler.codeobject import KernelResources, code_by_target, read_resources, unbundle
+from pytest_greta.compiler.codeobject import (
+    KernelResources,
+    code_by_target,
+    machine_code,
+    read_resources,
+    unbundle,
+)
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.occupancy import occupancy
 from pytest_greta.compiler.prebuilt import prebuilt, targets_in
 from pytest_greta.compiler.toolchain import find_toolchain
 from pytest_greta.errors import CompileError, GretaError
+from tests.fuzz.code_objects import replace_note, run
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 
@@ -77,7 +85,10 @@ def test_resources_equal_the_metadata_the_compiler_writes_as_text(
     expect_metadata(found, kernel)
     computed = re.search(r"Occupancy \[waves/SIMD\]: (\d+)", remarks)
     assert computed is not None
-    assert occupancy(found, target, found.max_block_threads) == int(computed[1])
+    blocks = int(computed[1]) * 4 * found.wave_size // found.max_block_threads  # of those waves, whole ones
+    assert occupancy(found, target, found.max_block_threads) == -(
+        -blocks * found.max_block_threads // found.wave_size // 4
+    )
 
 
 def expect_metadata(found: KernelResources, kernel: dict[str, object]) -> None:
@@ -93,7 +104,7 @@ def expect_metadata(found: KernelResources, kernel: dict[str, object]) -> None:
         ".name": found.name,
     }.items() <= kernel.items()
     assert found.agprs == kernel.get(".agpr_count", 0)
-    assert found.code_bytes > 0
+    assert found.code_bytes
 
 
 def assemble(source: Path, target: str, folder: Path) -> tuple[str, str]:
@@ -117,17 +128,6 @@ def assemble(source: Path, target: str, folder: Path) -> tuple[str, str]:
         check=True,
     )
     return output.read_text(), done.stderr
-
-
-def test_dynamic_lds_counts_for_occupancy() -> None:
-    kernel = KernelResources("k", 0, 32, 0, 32, 0, 0, 0, 100, 256, 64)
-    assert occupancy(kernel, "gfx942", 256) == 8
-    assert occupancy(kernel, "gfx942", 256, dynamic_lds_bytes=32 * 1024) == 2
-    assert occupancy(kernel, "gfx942", 256, dynamic_lds_bytes=65 * 1024) == 0
-
-
-def test_occupancy_of_an_unknown_target_is_not_made_up() -> None:
-    assert occupancy(KernelResources("k", 0, 32, 0, 32, 0, 0, 0, 100, 256, 64), "gfx9999", 256) is None
 
 
 def test_a_bundle_gives_its_device_code(compiler: Compiler) -> None:
@@ -193,6 +193,16 @@ def test_the_code_for_a_target_is_what_the_runtime_would_take(compiler: Compiler
         (b"__CLANG_OFFLOAD_BUNDLE__", "not a readable AMDGPU code object"),
         (b"__CLANG_OFFLOAD_BUNDLE__" + b"\xff" * 8, "not a readable AMDGPU code object"),
         (
+            b"__CLANG_OFFLOAD_BUNDLE__" + struct.pack("<QQQQ", 1, 0, 2**63, 4) + b"host",
+            "the entries of the offload bundle claim more bytes than there are",
+        ),
+        (
+            b"__CLANG_OFFLOAD_BUNDLE__"
+            + struct.pack("<Q", 3)
+            + (struct.pack("<QQQ", 0, 90, 4) + b"host") * 3,
+            "the entries of the offload bundle claim more bytes than there are",
+        ),
+        (
             bundled([(b"host-x86_64-unknown-linux-gnu-", b"x")]),
             "the offload bundle holds no code for an AMD GPU",
         ),
@@ -209,10 +219,65 @@ def test_a_file_that_is_no_code_is_one_line(code: bytes, problem: str, tmp_path:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("code", [b"", b"garbage", b"\x7fELF", b"\x7fELF" + b"\0" * 200])
-def test_what_is_no_code_object_is_refused(code: bytes) -> None:
+NO_CODE = [
+    *(b"", b"garbage", b"\x7fELF", b"\x7fELF" + b"\0" * 200, b"\x7fELF\2\1" + b"\0" * 200),
+    *(b"__CLANG_OFFLOAD_BUNDLE__", b"__CLANG_OFFLOAD_BUNDLE__" + b"\xff" * 100),
+]
+
+
+@pytest.mark.parametrize("code", NO_CODE)
+@pytest.mark.parametrize("reader", [read_resources, code_by_target, machine_code])
+def test_what_is_no_code_object_is_refused(reader: Callable[[bytes], object], code: bytes) -> None:
     with pytest.raises(GretaError, match="not a readable AMDGPU code object"):
-        read_resources(code)
+        reader(code)
+
+
+@pytest.mark.parametrize("field", [0x20, 0x18])  # sh_size, sh_offset
+@pytest.mark.parametrize("value", [2**63, 2**64 - 1, 10**6])
+def test_a_section_that_claims_more_than_there_is_is_refused(
+    compiler: Compiler, field: int, value: int
+) -> None:
+    code = bytearray(compiler.compile(Job(SOURCES["baseline"], "gfx942")).code)
+    (table,) = struct.unpack_from("<Q", code, 0x28)
+    for number in range(1, 8):
+        damaged = code.copy()
+        struct.pack_into("<Q", damaged, table + 64 * number + field, value)
+        with pytest.raises(GretaError, match=r"claims? more bytes than there are"):
+            read_resources(bytes(damaged))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        (".vgpr_count", None, "its metadata state None as .vgpr_count"),
+        (".vgpr_count", -1, "its metadata state -1 as .vgpr_count"),
+        (".sgpr_count", True, "its metadata state True as .sgpr_count"),
+        (".wavefront_size", 0, "its metadata state 0 as .wavefront_size"),
+        (".name", b"k", "its metadata state b'k' as .name"),
+        (".args", {}, "its metadata state {} as .args"),
+        (".args", [None], "its metadata state no .offset"),
+    ],
+)
+def test_metadata_of_another_kind_are_refused(
+    compiler: Compiler, key: str, value: object, problem: str
+) -> None:
+    code = bytearray(compiler.compile(Job(SOURCES["baseline"], "gfx942")).code)
+    place = code.index(b"AMDGPU\0\0")
+    (size,) = struct.unpack_from("<I", code, place - 8)
+    metadata = msgpack.unpackb(bytes(code[place + 8 : place + 8 + size]))
+    metadata["amdhsa.kernels"][0][key] = value
+    replace_note(code, msgpack.packb(metadata))
+    with pytest.raises(GretaError) as caught:
+        read_resources(bytes(code))
+    assert str(caught.value) == f"not a readable AMDGPU code object: {problem}"
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_any_damage_is_answered_or_refused(seed: int) -> None:
+    """The long form is `python tests/fuzz/code_objects.py --count 100000`."""
+    outcomes = run(300, seed)
+    assert outcomes["refused"] + outcomes["answered"] == 300
+    assert min(outcomes["refused"], outcomes["answered"]) > 50
 
 
 @given(st.data())

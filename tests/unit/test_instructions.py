@@ -227,6 +227,15 @@ def test_code_that_cannot_be_read_is_not_made_up(tmp_path: Path) -> None:
     assert matrix_instructions(b"\xff" * 8, "gfx942") is None
 
 
+def test_any_depth_of_loops_is_looked_into(tmp_path: Path) -> None:
+    depth = 1100
+    begins = "".join(f"b{n}: s_nop 0\n" for n in range(depth))
+    matrix = "v_mfma_f32_32x32x8_f16 a[0:15], v[0:1], v[2:3], a[0:15]\n"
+    ends = "".join(f"s_cbranch_scc0 b{n}\n" for n in reversed(range(depth)))
+    code = assemble(f"{begins}{matrix}{ends}s_endpgm\n", "gfx942", tmp_path)
+    assert matrix_instructions(code, "gfx942") == 1
+
+
 @given(st.binary(max_size=200), st.sampled_from(["gfx942", "gfx1030", "gfx1100", "gfx1201"]))
 def test_any_bytes_give_a_count_or_none(code: bytes, target: str) -> None:
     count = matrix_instructions(code, target)
