@@ -20,7 +20,7 @@ from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Status,
 from pytest_greta.history.acceptance import Acceptance, acceptance, no_reference, with_acceptance
 from pytest_greta.history.records import info_of
 from pytest_greta.history.regression import regression
-from pytest_greta.measure.executable import ACCEPTED
+from pytest_greta.measure.executable import ACCEPTED, BASELINE
 from pytest_greta.options import OPTIONS
 from pytest_greta.problems import as_emulated, is_not_for
 from pytest_greta.results import CodeResult, GatedMeasurement, RunResult
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_greta.history.records import PastRuns
     from pytest_greta.kernel import Kernel, Problem, Variant
     from pytest_greta.measure.executable import Executable
+    from pytest_greta.measure.plan import Plan
     from pytest_greta.measure.run import Run
     from pytest_greta.options import Options
     from pytest_greta.planner import Planner
@@ -52,6 +53,8 @@ class Runner:
     progress: Progress
     planned: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
     """Problems this session will run, by kernel and variant."""
+    listed: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
+    """Problems that are listed or asked for, whether `-k` and its kin chose them or not."""
     not_here: dict[str, str] = field(default_factory=dict)
     """Why a kernel is not run on this device, by its name."""
     _first_seconds: dict[tuple[str, str, str], tuple[int, float]] = field(default_factory=dict)
@@ -176,7 +179,7 @@ class Runner:
             if run.fault and run.fault_of == ACCEPTED:  # no fault of the code that is tested
                 plan = without_accepted(plan, f"fails today: {run.fault}")
                 run = measure(self.device.worker(), plan, self.progress.show)
-        self._add_scaling(run)
+        self._add_scaling(run, gates)
         return run
 
     def _device_code(self, kernel: Kernel, variant: Variant, problem: Problem) -> GatedMeasurement:
@@ -202,17 +205,24 @@ class Runner:
             untimed=self._untimed(run),
         )
         gates = self.planner.run_gates(kernel, variant, problem)
-        contexts = self._contexts_beside(kernel, variant, problem)
-        if len(contexts) > 1 and problem.context == min(contexts):
+        if self._is_first_of_several(kernel, variant, problem):
             gates = [gate for gate in gates if gate.name != "scaling"]  # the others are held against this one
         if self.options.accept and not no_reference(run, self._untimed(run), self.past):
             gates = [with_acceptance(gate, self.options.accept) for gate in gates]
         return GatedMeasurement(measurement, [self._with_deadline(gate) for gate in gates])
 
-    def _contexts_beside(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[int]:
-        """The contexts this session runs of a variant, with the other axes as in the problem."""
-        planned = self.planned.get((kernel.name, variant.name), [])
-        return [p.context for p in planned if p.form == problem.form] or [problem.context]
+    def _is_first_of_several(self, kernel: Kernel, variant: Variant, problem: Problem) -> bool:
+        contexts = {p.context for p in self._beside(kernel, variant, problem)}
+        return len(contexts) > 1 and problem.context == min(contexts)
+
+    def _smallest(self, kernel: Kernel, variant: Variant, problem: Problem) -> Problem:
+        """Of those beside a problem, the one of the shortest context."""
+        return min(self._beside(kernel, variant, problem), key=lambda p: p.context)
+
+    def _beside(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Problem]:
+        """A problem, and those listed of a variant with its other axes."""
+        listed = self.listed.get((kernel.name, variant.name), [])
+        return [problem, *(p for p in listed if p.form == problem.form)]
 
     def _with_deadline(self, gate: Gate) -> Gate:
         seconds = self.options.deadline_seconds
@@ -233,22 +243,42 @@ class Runner:
             return "pytest-xdist runs tests side by side, which disturbs their times"
         return ""
 
-    def _add_scaling(self, run: Run) -> None:
-        """The `scaling` quantity: against the smallest context of this session."""
+    def _add_scaling(self, run: Run, gates: Sequence[Gate]) -> None:
+        """The `scaling` quantity: against the smallest context that is listed, or that this session runs.
+
+        It is measured here where no test did before: tests run in any order, and `--lf` only those that failed.
+        """
         plan = run.plan
-        context = plan.problem.context
+        first = self._smallest(plan.kernel, plan.variant, plan.problem)
         key = (plan.kernel.name, plan.variant.name, plan.problem.form)
-        contexts = self._contexts_beside(plan.kernel, plan.variant, plan.problem)
-        if run.seconds and context == min(contexts):
-            self._first_seconds[key] = context, run.prefill_seconds
-        if context == min(contexts):
+        if first.context == plan.problem.context:
+            if run.seconds:
+                self._first_seconds[key] = first.context, run.prefill_seconds
             quantity = Quantity(None, reason="scaling takes a second, longer context in the same run")
-        elif key not in self._first_seconds:
-            quantity = Quantity(None, reason=f"context {min(contexts)} was not measured in this process")
         elif not run.seconds:
             quantity = Quantity(None, reason="nothing was timed")
         else:
-            first_context, first_seconds = self._first_seconds[key]
-            exponent = scaling(run.prefill_seconds, context, first_seconds, first_context)
-            quantity = Quantity(exponent, reason=f"from {first_context}")
+            asked = any(g.name == "scaling" and g.times_on(run.device.kind) for g in gates)
+            if key not in self._first_seconds and asked and not self._untimed(run):
+                self._measure_first(plan, first, key)
+            if key in self._first_seconds:
+                first_context, first_seconds = self._first_seconds[key]
+                exponent = scaling(run.prefill_seconds, plan.problem.context, first_seconds, first_context)
+                quantity = Quantity(exponent, reason=f"from {first_context}")
+            else:
+                quantity = Quantity(None, reason=f"context {first.context} was not measured")
         run.quantities["scaling"] = quantity
+
+    def _measure_first(self, plan: Plan, first: Problem, key: tuple[str, str, str]) -> None:
+        """Time the smallest context as the longer one was, beside nothing; a fault there says nothing of this one."""
+        from pytest_greta.measure.bench import measure
+
+        executable = self.planner.executable(plan.kernel, plan.variant, first)
+        missing = {BASELINE: "only its time is asked for"}
+        alone = dataclasses.replace(
+            plan, problem=first, candidate=executable, counterparts={}, missing=missing
+        )
+        self.progress.show(f"timing {plan.variant.name} @ {first.id}, which scaling is measured from")
+        run = measure(self.device.worker(), alone, self.progress.show)
+        if run.seconds and not run.fault:
+            self._first_seconds[key] = first.context, run.prefill_seconds

@@ -120,6 +120,8 @@ class Session:
             if asked_in_vain:
                 raise ConfigError(*dict.fromkeys(asked_in_vain))
         self._leave_out([(kernel.name, v.name, p.id, why) for v, p, why in refused])
+        for variant in variants:
+            self.runner.listed[kernel.name, variant.name] = [p for v, p in found if v is variant]
         return found
 
     def code_problems(self, kernel: Kernel, variant: Variant) -> list[list[Problem]]:

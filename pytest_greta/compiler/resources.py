@@ -11,8 +11,8 @@ from pytest_greta import contract
 from pytest_greta.compiler.arguments import argument_problem
 from pytest_greta.compiler.barriers import describe
 from pytest_greta.compiler.codeobject import CodeObject, KernelResources, source_lines
-from pytest_greta.compiler.occupancy import occupancy
-from pytest_greta.errors import CompileError, KernelMistake
+from pytest_greta.compiler.occupancy import occupancy, target_limits
+from pytest_greta.errors import CompileError
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import Quantity
 from pytest_greta.gates.nodes import suggestion
@@ -46,16 +46,7 @@ def resource_quantities(
     found: dict[str, list[Quantity]] = {}
     launched = _launched(kernel, variant, code_object, problems)
     for launch, taken in launched:
-        wrong = argument_problem(launch.args, taken.arguments) if taken.arguments is not None else ""
-        if wrong:
-            raise KernelMistake(f"kernel {kernel.name!r}, variant {variant.name!r}, {taken.name}: {wrong}")
-        threads = math.prod(launch.block)
-        if threads > taken.max_block_threads:
-            raise KernelMistake(
-                f"kernel {kernel.name!r}, variant {variant.name!r}: launched with {threads} threads a block, "
-                f"but compiled for {taken.max_block_threads} (__launch_bounds__)"
-            )
-        waves = occupancy(taken, code_object.target, threads, launch.dynamic_lds_bytes)
+        waves = occupancy(taken, code_object.target, math.prod(launch.block), launch.dynamic_lds_bytes)
         values = {
             "scratch_bytes": Quantity(taken.scratch_bytes, reason=_unbounded_scratch(taken)),
             "vgprs": Quantity(taken.vgprs),
@@ -74,10 +65,27 @@ def resource_quantities(
         for gate, value in values.items():
             found.setdefault(gate, []).append(value)
     quantities = {gate: _worst(gate, values) for gate, values in found.items()}
+    wrong = dict.fromkeys(_launch_problem(*one, code_object.target) for one in launched)
+    quantities["launchable"] = Quantity(not any(wrong), reason="; ".join(filter(None, wrong)))
     if "unwaited_barriers" in asked:
         kernels = {taken.name: taken for _, taken in launched}
         quantities["unwaited_barriers"] = _unwaited_barriers(code_object, list(kernels.values()))
     return quantities
+
+
+def _launch_problem(launch: Launch, taken: KernelResources, target: str) -> str:
+    """Why the code cannot be launched so; empty where it can."""
+    threads, lds_bytes = math.prod(launch.block), taken.lds_bytes + launch.dynamic_lds_bytes
+    limits = target_limits(target, taken.wave_size, taken.is_cu_mode)
+    wrong = argument_problem(launch.args, taken.arguments) if taken.arguments is not None else ""
+    if not wrong and threads > taken.max_block_threads:
+        bound = f"compiled for at most {taken.max_block_threads} (__launch_bounds__)"
+        wrong = f"launched with {threads} threads a block, {bound}"
+    if not wrong and limits is not None and lds_bytes > limits.block_lds_bytes:
+        wrong = f"a block takes {lds_bytes} bytes of LDS, where {target} gives it {limits.block_lds_bytes}"
+    if not wrong and limits is not None and not occupancy(taken, target, threads, launch.dynamic_lds_bytes):
+        wrong = f"a block of {threads} threads with {taken.vgprs} VGPRs does not fit on a compute unit of {target}"
+    return f"{taken.name}: {wrong}" if wrong else ""
 
 
 def launch_notes(

@@ -220,8 +220,8 @@ class CpuDevice:
         events = []
         with _Checked(self._cl, "launching"):
             for launch in launches:
-                arguments = [self._argument(a) for a in launch.args]
-                launch.function.set_args(*arguments)
+                arguments = [self._argument(a) for a in launch.args]  # alive until the launch
+                self._set_arguments(launch.function, arguments)
                 threads = launch.block[0] * launch.block[1] * launch.block[2]  # as one axis: see Job.block
                 total = (launch.grid[0] * threads, *launch.grid[1:])
                 events.append(
@@ -233,6 +233,14 @@ class CpuDevice:
     def close(self) -> None:
         """Finish the queue; OpenCL frees the rest with its references."""
         self._queue.finish()
+
+    def _set_arguments(self, function: Any, arguments: Sequence[Any]) -> None:
+        name, takes = function.function_name, function.num_args
+        if len(arguments) != takes:
+            raise DeviceFault(f"{name} takes {takes} arguments, and {len(arguments)} are passed")
+        for number, argument in enumerate(arguments, 1):
+            with _Checked(self._cl, f"argument {number} of {name} is of another size"):
+                function.set_arg(number - 1, argument)
 
     def _argument(self, argument: tuple[Any, int] | Value) -> Any:
         if isinstance(argument, tuple):

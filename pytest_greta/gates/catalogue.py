@@ -61,6 +61,9 @@ CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition i
           "Barriers that a wavefront can reach while its own writes to LDS are under way: a race in the machine code. "
           "At most 0 is built in."),
     _code("mfma", "instructions", "higher", "Matrix instructions in the main loop: MFMA, WMMA and their sparse forms."),
+    GateDef("launchable", "", "code", "bool", "",
+            "The launches fit the code: count, kind and size of arguments, threads and LDS of a block. Built in.",
+            limits=()),
     GateDef("prefill_seconds", "s", "run", "number", "lower",
             "Device time of one prefill, by device events. Above zero is built in.",
             positive=True, speed=True, fixed=True),

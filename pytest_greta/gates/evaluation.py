@@ -103,7 +103,10 @@ def built_in_for_code(kernel: str, variant: str, target: str) -> list[Gate]:
     """The gates of every code object for an AMD GPU; code of others (under HIP on CUDA) has none."""
     if not target.startswith("gfx"):
         return []
-    return [Gate("unwaited_barriers", kernel, variant, Limit(max=0))]
+    return [
+        Gate("launchable", kernel, variant, Limit(equals=True)),
+        Gate("unwaited_barriers", kernel, variant, Limit(max=0)),
+    ]
 
 
 def evaluate(gate: Gate, measurement: Measurement) -> Verdict:

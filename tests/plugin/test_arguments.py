@@ -81,5 +81,25 @@ def test_structs_and_vectors_arrive(scale: Run) -> None:
 def test_an_argument_of_another_size_fails_the_resource_test(scale: Run) -> None:
     result = scale("--greta-variant=wrong", "-k", "resources")
     result.assert_outcomes(failed=1)
-    passed = "kernel 'scale', variant 'wrong', scale: argument 3 is float64 [[]1. 2. 3. 4.[]] of 32 bytes"
-    result.stdout.fnmatch_lines([f"{passed}; the kernel takes a value of 16 bytes"])
+    wrong = "scale: argument 3 is float64 [[]1. 2. 3. 4.[]] of 32 bytes; the kernel takes a value of 16 bytes"
+    result.stdout.fnmatch_lines(
+        [f"built-in  wrong @ *  launchable is true   measured false   FAIL ({wrong})"]
+    )
+
+
+def test_a_run_with_too_few_arguments_says_so_on_the_cpu_too(scale: Run, project: pytest.Pytester) -> None:
+    path = project.path / "conftest.py"
+    text = path.read_text()
+    assert ', vector, "y")' in text
+    path.write_text(text.replace(', vector, "y")', ', "y")'))
+    result = scale("--greta-variant=right", "-k", "run")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*no_fault is true * FAIL (scale takes * arguments, and * are passed)"])
+
+
+def test_a_block_above_the_launch_bounds_fails_its_resources_and_loses_no_verdict(greta: Run) -> None:
+    result = greta("--greta-variant=block_too_large")
+    result.assert_outcomes(failed=1, passed=1)
+    wrong = "good: launched with 1024 threads a block, compiled for at most 64 (__launch_bounds__)"
+    result.stdout.fnmatch_lines([f"*block_too_large @ gfx942  launchable is true * FAIL ({wrong})"])
+    assert "Traceback" not in result.stdout.str()

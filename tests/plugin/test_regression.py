@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -73,8 +74,8 @@ def verdict(project: pytest.Pytester) -> str:
 
 
 def test_a_run_is_held_against_accepted_runs_only(measured: pytest.Pytester, greta: Run) -> None:
-    result = greta(*OPTIONS, "--greta-require=cpu")
-    result.assert_outcomes(passed=1)  # a new benchmark can start where something is required
+    result = greta(*OPTIONS)
+    result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         [
             "*regression <= 4.000*NOT MEASURED*",
@@ -84,7 +85,7 @@ def test_a_run_is_held_against_accepted_runs_only(measured: pytest.Pytester, gre
     for path in measured.path.glob(".benchmarks/*/*.json"):
         path.unlink()
     ten_days_pass(measured, greta)
-    result = greta(*OPTIONS, "--greta-require=cpu", "-v")
+    result = greta(*OPTIONS, "-v")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         [
@@ -252,6 +253,84 @@ def test_a_run_of_uncommitted_changes_is_no_reference(measured: pytest.Pytester,
     git(measured, "commit", "-am", "second")
     greta(*OPTIONS)
     assert infos(measured)[3]["accepted"] is True
+
+
+def test_where_something_is_required_a_past_must_be_told_and_a_new_benchmark_can_start(
+    measured: pytest.Pytester, greta: Run
+) -> None:
+    result = greta(*OPTIONS, "--greta-require=cpu")
+    result.assert_outcomes(failed=1)
+    unknown = "this is no checkout of git, so nobody can tell which runs came before"
+    result.stdout.fnmatch_lines([f"*regression <= 4.000 * NOT MEASURED ({unknown})"])
+    git(measured, "init")
+    git(measured, "add", "kernel.py", "conftest.py", "gates.yaml", "test_gates.py")
+    git(measured, "commit", "-m", "first")
+    greta(*OPTIONS, "--greta-require=cpu").assert_outcomes(passed=1)
+
+
+def test_a_folder_that_git_refuses_is_told(measured: pytest.Pytester, greta: Run) -> None:
+    git(measured, "init")
+    (measured.path / ".git" / "HEAD").write_text("damaged")
+    result = greta(*OPTIONS)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["[[]*[]] git does not tell which commit this is: *not a git repository*"])
+    greta(*OPTIONS, "--greta-require=cpu").assert_outcomes(failed=1)
+    assert {info["why_not"].partition(":")[0] for info in infos(measured)} == {"its commit is not known"}
+
+
+def test_a_branch_from_before_is_not_judged_by_what_was_accepted_since(
+    measured: pytest.Pytester, greta: Run
+) -> None:
+    use(measured, "slow")
+    git(measured, "init", "-b", "main")
+    git(measured, "add", "kernel.py", "conftest.py", "gates.yaml", "test_gates.py")
+    git(measured, "commit", "-m", "slow")
+    git(measured, "branch", "docs")
+    greta(*OPTIONS).assert_outcomes(passed=1)
+    use(measured, "good")
+    git(measured, "commit", "-am", "fast")
+    greta(*OPTIONS).assert_outcomes(passed=1)
+    git(measured, "checkout", "docs")
+    git(measured, "commit", "--allow-empty", "-m", "words")
+    greta(*OPTIONS).assert_outcomes(passed=1)  # as slow as its own past
+    assert "1.000x" in verdict(measured)
+    git(measured, "checkout", "main")
+    use(measured, "slow")
+    git(measured, "commit", "-am", "slow again")
+    greta(*OPTIONS).assert_outcomes(failed=1)
+
+
+def test_other_data_is_another_benchmark_and_is_named(measured: pytest.Pytester, greta: Run) -> None:
+    greta(*OPTIONS).assert_outcomes(passed=1)
+    path = measured.path / "kernel.py"
+    drawn = (
+        "    def inputs(self, problem, rng):\n        return {'x': rng.random(problem.context, 'float32')}\n"
+    )
+    path.write_text(path.read_text() + "\n" + drawn)
+    result = greta(*OPTIONS)
+    result.assert_outcomes(passed=1)
+    changed = "since the accepted run of commit unversioned the family's data changed: inputs()"
+    result.stdout.fnmatch_lines([f"[[]*[]] no accepted run of this kernel, *: {changed}"])
+
+
+def test_a_damaged_entry_is_one_note_and_the_others_count(measured: pytest.Pytester, greta: Run) -> None:
+    ten_days_pass(measured, greta)
+    files = sorted(measured.path.glob(".benchmarks/*/*.json"))
+    damages: list[Callable[[Any], object]] = [
+        lambda data: data.update(commit_info="main"),
+        lambda data: data["benchmarks"][0]["extra_info"].update(context=float("inf")),
+        lambda data: data["benchmarks"][0]["extra_info"].update(seconds=[float("nan")] * 3),
+        lambda data: data["benchmarks"][0]["extra_info"]["code"]["buffers"].update(x=["float32", [-4]]),
+    ]
+    for number, damage in enumerate(damages):
+        data = json.loads(files[number].read_text())
+        damage(data)
+        files[number].write_text(json.dumps(data))
+    result = greta(*OPTIONS)
+    result.assert_outcomes(passed=1)
+    notes = [line for line in result.stdout.lines if line.startswith("note: ")]
+    assert [note.partition(": entry 1 is damaged")[1] for note in notes] == [": entry 1 is damaged"] * 2
+    assert "Traceback" not in result.stdout.str()
 
 
 def test_a_failed_run_is_no_reference(measured: pytest.Pytester, greta: Run) -> None:

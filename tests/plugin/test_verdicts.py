@@ -142,6 +142,24 @@ def rounds(project: pytest.Pytester) -> int:
     return int(entry["stats"]["rounds"])
 
 
+def test_a_failed_scaling_stays_failed_when_it_runs_alone_or_first(
+    project: pytest.Pytester, greta: Run
+) -> None:
+    write_gates(project, GATES + "        scaling: {max: 0.01, devices: cpu}\n")
+    options = ("-k", "test_run", "--greta-variant=good", "--greta-ctx=1024,8192", "--greta-rounds=3")
+    greta(*options).assert_outcomes(passed=1, failed=1)
+    result = greta(*options, "--lf")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*good @ 8192  scaling <= 0.01 * FAIL (from 1024)"])
+    tests = "def test_run(greta_run):\n    greta_run.check()\n"
+    order = "def pytest_collection_modifyitems(items):\n    items.reverse()\n"
+    (project.path / "conftest.py").write_text((project.path / "conftest.py").read_text() + "\n\n" + order)
+    project.makepyfile(test_gates=tests)
+    result = greta(*options)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*good @ 8192  scaling <= 0.01 * FAIL (from 1024)"])
+
+
 def test_scaling_is_measured_from_the_smallest_context(project: pytest.Pytester, greta: Run) -> None:
     write_gates(project, GATES + "        scaling: {max: 9, devices: cpu}\n")
     result = greta("--greta-variant=good", "--greta-ctx=8192,2048", "-k", "test_run", "-v")

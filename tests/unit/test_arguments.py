@@ -16,7 +16,7 @@ from pytest_greta.compiler.codeobject import CodeObject, KernelArgument
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.resources import resource_quantities
 from pytest_greta.device.hip import ARG_SLOT_BYTES, _pack
-from pytest_greta.errors import KernelMistake
+from pytest_greta.gates.model import Quantity
 from pytest_greta.kernel import Array, Kernel, Launch, Problem, Value, Variant
 from pytest_greta.measure.executable import Executable, code_info, executable_of, is_same
 
@@ -118,11 +118,34 @@ def test_it_is_one_line_that_names_the_kernel(code: CodeObject) -> None:
             return Launch((1, 1, 1), (64, 1, 1), changed(5, np.float32(1)))
 
     family = Family()
-    with pytest.raises(KernelMistake) as caught:
-        resource_quantities(family, family.variants[0], code, [Problem(64)])
-    assert str(caught.value) == (
-        "kernel 'family', variant 'one', k: argument 5 is float32 1.0 of 4 bytes; the kernel takes a value of 8 bytes"
+    assert resource_quantities(family, family.variants[0], code, [Problem(64)])["launchable"] == Quantity(
+        False, reason="k: argument 5 is float32 1.0 of 4 bytes; the kernel takes a value of 8 bytes"
     )
+
+
+@pytest.mark.parametrize(
+    ("threads", "lds_bytes", "problem"),
+    [
+        (64, 0, ""),
+        (2048, 0, "k: launched with 2048 threads a block, compiled for at most 64 (__launch_bounds__)"),
+        (64, 65537, "k: a block takes 65537 bytes of LDS, where gfx1100 gives it 65536"),
+    ],
+)
+def test_a_block_that_no_device_could_run_is_not_launchable(
+    code: CodeObject, threads: int, lds_bytes: int, problem: str
+) -> None:
+    class Family(Kernel):
+        name = "family"
+        variants = (Variant("one", "k.hip", "k"),)
+
+        def launch(self, problem: Problem, variant: Variant) -> Launch:
+            return Launch((1, 1, 1), (threads, 1, 1), RIGHT, lds_bytes)
+
+    family = Family()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pytest_greta.contract._MAX_BLOCK_THREADS", 4096)
+        found = resource_quantities(family, family.variants[0], code, [Problem(64)])
+    assert found["launchable"] == Quantity(not problem, reason=problem)
 
 
 def test_values_are_packed_by_their_bytes_each_at_an_aligned_address() -> None:

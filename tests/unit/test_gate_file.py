@@ -92,7 +92,7 @@ def test_a_path_elsewhere_is_shown_as_given(
     assert gatefile.load("../gates.yaml").path == "../gates.yaml"
 
 
-UNWAITED = "built-in unwaited_barriers <= 0"
+LAUNCHABLE, UNWAITED = "built-in launchable is true", "built-in unwaited_barriers <= 0"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ UNWAITED = "built-in unwaited_barriers <= 0"
 )
 def test_the_gates_of_a_code_object(write: Write, variant: str, target: str, expected: list[str]) -> None:
     gates = gatefile.load(write(GOOD)).gates_for("prefill", variant, target=target)
-    assert texts(gates) == [UNWAITED, *expected]
+    assert texts(gates) == [LAUNCHABLE, UNWAITED, *expected]
 
 
 def test_an_entry_takes_the_place_of_the_built_in_gate_of_code(write: Write) -> None:
@@ -178,8 +178,8 @@ def test_a_kernel_without_entries_has_its_built_in_gates(write: Write) -> None:
     file = gatefile.load(write("version: 1\nkernels: {prefill: {baseline: v0}}"))
     defaults = {"built-in max_error <= 5.00e-01", DETERMINISTIC, "built-in deadline_seconds <= 600"}
     assert run_gates(file, "v3", 4096, "hip") == FIXED | defaults
-    assert texts(file.gates_for("prefill", "v3", target="gfx942")) == [UNWAITED]
-    assert texts(file.gates_for("other", "v3", target="gfx942")) == [UNWAITED]
+    assert texts(file.gates_for("prefill", "v3", target="gfx942")) == [LAUNCHABLE, UNWAITED]
+    assert texts(file.gates_for("other", "v3", target="gfx942")) == [LAUNCHABLE, UNWAITED]
     assert file.deadline_seconds("other", "v3", Problem(4096), "hip") == 600
 
 
@@ -228,7 +228,7 @@ def test_every_way_to_write_a_number(write: Write, text: str) -> None:
 def test_anchors_and_aliases_are_read(write: Write) -> None:
     text = GOOD.replace("v3:\n", "v4: &same {vgprs: &limit 7, sgprs: *limit}\n      v3: *same\n      v5:\n")
     file = gatefile.load(write(text))
-    assert [gate.text for gate in file.gates_for("prefill", "v3", target="gfx942")][2:] == [
+    assert [gate.text for gate in file.gates_for("prefill", "v3", target="gfx942")][3:] == [
         "vgprs <= 7",
         "sgprs <= 7",
     ]
