@@ -284,13 +284,14 @@ class HipDevice:
 
     def _enqueue(self, launch: BoundLaunch, args: _Arguments | None = None) -> None:
         """Queue a launch, with arguments that were packed before, or now."""
+        packed = args or _pack(launch.args)  # held until the call is over
         about = f"{launch.function.entry}, grid {launch.grid}, block {launch.block}"
         if launch.dynamic_lds_bytes:
             about += f", {launch.dynamic_lds_bytes} bytes of LDS"
         call(
             self._hip.hipModuleLaunchKernel,
             *(launch.function.handle, *launch.grid, *launch.block, launch.dynamic_lds_bytes),
-            *(self._stream, (args or _pack(launch.args)).pointers, None),
+            *(self._stream, packed.pointers, None),
             about=about,
         )
 

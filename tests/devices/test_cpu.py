@@ -45,6 +45,21 @@ def test_memory_is_filled_written_and_read_where_asked(cpu_device: CpuDevice) ->
     assert bytes(into) == b"\x07\x07abcd\x07\x07\x07\x07ab\x07\x07"
 
 
+def test_a_digest_tells_every_byte_and_nothing_outside(cpu_device: CpuDevice) -> None:
+    buffer = cpu_device.allocate(1000)
+    cpu_device.fill(buffer, 7, 0, 1000)
+    first, again, empty = cpu_device.digests([(buffer, 128, 700), (buffer, 128, 700), (buffer, 128, 0)])
+    assert (len(first), first) == (8, again)
+    assert first != empty
+    for place in (128, 500, 827):
+        cpu_device.fill(buffer, 6, place, 1)
+        assert cpu_device.digests([(buffer, 128, 700)]) != [first]
+        cpu_device.fill(buffer, 7, place, 1)
+    cpu_device.fill(buffer, 0, 0, 128)
+    cpu_device.fill(buffer, 0, 828, 172)
+    assert cpu_device.digests([(buffer, 128, 700)]) == [first]
+
+
 def test_the_runtime_names_the_function(cpu_device: CpuDevice) -> None:
     module = cpu_device.load(spirv("wave"))
     assert cpu_device.function_name(cpu_device.function(module, "softmax_wave")) == "softmax_wave"
@@ -77,7 +92,7 @@ def test_structs_and_vectors_arrive_by_value(cpu_device: CpuDevice, tmp_path: Pa
         cpu_device.read(out, 0, memoryview(into))
         assert np.frombuffer(into, np.float32).tolist() == [-3, 0.5, 2, 4, 2, 4, 7]
     short = np.void(struct.tobytes()[:-1])
-    with pytest.raises(DeviceFault, match="launching"):
+    with pytest.raises(DeviceFault, match="argument 1 of k is of another size"):
         cpu_device.launch([BoundLaunch(function, (1, 1, 1), (64, 1, 1), (short, *vectors, (out, 0)))])
 
 

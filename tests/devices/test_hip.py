@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from pytest_greta.compiler.builder import hiprtc_options
+from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.contract import refusal
 from pytest_greta.device import BoundLaunch
 from pytest_greta.device.hip import Buffer, Function, HipDevice, open_hip
@@ -340,6 +341,46 @@ def test_a_wavefront_exchanges_values(device: HipDevice) -> None:
     device.launch([bound(build(device, WAVE_SUM, "wave_sum"), 2 * wave, (out, 0))])
     sums = np.arange(2 * wave).reshape(2, wave).sum(axis=1)
     assert np.array_equal(read(device, out, 2 * wave, np.int32), np.repeat(sums, wave))
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 4099, 1 << 20, (1 << 22) + 5])
+def test_a_digest_tells_every_byte_and_nothing_outside(device: HipDevice, size: int) -> None:
+    buffer = device.allocate(size + 512)
+    data = np.random.default_rng(size).integers(256, size=size + 512, dtype=np.uint8)
+    device.write(buffer, 0, data.data)
+    asked = (buffer, 256, size)
+    first, again, empty = device.digests([asked, asked, (buffer, 256, 0)])
+    assert (len(first), first) == (8, again)
+    assert first != empty
+    for place in {0, size // 2, size - 1}:
+        old = data[256 + place].tobytes()
+        device.fill(buffer, old[0] ^ 0x80, 256 + place, 1)
+        assert device.digests([asked]) != [first]
+        device.fill(buffer, old[0], 256 + place, 1)
+    device.fill(buffer, 0, 0, 256)
+    device.fill(buffer, 0, 256 + size, 256)
+    assert device.digests([asked]) == [first]
+
+
+def test_a_digest_tells_the_same_bytes_in_another_order(device: HipDevice) -> None:
+    buffer = device.allocate(64)
+    digests = set()
+    for places in ((0, 1), (1, 0), (0, 7), (7, 0)):
+        words = np.zeros(8, np.uint64)
+        words[list(places)] = [1 << 63, 5]
+        device.write(buffer, 0, words.data.cast("B"))
+        digests |= set(device.digests([(buffer, 0, 64)]))
+    assert len(digests) == 4
+
+
+@pytest.mark.usefixtures("device")
+def test_the_code_of_the_digest_is_compiled_once(tmp_path: Path) -> None:
+    cache = CodeCache(tmp_path)
+    for _ in range(2):
+        other = open_hip(cache=cache)
+        other.digests([(other.allocate(8), 0, 8)])
+        other.close()
+    assert len(list(tmp_path.glob("*.code"))) == 1
 
 
 def test_flushing_overwrites_as_much_as_the_caches_hold(device: HipDevice) -> None:
