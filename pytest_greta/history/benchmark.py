@@ -14,7 +14,7 @@ import pytest
 
 from pytest_greta.compiler.cache import write_whole
 from pytest_greta.history.commits import SHALLOW, UNVERSIONED, Commits
-from pytest_greta.history.records import Identity, historic_run
+from pytest_greta.history.records import Identity, read_runs
 from pytest_greta.measure.executable import sha256_of
 from pytest_greta.stats.runs import HistoricRun
 
@@ -173,33 +173,11 @@ class History:
     def _runs(self) -> dict[Identity, list[HistoricRun]]:
         from pytest_benchmark.storage.file import FileStorage
 
-        runs: dict[Identity, list[HistoricRun]] = {}
         # Files in all its folders: they are named after the interpreter, on which times do not depend.
         files = ["*/[0-9][0-9][0-9][0-9]_*"] if isinstance(self._storage, FileStorage) else []
-        for path, data in self._storage.load(*files):
-            for number, entry in enumerate(_list(data, "benchmarks"), 1):
-                commit = str(_mapping(data, "commit_info").get("id") or "unknown")
-                try:
-                    found = historic_run(_mapping(entry, "extra_info"), commit, str(data.get("datetime")))
-                except ValueError as error:
-                    self.problems.append(f"{path}: entry {number} is damaged and does not count: {error}")
-                    continue
-                if found:
-                    runs.setdefault(found[0], []).append(found[1])
-        for several in runs.values():
-            several.sort(key=lambda run: run.when)
+        runs, problems = read_runs(self._storage.load(*files))
+        self.problems += problems
         return runs
-
-
-def _mapping(data: object, name: str) -> Mapping[str, Any]:
-    """A part of a stored file that should be a mapping: files can be edited by hand."""
-    part = data.get(name) if isinstance(data, Mapping) else None
-    return part if isinstance(part, Mapping) else {}
-
-
-def _list(data: object, name: str) -> list[Any]:
-    part = data.get(name) if isinstance(data, Mapping) else None
-    return part if isinstance(part, list) else []
 
 
 def saves(config: pytest.Config) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -130,6 +130,36 @@ def historic_run(info: Mapping[str, Any], commit: str, when: str) -> tuple[Ident
         return (kernel, variant, context, str(info["problem"]), run.device), run
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise ValueError(str(error) if type(error) is ValueError else repr(error)) from error
+
+
+def read_runs(
+    files: Iterable[tuple[object, Any]],
+) -> tuple[dict[Identity, list[HistoricRun]], list[str]]:
+    """The runs in stored files (path, contents) by identity, oldest first, and what of them is damaged, a line each."""
+    runs: dict[Identity, list[HistoricRun]] = {}
+    problems = []
+    for path, data in files:
+        commit = str(_mapping(data, "commit_info").get("id") or "unknown")
+        when = str(data.get("datetime")) if isinstance(data, Mapping) else ""
+        entries = data.get("benchmarks") if isinstance(data, Mapping) else None
+        for number, entry in enumerate(entries if isinstance(entries, list) else [], 1):
+            try:
+                found = historic_run(_mapping(entry, "extra_info"), commit, when)
+            except ValueError as error:
+                what = " ".join(str(error).split())[:200]
+                problems.append(f"{path}: entry {number} is damaged and does not count: {what}")
+                continue
+            if found:
+                runs.setdefault(found[0], []).append(found[1])
+    for several in runs.values():
+        several.sort(key=lambda run: run.when)
+    return runs, problems
+
+
+def _mapping(data: object, name: str) -> Mapping[str, Any]:
+    """A part of a stored file that should be a mapping: files can be edited by hand."""
+    part = data.get(name) if isinstance(data, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
 
 
 def of_family(

@@ -1,6 +1,6 @@
 """Damaged code objects and offload bundles: what reads them answers, or refuses with greta's own error on one line.
 
-    python tests/fuzz/code_objects.py --count 100000 --seed 1
+    python -m tests.fuzz.code_objects --count 100000 --seed 1
 
 Nothing may hang (processor time of an item) or take memory beyond a bound. An item follows from the seed and its
 number: `--first N --count 1` makes one again.
@@ -8,17 +8,11 @@ number: `--first N --count 1` makes one again.
 
 from __future__ import annotations
 
-import argparse
 import random
-import resource
-import signal
 import struct
-import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +30,8 @@ from pytest_greta.compiler.elf import Elf
 from pytest_greta.compiler.occupancy import occupancy
 from pytest_greta.compiler.toolchain import find_toolchain
 from pytest_greta.errors import GretaError
+from tests.fuzz import common
 
-SECONDS = 5.0
-"""Processor time of one item; an undamaged one takes some milliseconds."""
-MEGABYTES = 256
-"""What the process may grow by."""
-_MOST_ADDRESSES = 2 << 30
 SOURCE = """\
 #include <hip/hip_runtime.h>
 
@@ -87,10 +77,6 @@ VALUES: tuple[Any, ...] = (
 _HEADER_FIELDS = ((0x10, 2), (0x12, 2), (0x18, 8), (0x20, 8), (0x28, 8), (0x30, 4), (0x34, 2), (0x36, 2), (0x38, 2),
                   (0x3A, 2), (0x3C, 2), (0x3E, 2))  # fmt: skip
 _SECTION_FIELDS = ((0, 4), (4, 4), (8, 8), (16, 8), (24, 8), (32, 8), (40, 4), (44, 4), (48, 8), (56, 8))
-
-
-class TookTooLong(BaseException):
-    """An item beyond its time; no Exception, which a reader might take for damage."""
 
 
 def undamaged() -> list[bytes]:
@@ -262,64 +248,13 @@ def ask(found: Any) -> None:
         repr(taken)
 
 
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """TookTooLong after so much processor time."""
-
-    def end(*_: object) -> None:
-        raise TookTooLong
-
-    before = signal.signal(signal.SIGVTALRM, end)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-
-
 def run(count: int, seed: int, first: int = 0) -> Counter[str]:
-    """Read so many damaged codes; how many were answered and refused, and the longest time in ms.
-
-    AssertionError, with the number of the item, for anything else.
-    """
-    codes, outcomes, longest = undamaged(), Counter[str](), 0.0
+    """Read so many damaged codes; how many were answered and refused, and the longest time in ms."""
+    codes = undamaged()
     for code in codes:
         read(code)
-    begin = peak_megabytes()
-    for item in range(first, first + count):
-        code = damaged(random.Random(f"{seed}/{item}"), codes)
-        started = time.process_time()
-        try:
-            with limited(SECONDS):
-                outcomes[read(code)] += 1
-        except (Exception, TookTooLong) as error:
-            raise AssertionError(f"item {item} of seed {seed}: {type(error).__name__}: {error}") from error
-        longest = max(longest, time.process_time() - started)
-        if peak_megabytes() - begin > MEGABYTES:
-            raise AssertionError(f"item {item} of seed {seed} took more than {MEGABYTES} MB")
-    outcomes["longest_ms"] = round(longest * 1e3)
-    return outcomes
-
-
-def peak_megabytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--first", type=int, default=0)
-    options = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_AS, (_MOST_ADDRESSES, _MOST_ADDRESSES))
-    started = time.monotonic()
-    outcomes = run(options.count, options.seed, options.first)
-    seconds = time.monotonic() - started
-    sys.stdout.write(f"{options.count} items of seed {options.seed} in {seconds:.0f} s: {dict(outcomes)}\n")
+    return common.run(count, seed, first, lambda rng: damaged(rng, codes), read)
 
 
 if __name__ == "__main__":
-    main()
+    common.main(__doc__, run, 100_000)

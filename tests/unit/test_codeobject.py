@@ -274,7 +274,7 @@ def test_metadata_of_another_kind_are_refused(
 
 @pytest.mark.parametrize("seed", [2, 3])
 def test_any_damage_is_answered_or_refused(seed: int) -> None:
-    """The long form is `python tests/fuzz/code_objects.py --count 100000`."""
+    """The long form is `python -m tests.fuzz.code_objects`."""
     outcomes = run(300, seed)
     assert outcomes["refused"] + outcomes["answered"] == 300
     assert min(outcomes["refused"], outcomes["answered"]) > 50

@@ -13,7 +13,8 @@ from elftools.elf.elffile import ELFFile
 from pytest_greta.compiler.clang import Job, run_compiler
 from pytest_greta.compiler.codeobject import source_lines
 from pytest_greta.compiler.toolchain import find_toolchain
-from tests.fuzz.code_objects import SOURCE, limited
+from tests.fuzz.code_objects import SOURCE
+from tests.fuzz.common import limited
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 

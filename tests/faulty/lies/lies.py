@@ -1,4 +1,4 @@
-"""Kernels that lie, by kind, with what catches each: `LIES`. `python tests/faulty/lies/try_all.py` tries them with many
+"""Kernels that lie, by kind, with what catches each: `LIES`. `python -m tests.faulty.lies.try_all` tries them with many
 seeds; docs/checks.md has the count.
 """
 

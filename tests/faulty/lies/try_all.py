@@ -1,6 +1,6 @@
 """Try every lie with many seeds, and count how often it is caught with its own line.
 
-    python tests/faulty/lies/try_all.py --seeds 20
+    python -m tests.faulty.lies.try_all --seeds 20
 
 The last line says how many lies were caught in every one.
 """
@@ -8,17 +8,15 @@ The last line says how many lies were caught in every one.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(REPOSITORY))
-
-from tests.plugin.conftest import CONFTEST, TESTS  # noqa: E402
-from tests.plugin.test_lies import EXPECTED, GATES, conftest_of_lies, missed  # noqa: E402
+from tests.plugin.conftest import CONFTEST, SITECUSTOMIZE, TESTS
+from tests.plugin.test_lies import EXPECTED, GATES, conftest_of_lies, missed
 
 
 def main() -> None:
@@ -33,10 +31,14 @@ def main() -> None:
         (folder / "conftest.py").write_text(conftest_of_lies(CONFTEST))
         (folder / "gates.yaml").write_text(GATES)
         (folder / "test_lies.py").write_text(TESTS)
+        (folder / "sitecustomize.py").write_text(SITECUSTOMIZE)
+        environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
         for seed in range(seeds):
             options = ("-k", "test_run", "--greta-rounds=8", f"--greta-seed={seed}")
             command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", *options]
-            result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            result = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            )
             wrong = missed(result.stdout)
             caught.update(set(EXPECTED) - set(wrong))
             for lie, said in wrong.items():
