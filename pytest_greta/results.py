@@ -43,10 +43,13 @@ class RunResult:
     measurements: Sequence[GatedMeasurement]
     run: Run | None
     """None where the code already failed a gate, and was not launched."""
+    hints: tuple[str, ...] = ()
+    """What may be the cause of a failure."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of a failure needs besides the verdicts."""
         if self.run is None:
             return ("it was not launched",)
-        return (f"on {self.run.device.identity}; inputs drawn with --greta-seed={self.run.plan.seed}",)
+        seed = f"on {self.run.device.identity}; inputs drawn with --greta-seed={self.run.plan.seed}"
+        return (*self.hints, seed)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from pytest_greta.compiler.resources import (
     launch_notes,
     resource_quantities,
 )
+from pytest_greta.dtypes import dtype_of
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable, NotForDevice
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.evaluation import CPU_TIMES, EMULATED_TIMES, scaling
@@ -138,7 +140,7 @@ class Runner:
             run.seconds += again.seconds
             run.baseline.seconds += again.baseline.seconds
             run.accepted.seconds += again.accepted.seconds
-        return RunResult(measurements, run)
+        return RunResult(measurements, run, tuple(_hints(run)))
 
     def _compare(self, run: Run, measure_again: Callable[[], Run]) -> Run | None:
         """Add the quantity `regression`, where it is gated; gives the second measurement, where it took one."""
@@ -282,3 +284,16 @@ class Runner:
         run = measure(self.device.worker(), alone, self.progress.show)
         if run.seconds and not run.fault:
             self._first_seconds[key] = first.context, run.prefill_seconds
+
+
+def _hints(run: Run) -> Iterator[str]:
+    """What may be wrong with a run whose output is: numpy draws float64 where nobody says, and few kernels take it."""
+    variant, errors = run.plan.variant, run.quantities.get("max_error")
+    if variant.code or errors is None or errors.value == 0:
+        return
+    with suppress(OSError, UnicodeDecodeError):
+        if "double" in run.plan.kernel.source_path(variant).read_text(encoding="utf-8"):
+            return
+        for name, array in run.buffers.items():
+            if dtype_of(array.dtype) == "float64":
+                yield f"'{name}' is float64, and {variant.source} has no double: does the kernel take float32?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import shlex
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -47,6 +48,16 @@ class Toolchain:
     """Changes whenever the compiler does."""
 
 
+def install_extra() -> str:
+    """What to install for the extra `cpu`: its packages, by the metadata of this one."""
+    needed = importlib.metadata.requires("pytest-greta") or []
+    packages = [
+        text.partition(";")[0].strip() for text in needed if "extra == 'cpu'" in text.replace('"', "'")
+    ]
+    quoted = " ".join(shlex.quote(package.replace(" ", "")) for package in packages)
+    return f"python -m pip install {quoted} (the extra 'cpu')"
+
+
 @cache
 def find_toolchain(target: str) -> Toolchain:
     """The toolchain for a target. Raises ToolMissing, which says what to install."""
@@ -57,8 +68,8 @@ def find_toolchain(target: str) -> Toolchain:
     spec = importlib.util.find_spec("ziglang")
     if spec is None or not spec.submodule_search_locations:
         raise ToolMissing(
-            f"nothing here compiles for {target}: install the extra 'cpu' (pip install 'pytest-greta[cpu]')"
-            + ("" if target == CPU_TARGET else " or ROCm (looked in $ROCM_PATH and /opt/rocm)")
+            f"nothing here compiles for {target}: {install_extra()}"
+            + ("" if target == CPU_TARGET else "; or install ROCm (looked in $ROCM_PATH and /opt/rocm)")
         )
     zig = str(Path(spec.submodule_search_locations[0]).absolute() / "zig")
     return Toolchain(
@@ -73,7 +84,7 @@ def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        raise ToolMissing(f"{package} is there without its metadata: install the extra 'cpu' again") from None
+        raise ToolMissing(f"{package} is there without its metadata: {install_extra()}") from None
 
 
 def _find_rocm() -> Toolchain | None:

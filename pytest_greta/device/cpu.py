@@ -18,15 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_greta.compiler.cache import CodeCache
-from pytest_greta.compiler.toolchain import CPU_TARGET
+from pytest_greta.compiler.toolchain import CPU_TARGET, install_extra
 from pytest_greta.device import BoundLaunch, DeviceInfo, Range
 from pytest_greta.errors import DeviceFault, DeviceUnavailable
 from pytest_greta.kernel import Value
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-_INSTALL = "install the extra 'cpu': pip install 'pytest-greta[cpu]'"
 
 
 def open_cpu(cache: CodeCache) -> CpuDevice:
@@ -44,7 +42,7 @@ def open_cpu(cache: CodeCache) -> CpuDevice:
         try:
             import pyopencl
         except ImportError as error:
-            raise DeviceUnavailable(f"the cpu device needs pyopencl ({error}); {_INSTALL}") from error
+            raise DeviceUnavailable(f"the cpu device needs pyopencl ({error}); {install_extra()}") from error
         try:
             devices = [d for p in pyopencl.get_platforms() for d in p.get_devices()]
         except pyopencl.Error as error:
@@ -62,11 +60,11 @@ def _find_runtime() -> Path:
         try:
             files = importlib.metadata.distribution(distribution).files or []
         except importlib.metadata.PackageNotFoundError:
-            raise DeviceUnavailable(f"the cpu device needs {distribution}; {_INSTALL}") from None
+            raise DeviceUnavailable(f"the cpu device needs {distribution}; {install_extra()}") from None
         for file in files:
             if file.name == "libintelocl.so":
                 return Path(str(file.locate())).resolve()
-    raise DeviceUnavailable(f"intel-opencl-rt is installed without libintelocl.so; {_INSTALL}")
+    raise DeviceUnavailable(f"intel-opencl-rt is installed without libintelocl.so; {install_extra()}")
 
 
 class _Checked:

@@ -207,3 +207,14 @@ def test_no_process_outlives_the_session(greta: Run, tmp_path: Path) -> None:
             if b"pytest_greta.device.worker" in command and marker.encode() in environment:
                 left.append(command)
     assert left == []
+
+
+def test_an_input_of_the_dtype_that_numpy_takes_by_itself_is_named(
+    project: pytest.Pytester, greta: Run
+) -> None:
+    drawn = "    return {'x': rng.random(problem.context)}\n"
+    hook = f"\n\ndef drawn(self, problem, rng):\n{drawn}\n\nfrom tests.faulty.faulty import Faulty\n\nFaulty.inputs = drawn\n"
+    path = project.path / "conftest.py"
+    path.write_text(path.read_text() + hook)
+    text = failure(greta("--greta-variant=good", "-k", "test_run", "--greta-rounds=2"))
+    assert "'x' is float64, and good.hip has no double: does the kernel take float32?" in text
