@@ -213,7 +213,8 @@ def test_an_input_of_the_dtype_that_numpy_takes_by_itself_is_named(
     project: pytest.Pytester, greta: Run
 ) -> None:
     drawn = "    return {'x': rng.random(problem.context)}\n"
-    hook = f"\n\ndef drawn(self, problem, rng):\n{drawn}\n\nfrom tests.faulty.faulty import Faulty\n\nFaulty.inputs = drawn\n"
+    hook = f"\n\ndef drawn(self, problem, rng):\n{drawn}\n\nfrom tests.faulty.faulty import Faulty\n\n"
+    hook += "Faulty.inputs = drawn\n"
     path = project.path / "conftest.py"
     path.write_text(path.read_text() + hook)
     text = failure(greta("--greta-variant=good", "-k", "test_run", "--greta-rounds=2"))
