@@ -1,108 +1,64 @@
 """What a kernel family must hold to. The one place that asks an author's methods, and refuses what they must not say.
 
-A mistake in a registered family is a ConfigError when pytest starts; one in what a method returns is a KernelMistake,
-which fails the test with one line. Exceptions of the author's own code pass through with their traceback.
+A mistake in a registered family is a ConfigError when pytest starts (`contract_family.py`); one in what a method
+returns, and an exception that it raises, is a KernelMistake, which fails the test with one line.
 """
 
 from __future__ import annotations
 
 import math
-import numbers
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import sysconfig
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pytest_greta import sources
-from pytest_greta.contract_values import value_problem
+from pytest_greta.contract_values import NAME, define_problems, positive, real, value_problem
 from pytest_greta.dtypes import default_max_error, dtype_of, is_integer, is_number, is_real
-from pytest_greta.errors import KernelMistake
-from pytest_greta.kernel import Array, Kernel, Launch, Variant
+from pytest_greta.errors import KernelMistake, shown, shown_path
+from pytest_greta.kernel import Array, Kernel, Launch
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_greta.kernel import Problem
+    from pytest_greta.kernel import Problem, Variant
 
-_NAME = re.compile(r"[A-Za-z_]\w*")
 _MAX_BLOCK_THREADS = 1024  # of every AMD GPU (hipDeviceProp_t.maxThreadsPerBlock)
 _MAX_GRID_THREADS = 1 << 32  # HIP: "the number of threads in a dimension must be less than 2^32"
 
 
-# -- registration ----------------------------------------------------------------------------------------
+def ask(kernel: Kernel, method: str, *arguments: Any, unwritten: Any = NotImplemented) -> Any:
+    """What an author's method answers; `unwritten` where there is none. What it raises is a KernelMistake that says
+    where. Skipping a test is no exception, and passes through.
+    """
+    try:
+        return getattr(kernel, method)(*arguments)
+    except KernelMistake:
+        raise
+    except NotImplementedError as error:
+        if unwritten is not NotImplemented:
+            return unwritten
+        if getattr(type(kernel), method) is getattr(Kernel, method):
+            other = " and no reference_all()" if method == "reference" else ""
+            raise KernelMistake(f"kernel {kernel.name!r} has no {method}(){other}") from None
+        refuse(kernel, method, _raised(kernel, error))
+    except Exception as error:
+        refuse(kernel, method, _raised(kernel, error))
 
 
-def registration_problems(registered: Sequence[Any]) -> Iterator[str]:
-    """What is wrong with the families that `pytest_greta_kernels` returned, a line each."""
-    names = set()
-    for kernel in registered:
-        if not isinstance(kernel, Kernel):
-            what = f"the class {kernel.__name__}" if isinstance(kernel, type) else repr(kernel)
-            yield f"pytest_greta_kernels returns instances of pytest_greta.Kernel, not {what}"
-            continue
-        name = getattr(kernel, "name", None)
-        where = f"kernel {type(kernel).__name__}"
-        if not isinstance(name, str) or not name:
-            yield f"{where}: name is {name!r}, not a text"
-            continue
-        where = f"kernel {name!r}"
-        if name in names:
-            yield f"{where} is registered twice"
-        names.add(name)
-        yield from (f"{where}: {problem}" for problem in _family_problems(kernel))
-
-
-def _family_problems(kernel: Kernel) -> Iterator[str]:
-    variants = getattr(kernel, "variants", None)
-    if not isinstance(variants, (list, tuple)) or not variants:
-        yield f"variants is {variants!r}, not a list or tuple of at least one Variant"
-        return
-    for sizes in ("sizes", "cpu_sizes"):
-        given = getattr(kernel, sizes)
-        if not isinstance(given, Mapping) or not all(
-            isinstance(k, str) and (_positive(v) or (isinstance(v, str) and v)) for k, v in given.items()
-        ):
-            yield f"{sizes} is {given!r}, not a mapping from names to whole numbers above 0 or texts"
-    yield from _target_problems(kernel.targets)
-    yield from sources.family_problems(kernel)
-    if kernel.max_context is not None and not _positive(kernel.max_context):
-        yield f"max_context is {kernel.max_context!r}, not a whole number above 0"
-    limit = kernel.max_error
-    limits = list(limit.values()) if isinstance(limit, Mapping) else [] if limit is None else [limit]
-    if not all(isinstance(one, (int, float)) and math.isfinite(one) and one >= 0 for one in limits):
-        yield f"max_error is {limit!r}, not a number of 0 or more, or one for each output"
-    names = [variant.name for variant in variants if isinstance(variant, Variant)]
-    yield from (f"variant {name!r} is there twice" for name in dict.fromkeys(names) if names.count(name) > 1)
-    for variant in variants:
-        if not isinstance(variant, Variant):
-            yield f"variants has {variant!r}, which is no Variant"
-            continue
-        yield from (f"variant {variant.name!r}: {problem}" for problem in _variant_problems(kernel, variant))
-
-
-def _target_problems(targets: object) -> Iterator[str]:
-    if targets is None:
-        return
-    if isinstance(targets, str) or not isinstance(targets, Sequence) or not targets:
-        yield f"targets is {targets!r}, not a list of targets such as ('gfx942',)"
-    elif not all(isinstance(target, str) and target.startswith("gfx") for target in targets):
-        yield f"targets has {targets!r}; a target reads like gfx942"
-
-
-def _variant_problems(kernel: Kernel, variant: Variant) -> Iterator[str]:
-    for field in ("name", "entry"):
-        value = getattr(variant, field)
-        if not isinstance(value, str) or not value:
-            yield f"{field} is {value!r}, not a text"
-            return
-    if variant.max_context is not None and not _positive(variant.max_context):
-        yield f"max_context is {variant.max_context!r}, not a whole number above 0"
-    yield from _define_problems(variant.defines)
-    yield from _target_problems(variant.targets)
-    yield from sources.variant_problems(kernel, variant)
-
-
-# -- what the methods return -----------------------------------------------------------------------------
+def _raised(kernel: Kernel, error: Exception) -> str:
+    """An exception in words: what, of which class, and where in the author's own files."""
+    ours, libraries = str(Path(__file__).parent), (sysconfig.get_path("stdlib"), "site-packages")
+    frames = traceback.extract_tb(error.__traceback__)
+    authors = [
+        f
+        for f in frames
+        if not f.filename.startswith((ours, libraries[0])) and libraries[1] not in f.filename
+    ]
+    place = [f"{shown_path(frame.filename)}:{frame.lineno}" for frame in authors[-1:]]
+    what = "KeyError" if isinstance(error, KeyError) else type(error).__name__
+    return f"{what}: {error} ({', '.join([f'class {type(kernel).__name__}', *place])})"
 
 
 def refusal(kernel: Kernel, problem: Problem, variant: Variant) -> str:
@@ -110,34 +66,27 @@ def refusal(kernel: Kernel, problem: Problem, variant: Variant) -> str:
     limits = [limit for limit in (variant.max_context, kernel.max_context) if limit is not None]
     if limits and problem.context > min(limits):
         return f"it processes at most {min(limits)} (max_context)"
-    why: object = kernel.refuses(problem, variant)
+    why: object = ask(kernel, "refuses", problem, variant)
     if not isinstance(why, str):
-        refuse(kernel, "refuses", f"it gives {why!r}, not a text: why it refuses, empty where it does not")
+        refuse(
+            kernel, "refuses", f"it gives {shown(why)}, not a text: why it refuses, empty where it does not"
+        )
     return why
 
 
 def defines(kernel: Kernel, problem: Problem, variant: Variant) -> tuple[tuple[str, str], ...]:
-    """Preprocessor definitions of a variant for a problem, sorted."""
-    given: object = kernel.defines(problem, variant)
-    wrong = [*_define_problems(given)]
+    """Preprocessor definitions of a variant for a problem, sorted: the variant's, and over them the family's."""
+    given: object = ask(kernel, "defines", problem, variant)
+    wrong = next(define_problems(given), "")
     if wrong:
-        refuse(kernel, "defines", wrong[0])
+        refuse(kernel, "defines", wrong)
     assert isinstance(given, Mapping)
-    return tuple(sorted((name, str(value)) for name, value in given.items()))
-
-
-def _define_problems(given: object) -> Iterator[str]:
-    if not isinstance(given, Mapping):
-        yield f"defines is {given!r}, not a mapping"
-        return
-    for name, value in given.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or "\n" in str(value):
-            yield f"defines has {name!r}: {value!r}, which is no macro with its value"
+    return tuple(sorted((name, str(value)) for name, value in {**variant.defines, **given}.items()))
 
 
 def inputs(kernel: Kernel, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
     """Fresh inputs."""
-    return numpy_arrays(kernel, "inputs", kernel.inputs(problem, rng))
+    return numpy_arrays(kernel, "inputs", ask(kernel, "inputs", problem, rng))
 
 
 def numpy_arrays(kernel: Kernel, method: str, returned: object) -> dict[str, NDArray[np.generic]]:
@@ -168,12 +117,16 @@ def same_arrays(
 
 def outputs(kernel: Kernel, problem: Problem) -> dict[str, Array]:
     """The outputs, every one with the rows of the kernel as its leading axes."""
-    arrays = _arrays(kernel, "outputs", kernel.outputs(problem))
+    arrays = _arrays(kernel, "outputs", ask(kernel, "outputs", problem))
     if not arrays:
         refuse(kernel, "outputs", "there are none")
-    rows = kernel.rows(problem)
-    if not isinstance(rows, tuple) or not rows or not all(_positive(extent) for extent in rows):
-        refuse(kernel, "rows", f"{rows!r} is no tuple of whole numbers above 0")
+    rows = ask(kernel, "rows", problem)
+    if isinstance(rows, tuple) and not rows:
+        refuse(
+            kernel, "rows", "() names no axis; an output of one number has the shape (1,) and the rows (1,)"
+        )
+    if not isinstance(rows, tuple) or not all(positive(extent) for extent in rows):
+        refuse(kernel, "rows", f"{shown(rows)} is no tuple of whole numbers above 0")
     for name, array in arrays.items():
         if array.shape[: len(rows)] != rows:
             refuse(
@@ -199,7 +152,7 @@ def max_errors(kernel: Kernel, problem: Problem) -> dict[str, float | None]:
                 refuse(kernel, "max_error", f"there is no output {name!r}; there is {', '.join(arrays)}")
     for name, array in arrays.items():
         dtype = dtype_of(array.dtype)
-        carried = is_integer(dtype) and is_real(kernel.decode(name, np.zeros(1, dtype)).dtype)
+        carried = is_real(_decoded(kernel, name, dtype)) and is_integer(dtype)
         if isinstance(own, Mapping) and name in own:
             found[name] = own[name]
         elif is_integer(dtype) and not carried:
@@ -212,9 +165,27 @@ def max_errors(kernel: Kernel, problem: Problem) -> dict[str, float | None]:
     return found
 
 
+def _decoded(kernel: Kernel, name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of what `decode` makes of elements of an output: numbers, as many."""
+    import numpy as np
+
+    given: NDArray[np.generic] = np.zeros(3, dtype)
+    found: Any = ask(kernel, "decode", name, given)
+    if not isinstance(found, np.ndarray) or found.shape != given.shape:
+        what = f"shape {found.shape}" if isinstance(found, np.ndarray) else shown(found)
+        refuse(
+            kernel,
+            "decode",
+            f"it makes {what} of 3 elements of {name!r}; expected an array of their shape, (3,)",
+        )
+    if not (is_integer(found.dtype) or is_real(found.dtype)):
+        refuse(kernel, "decode", f"it makes {name!r} an array of dtype {found.dtype}, not of real numbers")
+    return np.dtype(found.dtype)
+
+
 def workspaces(kernel: Kernel, problem: Problem, variant: Variant) -> dict[str, Array]:
     """Device memory a variant needs besides."""
-    return _arrays(kernel, "workspaces", kernel.workspaces(problem, variant))
+    return _arrays(kernel, "workspaces", ask(kernel, "workspaces", problem, variant))
 
 
 def reference(
@@ -225,7 +196,7 @@ def reference(
     expected: Mapping[str, Array],
 ) -> dict[str, NDArray[np.generic]]:
     """What every output must hold at a row: all of them, in their shapes; reals in float64, whole numbers as given."""
-    found = real_arrays(kernel, "reference", kernel.reference(problem, given, row))
+    found = real_arrays(kernel, "reference", ask(kernel, "reference", problem, given, row))
     shapes = {name: tuple(array.shape[len(row) :]) for name, array in expected.items()}
     check_shapes(kernel, "reference", found, shapes, "a row of the output")
     return {n: array if is_integer(array.dtype) else array.astype("float64") for n, array in found.items()}
@@ -235,8 +206,12 @@ def real_arrays(kernel: Kernel, method: str, returned: object) -> dict[str, NDAr
     """What a method returns, as arrays of real numbers by name."""
     import numpy as np
 
-    found = {name: np.asarray(values) for name, values in _mapping(kernel, method, returned).items()}
-    for name, array in found.items():
+    found: dict[str, NDArray[np.generic]] = {}
+    for name, values in _mapping(kernel, method, returned).items():
+        try:
+            found[name] = array = np.asarray(values)
+        except Exception as error:  # lists of several lengths, most often
+            refuse(kernel, method, f"{name!r} is no array of numbers: {error}")
         if not (is_integer(array.dtype) or is_real(array.dtype)):
             refuse(kernel, method, f"{name!r} is of dtype {array.dtype}, not of real numbers")
     return found
@@ -259,45 +234,43 @@ def check_shapes(
 
 def tokens(kernel: Kernel, problem: Problem) -> float:
     """Tokens one launch processes."""
-    count: object = kernel.tokens(problem)
-    if (
-        isinstance(count, bool)
-        or not isinstance(count, (int, float))
-        or not (math.isfinite(count) and count > 0)
-    ):
-        refuse(kernel, "tokens", f"{count!r} is no number above 0")
-    return float(count)
+    count: object = ask(kernel, "tokens", problem)
+    number = real(count)
+    if number is None or number <= 0:
+        refuse(kernel, "tokens", f"{shown(count)} is no number above 0 that a double holds")
+    return number
 
 
 def work(kernel: Kernel, problem: Problem) -> dict[str, float]:
     """`flops` and `bytes_moved` of a problem, as far as the family says them."""
     found = {}
     for method in ("flops", "bytes_moved"):
-        try:
-            amount: Any = getattr(kernel, method)(problem)
-        except NotImplementedError:
+        amount: object = ask(kernel, method, problem, unwritten=None)
+        if amount is None:
             continue
-        if (
-            isinstance(amount, bool)
-            or not isinstance(amount, numbers.Real)
-            or not 0 <= float(amount) < math.inf
-        ):
-            refuse(kernel, method, f"{amount!r} is no number of 0 or more")
-        found[method] = float(amount)
+        number = real(amount)
+        if number is None or number < 0:
+            refuse(kernel, method, f"{shown(amount)} is no number of 0 or more that a double holds")
+        found[method] = number
     return found
 
 
 def launches(kernel: Kernel, problem: Problem, variant: Variant) -> list[Launch]:
     """The launches of a variant, as a GPU could take them."""
-    made: object = kernel.launch(problem, variant)
+    made: object = ask(kernel, "launch", problem, variant)
     found = [made] if isinstance(made, Launch) else made
     if not isinstance(found, (list, tuple)) or not found or not all(isinstance(n, Launch) for n in found):
-        refuse(kernel, "launch", f"it gives {made!r}, not a Launch or a list of at least one")
+        refuse(kernel, "launch", f"it gives {shown(made)}, not a Launch or a list of at least one")
     for launch in found:
         problem_found = geometry_problem(launch)
         if problem_found:
             refuse(kernel, "launch", problem_found)
-    return list(found)
+    return [_plain(launch) for launch in found]
+
+
+def _plain(launch: Launch) -> Launch:
+    """Without the class of the author's, which another process could not import."""
+    return Launch(launch.grid, launch.block, tuple(launch.args), launch.dynamic_lds_bytes, launch.entry)
 
 
 def check_arguments(kernel: Kernel, made: Sequence[Launch], known: Sequence[str]) -> None:
@@ -326,7 +299,7 @@ def check_names(kernel: Kernel, **groups: Sequence[str]) -> None:
 def geometry_problem(launch: Launch) -> str:
     """Why no GPU could take a launch; empty where one could."""
     for axis, value in (("grid", launch.grid), ("block", launch.block)):
-        if not isinstance(value, tuple) or len(value) != 3 or not all(_positive(n) for n in value):
+        if not isinstance(value, tuple) or len(value) != 3 or not all(positive(n) for n in value):
             return f"{axis} is {value!r}, not three whole numbers above 0"
     if math.prod(launch.block) > _MAX_BLOCK_THREADS:
         return f"a block of {math.prod(launch.block)} threads; a GPU takes {_MAX_BLOCK_THREADS}"
@@ -343,24 +316,24 @@ def geometry_problem(launch: Launch) -> str:
 
 
 def _arrays(kernel: Kernel, method: str, returned: object) -> dict[str, Array]:
-
     arrays = _mapping(kernel, method, returned)
     for name, array in arrays.items():
         if not isinstance(array, Array):
             refuse(kernel, method, f"{name!r} is a {type(array).__name__}, not an Array(shape, dtype)")
-        if not isinstance(array.shape, tuple) or not all(_positive(extent) for extent in array.shape):
+        if not isinstance(array.shape, tuple) or not all(positive(extent) for extent in array.shape):
             refuse(
                 kernel, method, f"{name!r} has shape {array.shape!r}, not a tuple of whole numbers above 0"
             )
         try:
             dtype = dtype_of(array.dtype)
-        except TypeError:
-            refuse(kernel, method, f"{name!r} has dtype {array.dtype!r}, which numpy does not know")
+        except Exception:  # numpy has several for what it does not know
+            refuse(kernel, method, f"{name!r} has dtype {shown(array.dtype)}, which numpy does not know")
         _check_dtype(kernel, method, name, dtype)
         if not holds(dtype, array.initial):
             what = f"which {dtype} cannot hold; give a number that it can, or the name of an input"
-            refuse(kernel, method, f"{name!r} starts with {array.initial!r}, {what}")
-    return arrays
+            refuse(kernel, method, f"{name!r} starts with {shown(array.initial)}, {what}")
+    # Without the class of the author's, as launches are.
+    return {name: Array(array.shape, array.dtype, array.initial) for name, array in arrays.items()}
 
 
 def holds(dtype: np.dtype[Any], initial: object) -> bool:
@@ -371,13 +344,15 @@ def holds(dtype: np.dtype[Any], initial: object) -> bool:
         return True
     if not isinstance(initial, (bool, int, float, np.bool_, np.integer, np.floating)):
         return False
-    if not math.isfinite(initial):
-        return is_real(dtype)
     if dtype.kind == "b":
         return initial in (0, 1)
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        return int(initial) == initial and limits.min <= int(initial) <= limits.max
+        return bool(limits.min <= initial <= limits.max) and int(initial) == initial
+    if isinstance(initial, int) and real(initial) is None:  # beyond a double
+        return False
+    if not math.isfinite(initial):
+        return is_real(dtype)
     with np.errstate(all="ignore"):
         held = float(np.full(1, float(initial), dtype)[0])
     return math.isfinite(held) and (held != 0 or initial == 0)
@@ -393,13 +368,9 @@ def _mapping(kernel: Kernel, method: str, returned: object) -> dict[str, Any]:
     if not isinstance(returned, Mapping):
         refuse(kernel, method, f"it gives {type(returned).__name__}, not a dict by name")
     for name in returned:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             refuse(kernel, method, f"{name!r} is no name")
     return dict(returned)
-
-
-def _positive(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) > 0
 
 
 def refuse(kernel: Kernel, method: str, problem: str) -> NoReturn:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pytest_greta.contract import check_shapes, numpy_arrays, real_arrays, refuse
+from pytest_greta.contract import ask, check_shapes, numpy_arrays, outputs, real_arrays, refuse, workspaces
 from pytest_greta.dtypes import dtype_of
 from pytest_greta.kernel import Array
 
@@ -23,18 +23,27 @@ def variant_inputs(
     kernel: Kernel, problem: Problem, variant: Variant, given: Mapping[str, NDArray[np.generic]]
 ) -> dict[str, NDArray[np.generic]]:
     """The inputs of one variant alone, derived from the family's."""
-    return numpy_arrays(kernel, "variant_inputs", kernel.variant_inputs(problem, variant, given))
+    own = numpy_arrays(kernel, "variant_inputs", ask(kernel, "variant_inputs", problem, variant, given))
+    if own:
+        taken = {
+            **dict.fromkeys(outputs(kernel, problem), "outputs"),
+            **dict.fromkeys(workspaces(kernel, problem, variant), "workspaces"),
+        }
+        for name in own:
+            if name in taken:
+                refuse(kernel, "variant_inputs", f"{name!r} is the name of one of the {taken[name]} already")
+    return own
 
 
 def reference_all(
-    kernel: Kernel, problem: Problem, given: Mapping[str, NDArray[np.generic]], outputs: Mapping[str, Array]
+    kernel: Kernel, problem: Problem, given: Mapping[str, NDArray[np.generic]], expected: Mapping[str, Array]
 ) -> dict[str, NDArray[np.generic]] | None:
     """What every output must hold, all of it, in their shapes and as real numbers; None where rows are sampled."""
-    returned: object = kernel.reference_all(problem, given)
+    returned: object = ask(kernel, "reference_all", problem, given)
     if returned is None:
         return None
     found = real_arrays(kernel, "reference_all", returned)
-    shapes = {name: tuple(array.shape) for name, array in outputs.items()}
+    shapes = {name: tuple(array.shape) for name, array in expected.items()}
     check_shapes(kernel, "reference_all", found, shapes, "the output")
     return found
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
 
 class GretaError(Exception):
     """Base of all errors raised by pytest-greta."""
@@ -15,12 +19,17 @@ class ConfigError(GretaError):
     """
 
     def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = tuple(map(printable, problems))
+        super().__init__("\n".join(self.problems))
 
 
 class KernelMistake(GretaError):
-    """What a method of a kernel family returned cannot be used; the message names kernel, method and value."""
+    """What a method of a kernel family returned cannot be used, or it raised something; one line that names kernel,
+    method and value.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class CompileError(GretaError):
@@ -49,3 +58,42 @@ class DeviceFault(GretaError):
     def __init__(self, message: str, kind: str = "error") -> None:
         super().__init__(message)
         self.kind = kind
+
+
+# -- words for messages ----------------------------------------------------------------------------------
+
+
+def printable(text: str) -> str:
+    """A text of the user as one line that a terminal shows and does not obey."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def shown(value: object) -> str:
+    """A value of the user in words, cut where it is long."""
+    try:
+        text = repr(value)
+    except Exception:  # of the user's own class, or a number of more digits than Python writes
+        return f"a {type(value).__name__} that cannot be written out"
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def quote(name: str) -> str:
+    """A name of the user as text on one line, cut where it is long."""
+    return repr(name if len(name) <= 60 else name[:57] + "...")
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: `did you mean 'vgprs'?`, or the names there are."""
+    import difflib  # only here: a session without a mistake does not pay for it
+
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1) if len(name) <= 80 else []
+    return f"did you mean {quote(close[0])}?" if close else f"there is {', '.join(known) or 'none'}"
+
+
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """A path as messages show it: relative to the working directory where it lies in there."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return str(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class NothingToTest:
+    """Stands for the cases of a test that were all left out, where that must not pass: its item fails."""
+
+    why: str
 
 
 class GatedCode:
@@ -131,10 +138,12 @@ def greta_code(
 ) -> GatedCode:
     """The variant compiled for the target. `.resources` is what it takes; `.check()` evaluates its gates."""
     session = get_session(request.config)
-    groups = session.code_problems(greta_kernel, greta_variant)
-    return GatedCode(
-        request.node, lambda: session.runner.code_result(greta_kernel, greta_variant, greta_target, groups)
-    )
+
+    def compile_it() -> CodeResult:
+        groups = session.code_problems(greta_kernel, greta_variant)
+        return session.runner.code_result(greta_kernel, greta_variant, greta_target, groups)
+
+    return GatedCode(request.node, compile_it)
 
 
 @pytest.fixture
@@ -182,6 +191,8 @@ def _parameter(request: pytest.FixtureRequest) -> Any:
         pytest.fail(
             f"name {request.fixturename} (or greta_code, greta_run) in the test's signature", pytrace=False
         )
+    if isinstance(request.param, NothingToTest):
+        pytest.fail(request.param.why, pytrace=False)
     return request.param
 
 
@@ -208,13 +219,20 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         message = missing = skipped.msg or "skipped"
     except (DeviceUnavailable, ToolMissing) as error:
         message = missing = str(error)
-    item.stash[STOPPED] = ("NOT MEASURED" if missing else "FAIL", message.splitlines()[0])
+    item.stash[STOPPED] = ("NOT MEASURED" if missing else "FAIL", _in_short(message))
     session = get_session(item.config)
     if not missing:
         pytest.fail(message, pytrace=False)
     if session.options.require or session.device.blocked:  # required, or lost on the way
         pytest.fail(f"NOT MEASURED: {missing}", pytrace=False)
     pytest.skip(f"NOT MEASURED: {missing}")
+
+
+def _in_short(message: str) -> str:
+    """The first line of a message, and of what a compiler says its first error."""
+    first, *lines = message.splitlines() or [""]
+    error = next((line.strip() for line in lines if "error:" in line), "")
+    return " ".join(filter(None, [first, error]))
 
 
 def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> None:

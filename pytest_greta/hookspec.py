@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from pytest_greta.kernel import Kernel
 
 
+HOOKS = ("pytest_greta_kernels",)
+
+
 @pytest.hookspec
 def pytest_greta_kernels(config: pytest.Config) -> Sequence[Kernel]:  # type: ignore[empty-body]
     """Return the kernel families to gate: instances of subclasses of `pytest_greta.Kernel`.

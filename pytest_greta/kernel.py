@@ -6,13 +6,14 @@ Its `Variant`s are the implementations, one `.hip` source each. See docs/writing
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from pytest_greta.errors import ConfigError
+from pytest_greta.errors import ConfigError, printable, suggestion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,8 +51,18 @@ class Variant:
         return self.source or self.code
 
 
+RESERVED = ("context", "target", "device")
+"""What no axis can be called: gates.yaml has keys of its own for these."""
+
 Size: TypeAlias = "int | str"
 """What an axis of a problem may hold: a number (`heads`: 32), or a name (`dtype`: "bf16")."""
+
+
+class UnknownAxis(KeyError):
+    """A name that a problem has no size of."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 @dataclass(frozen=True)
@@ -61,40 +72,52 @@ class Problem:
     context: int
     sizes: Mapping[str, Size] = field(default_factory=dict)
     """Whole numbers and texts: those of the family, with those of `axes` in their place."""
-    axes: Mapping[str, Size] = field(default_factory=dict)
-    """What gates.yaml or the command line set besides the context: what tells problems of one context apart."""
+    axes: Mapping[str, Size] = field(default_factory=dict, compare=False)
+    """What gates.yaml or the command line set besides the context: the words for it. Problems of one context and equal
+    sizes are the same problem, whatever was set."""
+    spelled: bool = field(default=False, compare=False)
+    """Its axes are written as `axis=value`, because another problem would be called the same."""
 
     def __getitem__(self, name: str) -> int:
         """A size that is a number. KeyError for an unknown name, TypeError for a text (`text` gives those)."""
-        size = self.sizes[name]
+        size = self._size(name)
         if isinstance(size, str):
             raise TypeError(f"{name} of this problem is the text {size!r}; ask for problem.text({name!r})")
         return size
 
     def text(self, name: str) -> str:
         """A size as text: `dtype`. KeyError for an unknown name."""
-        return str(self.sizes[name])
+        return str(self._size(name))
+
+    def _size(self, name: str) -> Size:
+        if name not in self.sizes:
+            raise UnknownAxis(f"{name!r} is no axis of this problem; {suggestion(str(name), self.sizes)}")
+        return self.sizes[name]
 
     def __str__(self) -> str:
         """All of it: what history compares by."""
         return " ".join([f"context={self.context}", *(f"{k}={v}" for k, v in self.sizes.items())])
 
     def __hash__(self) -> int:
-        return hash(str(self))
+        return hash((self.context, frozenset(self.sizes.items())))
 
     @property
     def id(self) -> str:
         """As in the names of tests: `4096`, `4096-heads4`, `4096-bf16`."""
-        return "-".join([str(self.context), *_axis_texts(self.axes)])
+        return "-".join(filter(None, [str(self.context), self.form]))
 
     @property
     def form(self) -> str:
         """Its axes without the context: `heads4-bf16`; empty where none was set."""
-        return "-".join(_axis_texts(self.axes))
+        return "-".join(_axis_text(name, value, self.spelled) for name, value in self.axes.items())
 
 
-def _axis_texts(axes: Mapping[str, Size]) -> list[str]:
-    return [value if isinstance(value, str) else f"{name}{value}" for name, value in axes.items()]
+def _axis_text(name: str, value: Size, spelled: bool) -> str:
+    """An axis in an id. Spelled out no two read the same: what could be taken for another axis is in quotes."""
+    if not spelled:
+        return printable(value) if isinstance(value, str) else f"{name}{value}"
+    is_plain = isinstance(value, int) or re.fullmatch(r"[\w.+]+", value, re.ASCII)
+    return f"{name}={value if is_plain else repr(value)}"
 
 
 @dataclass(frozen=True)
@@ -199,8 +222,10 @@ class Kernel:
         raise NotImplementedError
 
     def defines(self, problem: Problem, variant: Variant) -> Mapping[str, str | int]:
-        """Preprocessor definitions for a problem, where code depends on its sizes; else those of the variant."""
-        return variant.defines
+        """Preprocessor definitions for a problem, where code depends on its sizes: besides those of the variant, in
+        whose place they stand where both have one.
+        """
+        return {}
 
     def refuses(self, problem: Problem, variant: Variant) -> str:
         """Why a variant cannot process a problem, besides its `max_context`; empty where it can."""
@@ -268,14 +293,19 @@ class Kernel:
         Raises ConfigError where an axis of numbers is set to a text, or one of texts to a number.
         """
         axes = axes or {}
-        for name, size in axes.items():
-            own = self.sizes.get(name, self.cpu_sizes.get(name, size))
-            if isinstance(own, str) != isinstance(size, str):
-                kind = "a text" if isinstance(own, str) else "a number"
-                what = f"axis {name!r} of kernel {self.name!r} is {kind} such as {own!r}"
-                raise ConfigError(f"{what}, not {size!r} (--greta-axis, gates.yaml)")
+        problems = [self.axis_problem(name, size) for name, size in axes.items()]
+        if any(problems):
+            raise ConfigError(*(f"--greta-axis: {problem}" for problem in problems if problem))
         sizes = {**self.sizes, **(self.cpu_sizes if device == "cpu" else {}), **axes}
         return Problem(context, sizes, axes)
+
+    def axis_problem(self, name: str, size: Size) -> str:
+        """Why an axis cannot have a value, if so: it is a text in the place of a number, or the other way round."""
+        own = self.sizes.get(name, self.cpu_sizes.get(name, size))
+        if isinstance(own, str) == isinstance(size, str):
+            return ""
+        kind = "a text" if isinstance(own, str) else "a number"
+        return f"axis {name!r} of kernel {self.name!r} is {kind} such as {own!r}, not {size!r}"
 
     def variant(self, name: str) -> Variant:
         """The variant called `name`; KeyError if there is none."""

@@ -129,7 +129,8 @@ class Options(NamedTuple):
     """Every option, parsed. None stands for "not given"."""
 
     contexts: tuple[int, ...] | None
-    axes: Mapping[str, tuple[int | str, ...]]
+    axes: Mapping[str, tuple[str, ...]]
+    """Values as they were written: whether one is a number is up to the axis."""
     variants: tuple[str, ...] | None
     targets: tuple[str, ...] | None
     device: str
@@ -242,7 +243,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _targets(text: str) -> tuple[str, ...]:
-    from pytest_greta.gates.reader import TARGET
+    from pytest_greta.sources import TARGET
 
     names = _names(text)
     for name in names:
@@ -255,9 +256,9 @@ def _contexts(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(_integer(part, "a context", 1) for part in text.split(",")))
 
 
-def _axes(text: str) -> dict[str, tuple[int | str, ...]]:
-    """`heads=4,32` in every line: whole numbers, and texts that are none."""
-    axes: dict[str, tuple[int | str, ...]] = {}
+def _axes(text: str) -> dict[str, tuple[str, ...]]:
+    """`heads=4,32` in every line."""
+    axes: dict[str, tuple[str, ...]] = {}
     for line in text.splitlines():
         name, equals, values = (part.strip() for part in line.partition("="))
         if not name or not equals:
@@ -266,7 +267,7 @@ def _axes(text: str) -> dict[str, tuple[int | str, ...]]:
             raise ValueError("the context is an option of its own: --greta-ctx")
         if name in axes:
             raise ValueError(f"axis {name} is there twice; give its values with commas between")
-        axes[name] = tuple(int(v) if v.isdecimal() and int(v) else v for v in _names(values))
+        axes[name] = _names(values)
     return axes
 
 

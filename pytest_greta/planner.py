@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
-from pytest_greta.errors import CompileError, ToolMissing
+from pytest_greta.errors import CompileError, KernelMistake, ToolMissing
 from pytest_greta.gates.evaluation import EMULATED_TIMES, built_in_for_peak
 from pytest_greta.history.records import identity_of, of_family
 from pytest_greta.measure.correctness import Tolerance
@@ -61,7 +61,7 @@ class Planner:
             found = self._baseline(kernel, baseline, variant, problem)
             if isinstance(found, str):
                 missing[BASELINE] = found
-            else:
+            elif baseline is not None:
                 theirs = tolerances(self.run_gates(kernel, baseline, problem), outputs)
                 counterparts[BASELINE] = Counterpart(found, self._limits(gates, device, "speedup"), theirs)
             limits = self._limits(gates, device, "regression")
@@ -109,7 +109,7 @@ class Planner:
 
     def run_gates(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Gate]:
         """The gates of a run of a variant on this session's device."""
-        device = self.device.worker().info
+        device, baseline = self.device.worker().info, self.gate_file.baseline_of(kernel, problem)
         built_in = []
         if self.gate_file.peak_of(device.name, device.target) and contract.work(kernel, problem):
             built_in.append(built_in_for_peak(kernel.name, variant.name))
@@ -120,7 +120,7 @@ class Planner:
             device=self.device.kind,
             entry=variant.entry,
             outputs=contract.max_errors(kernel, problem),
-            baseline=self.gate_file.baseline_of(kernel, problem).name,
+            baseline=baseline.name if baseline else "",
         )
 
     def draw_seed(self) -> int:
@@ -148,13 +148,20 @@ class Planner:
         return fewest, MOST_BLOCKS if decides else fewest
 
     def _baseline(
-        self, kernel: Kernel, baseline: Variant, variant: Variant, problem: Problem
+        self, kernel: Kernel, baseline: Variant | None, variant: Variant, problem: Problem
     ) -> Executable | str:
         """The baseline to run beside a variant, or why there is none."""
+        if baseline is None:
+            return (
+                f"{self.gate_file.path} lists no baseline for it: each has a `where` that it does not lie in"
+            )
         if baseline.name == variant.name:
             return "it is the baseline itself"
         name = f"the baseline {baseline.name}"
-        refused = contract.refusal(kernel, problem, baseline)
+        try:
+            refused = contract.refusal(kernel, problem, baseline)
+        except KernelMistake as error:
+            refused = str(error)
         if refused:
             return f"{name} cannot run it: {refused}"
         elsewhere = is_not_for(kernel, baseline, self.device.worker().info.target)

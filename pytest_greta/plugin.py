@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pluggy import PluginValidationError
 
+from pytest_greta.cases import AXES, UNUSED, Mistaken, cases_of, id_of
 from pytest_greta.fixtures import (
     greta_code,
     greta_context,
@@ -20,9 +21,11 @@ from pytest_greta.fixtures import (
     greta_target,
     greta_variant,
 )
+from pytest_greta.hookspec import HOOKS
 from pytest_greta.options import add_options, any_given, read_options
 from pytest_greta.stash import (
     BENCHMARK,
+    COLLECTED,
     DEVICE,
     FAILED,
     LEFT_OUT,
@@ -46,7 +49,7 @@ from pytest_greta.stash import (
 if TYPE_CHECKING:
     from pytest_greta.compiler.clang import Job
     from pytest_greta.device.session_device import SessionDevice
-    from pytest_greta.kernel import Problem, Variant
+    from pytest_greta.kernel import Problem
     from pytest_greta.session import Session
 
 __all__ = [
@@ -59,18 +62,8 @@ __all__ = [
     "greta_variant",
 ]
 
-_AXES = ("greta_variant", "greta_target", "greta_problem")
-_UNUSED = "unused"
-"""Stands for "no case of this test was asked for"; such items are deselected, not skipped."""
-
-
-@dataclass(frozen=True)
-class _Mistaken:
-    """Stands for the cases of a test that a mistake hides: told if the test is still there when `-k` and its kin have
-    chosen, and then with exit code 4.
-    """
-
-    problems: tuple[str, ...]
+MOST_TOLD = 50
+"""Mistakes that are printed."""
 
 
 # -- configuration ---------------------------------------------------------------------------------------
@@ -95,6 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[PROBLEMS] = []
     config.stash[LEFT_OUT] = []
+    config.stash[COLLECTED] = {}
     config.stash[SESSION_NOTES] = []
     config.stash[ON_TERMINAL] = sys.stdout.isatty()
     _or_usage_error(lambda: read_options(config))
@@ -127,9 +121,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         and getattr(session.config.option, "dist", "no") != "no"
         and not hasattr(session.config, "workerinput")
     ):
-        pytest.exit(
-            "\n".join(f"ERROR: {problem}" for problem in problems), returncode=pytest.ExitCode.USAGE_ERROR
-        )
+        lines = "\n".join(f"ERROR: {problem}" for problem in _told(problems))
+        pytest.exit(lines, returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def _tell_of_the_cache(config: pytest.Config, device: SessionDevice | None, session: Session | None) -> None:
@@ -148,7 +141,16 @@ def _or_usage_error(action: Callable[[], object]) -> None:
     try:
         action()
     except ConfigError as error:
-        raise pytest.UsageError(*error.problems) from None
+        raise pytest.UsageError(*_told(error.problems)) from None
+
+
+def _told(problems: Iterable[str]) -> list[str]:
+    """Mistakes as lines of a terminal, not more than anyone reads."""
+    from pytest_greta.errors import printable
+
+    lines = [printable(problem) for problem in problems]
+    more = len(lines) - MOST_TOLD
+    return [*lines[:MOST_TOLD], f"and {more} more"] if more > 0 else lines
 
 
 # -- collection ------------------------------------------------------------------------------------------
@@ -156,44 +158,31 @@ def _or_usage_error(action: Callable[[], object]) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrise over variant and target, or variant and problem."""
-    axes = [name for name in _AXES if name in metafunc.fixturenames]
+    axes = [name for name in AXES if name in metafunc.fixturenames]
     if not axes:
         return
-    parameters = [pytest.param(*case, id=_id(case)) for case in _cases(metafunc.definition, axes)]
-    unused = pytest.param(*([_UNUSED] * len(axes)), id=_UNUSED)
+    parameters = [pytest.param(*case, id=id_of(case)) for case in cases_of(metafunc.definition, axes)]
+    unused = pytest.param(*([UNUSED] * len(axes)), id=UNUSED)
     metafunc.parametrize(axes, parameters or [unused], indirect=True)
 
 
-def _cases(item: Any, axes: Sequence[str]) -> list[tuple[Any, ...]]:
-    """The values of the axes for every case of a test.
-
-    An exception here would be an error of one file: a mistake takes the place of the cases that it hides.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Of a test that is named and that a mistake hides, the mistake is told, and not only that it is not found. A hook
+    by a name that greta has not is one too, not an internal error.
     """
-    from pytest_greta.errors import ConfigError
-    from pytest_greta.problems import ProblemParameter
-
-    variants: list[Any] = [_UNUSED]
     try:
-        kernel, session = kernel_of(item), get_session(item.config)
-        variants = [variant.name for variant in session.variants(kernel)]
-        pairs: list[tuple[Variant, str]] = [(v, "") for v in session.variants(kernel)]
-        if "greta_problem" in axes:
-            pairs = [(variant, ProblemParameter.of(problem)) for variant, problem in session.cases(kernel)]
-        found: list[dict[str, Any]] = [
-            {"greta_variant": variant.name, "greta_target": target, "greta_problem": problem}
-            for variant, problem in pairs
-            for target in (session.targets_of(kernel, variant) if "greta_target" in axes else [""])
-        ]
-    except ConfigError as error:
-        hidden = _Mistaken(error.problems)
-        found = [{**dict.fromkeys(axes, hidden), "greta_variant": name} for name in variants]
-        if "greta_variant" not in axes or variants == [_UNUSED]:
-            found = [dict.fromkeys(axes, hidden)]
-    return list(dict.fromkeys(tuple(case[axis] for axis in axes) for case in found))
-
-
-def _id(case: Sequence[Any]) -> str:
-    return "-".join("mistaken" if isinstance(v, _Mistaken) else str(v) for v in case)
+        return (yield)
+    except PluginValidationError as error:
+        if "unknown hook 'pytest_greta_" not in str(error):
+            raise
+        raise pytest.UsageError(f"{error}; the hook of greta is {' and '.join(HOOKS)}") from None
+    except pytest.UsageError as error:
+        problems: list[str] = session.config.stash[PROBLEMS]
+        told = _told(problems)
+        if not told or list(error.args) == told:
+            raise
+        raise pytest.UsageError(*told, *error.args) from None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -210,21 +199,22 @@ def pytest_collection_modifyitems(
 
             history.prepare(item, get_clock(config), f"{kernel_of(item).name} @ {problem.id}")
     result = yield
-    ours = [item for item in items if set(_AXES) & set(_fixtures(item))]
-    if not ours:
-        return result
-    problems = config.stash[PROBLEMS]
-    hidden = [value for item in ours for value in _parameters(item).values() if isinstance(value, _Mistaken)]
+    ours = [item for item in items if set(AXES) & set(_fixtures(item))]
+    problems, collected = config.stash[PROBLEMS], config.stash[COLLECTED]
+    hidden = [value for item in ours for value in _parameters(item).values() if isinstance(value, Mistaken)]
     problems += dict.fromkeys(problem for mistaken in hidden for problem in mistaken.problems)
-    if not problems:
+    if collected and not problems:
+        problems += get_session(config).option_problems(list(collected.values()))
+    if ours and not problems:
         used = {kernel.name: kernel for kernel in map(kernel_of, ours)}
-        problems += get_session(config).name_problems(list(used.values()))
-    problems += history_problems(config)
+        problems += get_session(config).entry_problems(list(used.values()))
+    problems += history_problems(config) if ours else []
     if problems:
         _refuse(config, items, problems)
+    if problems or not ours:
         return result
     _leave_out(config, get_session(config).left_out)
-    unused = [item for item in ours if _UNUSED in _parameters(item).values()]
+    unused = [item for item in ours if UNUSED in _parameters(item).values()]
     if get_session(config).options.calibrate:
         unused += [item for item in items if "greta_run" not in _fixtures(item)]
     if unused:
@@ -261,7 +251,7 @@ def _refuse(config: pytest.Config, items: list[pytest.Item], problems: list[str]
     """Exit code 4 with a line for each problem; in a worker of xdist, leave that to the controller."""
     output: dict[str, object] | None = getattr(config, "workeroutput", None)
     if output is None:
-        raise pytest.UsageError(*problems)
+        raise pytest.UsageError(*_told(problems))
     output["greta_problems"] = list(problems)
     items.clear()
 
@@ -285,7 +275,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     greta = session.config.stash.get(SESSION, None)
     if greta is None or session.config.stash[PROBLEMS] or session.config.option.collectonly:
         return
-    jobs = [job for item in session.items if set(_AXES) & set(_fixtures(item)) for job in _jobs(greta, item)]
+    jobs = [job for item in session.items if set(AXES) & set(_fixtures(item)) for job in _jobs(greta, item)]
     _interrupt_on_sigterm(session.config)
     if not greta.planner.parallel:  # under xdist every process collects all tests and runs a few
         greta.builder.compiler.submit(jobs)
@@ -311,7 +301,7 @@ def _restore_sigterm(config: pytest.Config) -> None:
 
 
 def _jobs(session: Session, item: pytest.Item) -> list[Job]:
-    name, target, _ = (_parameters(item).get(axis) for axis in _AXES)
+    name, target, _ = (_parameters(item).get(axis) for axis in AXES)
     if name is None:
         return []
     kernel, problem = kernel_of(item), _problem_of(item)
@@ -366,7 +356,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         rows = [Row.of(verdict) for verdict in item.stash.get(VERDICTS, [])]
         if STOPPED in item.stash:
             parameters = _parameters(item)
-            variant, target, problem = (parameters.get(axis) for axis in _AXES)
+            variant, target, problem = (parameters.get(axis) for axis in AXES)
             where = target or problem or ""
             rows.append(Row.stopped(kernel_of(item).name, str(variant), str(where), *item.stash[STOPPED]))
         report.greta_rows = [row.plain() for row in rows]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_greta import contract
 from pytest_greta.compiler.prebuilt import is_held, targets_in
 from pytest_greta.compiler.targets import runs_on
-from pytest_greta.gates.reader import KernelEntry, ProblemEntry
+from pytest_greta.gates.listing import ProblemEntry
+from pytest_greta.gates.reader import KernelEntry
 from pytest_greta.kernel import Kernel, Problem, Size, Variant
 
 
@@ -26,7 +28,7 @@ class ProblemParameter(str):
 
 
 DEFAULT_CONTEXT = 4096
-"""What code is compiled and gated for where neither gates.yaml nor an option names a context."""
+"""What code is compiled and gated for where neither gates.yaml nor an option names a context, and it can run it."""
 
 
 def problems_for(
@@ -35,7 +37,7 @@ def problems_for(
     listed_for: str,
     sizes_of: str,
     contexts: Sequence[int] | None,
-    axes: Mapping[str, Sequence[Size]],
+    axes: Mapping[str, Sequence[str]],
 ) -> list[Problem]:
     """The problems of a kernel, by rising context; empty where nobody names one.
 
@@ -49,9 +51,37 @@ def problems_for(
         listed = tuple(replace(one, context=c) for one in reversed(forms.values()) for c in contexts)
     for axis, values in axes.items():
         if axis in kernel.sizes or axis in kernel.cpu_sizes:
-            listed = _narrowed(listed, axis, values, kernel.problem(1, sizes_of).sizes.get(axis))
-    found = [kernel.problem(one.context, sizes_of, one.axes) for one in listed]
-    return sorted(dict.fromkeys(found), key=lambda problem: problem.context)
+            default = kernel.problem(1, sizes_of).sizes.get(axis)
+            listed = _narrowed(listed, axis, [_size(value, default) for value in values], default)
+    found = dict.fromkeys(kernel.problem(one.context, sizes_of, one.axes) for one in listed)
+    return sorted(_told_apart(list(found)), key=lambda problem: problem.context)
+
+
+def code_problems_for(
+    kernel: Kernel,
+    variant: Variant,
+    entry: KernelEntry | None,
+    contexts: Sequence[int] | None,
+    axes: Mapping[str, Sequence[str]],
+) -> list[Problem]:
+    """The problems that a variant's code for a GPU is compiled for: those of a GPU, and where others are listed for a
+    cpu alone (not only at other contexts), these too. One is there in any case.
+    """
+    listed, others = (problems_for(kernel, entry, kind, "hip", contexts, axes) for kind in ("hip", "cpu"))
+    found = [*listed, *(one for one in others if all(one.sizes != other.sizes for other in listed))]
+    if not found:
+        limits = [most for most in (kernel.max_context, variant.max_context) if most is not None]
+        found = [kernel.problem(min([DEFAULT_CONTEXT, *limits]), "hip")]
+    return _told_apart(found)
+
+
+def _told_apart(problems: Sequence[Problem]) -> list[Problem]:
+    """Problems whose ids are different: those that would be called the same are spelled out."""
+    counts = Counter(problem.id for problem in problems)
+    spelled = [replace(one, spelled=True) if counts[one.id] > 1 else one for one in problems]
+    if all(one.spelled == other.spelled for one, other in zip(problems, spelled, strict=True)):
+        return spelled
+    return _told_apart(spelled)
 
 
 def sharing_code(kernel: Kernel, variant: Variant, problems: Iterable[Problem]) -> list[list[Problem]]:
@@ -65,7 +95,12 @@ def sharing_code(kernel: Kernel, variant: Variant, problems: Iterable[Problem]) 
 
 def as_emulated(kernel: Kernel, problem: Problem) -> Problem:
     """A problem with the sizes of the cpu device: an emulated GPU is as slow."""
-    return kernel.problem(problem.context, "cpu", problem.axes)
+    return replace(kernel.problem(problem.context, "cpu", problem.axes), spelled=problem.spelled)
+
+
+def _size(text: str, default: Size | None) -> Size:
+    """A value of `--greta-axis`: a number where it reads like one, and the axis is not one of texts."""
+    return int(text) if text.isdecimal() and int(text) and not isinstance(default, str) else text
 
 
 def _narrowed(

@@ -7,47 +7,75 @@ import importlib.util
 import inspect
 import os
 import traceback
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_greta.compiler.prebuilt import targets_in
-from pytest_greta.contract import registration_problems
-from pytest_greta.errors import CompileError, ConfigError
+from pytest_greta.contract_family import registration_problems
+from pytest_greta.errors import CompileError, ConfigError, shown
+from pytest_greta.hookspec import HOOKS
 
 if TYPE_CHECKING:
     import pytest
 
     from pytest_greta.kernel import Kernel
 
-HOOK = "pytest_greta_kernels"
+(HOOK,) = HOOKS
 
 
-def registered_kernels(config: pytest.Config) -> list[Kernel]:
-    """What plugins and conftest files register. Raises ConfigError, also for a hook that fails.
+def registered_kernels(config: pytest.Config) -> tuple[list[Kernel], list[str]]:
+    """What plugins and conftest files register, and which of these files cannot be imported, a text each. Raises
+    ConfigError, also for a hook that fails.
 
     pytest loads the conftest.py of a folder when it collects there. gates.yaml names kernels of all folders, so those
     that pytest has not loaded yet, or will not in this session, are asked here.
     """
-    try:
-        returned = config.hook.pytest_greta_kernels(config=config)
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
-        raise ConfigError(f"{HOOK} failed: {what}") from error
-    kernels: list[Kernel] = []
-    for some in [*returned, *_of_other_conftests(config)]:
+    kernels: dict[str, tuple[Kernel, str]] = {}
+    problems: list[str] = []
+    unread: list[str] = []
+    for place, some in [*_of_plugins(config), *_of_other_conftests(config, unread)]:
         if not isinstance(some, (list, tuple)):
-            raise ConfigError(f"{HOOK} returns a list of kernels, not {some!r}")
-        kernels += some
-    problems = list(registration_problems(kernels)) or list(_code_problems(kernels))
+            problems.append(f"{place}: {HOOK} returns a list of kernels, not {shown(some)}")
+            continue
+        found = list(registration_problems(some)) or list(_code_problems(some))
+        problems += (f"{place}: {problem}" for problem in found)
+        for kernel in [] if found else some:
+            if kernel.name in kernels:
+                first = kernels[kernel.name][1]
+                problems.append(f"{place}: kernel {kernel.name!r} is registered twice, first in {first}")
+            kernels.setdefault(kernel.name, (kernel, place))
     if problems:
         raise ConfigError(*problems)
-    return kernels
+    return [kernel for kernel, _ in kernels.values()], unread
 
 
-def _code_problems(kernels: list[Kernel]) -> Iterator[str]:
+def _of_plugins(config: pytest.Config) -> Iterator[tuple[str, object]]:
+    """What each plugin and loaded conftest file returns, and which one it is. Raises ConfigError."""
+    manager = config.pluginmanager
+    for hook in config.hook.pytest_greta_kernels.get_hookimpls():
+        others = [plugin for plugin in manager.get_plugins() if plugin is not hook.plugin]
+        place = _place(config, str(getattr(hook.plugin, "__file__", hook.plugin_name)))
+        try:
+            returned = manager.subset_hook_caller(HOOK, others)(config=config)
+        except Exception as error:
+            raise ConfigError(f"{place}: {HOOK} failed: {_raised(error)}") from error
+        yield from ((place, some) for some in returned)
+
+
+def _raised(error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+
+
+def _place(config: pytest.Config, file: str) -> str:
+    """A file below the root directory as messages show it."""
+    return (
+        str(Path(file).relative_to(config.rootpath)) if Path(file).is_relative_to(config.rootpath) else file
+    )
+
+
+def _code_problems(kernels: Sequence[Kernel]) -> Iterator[str]:
     """The files of code compiled elsewhere that cannot be read, a line each."""
     for kernel in kernels:
         for variant in kernel.variants:
@@ -64,12 +92,16 @@ def _unreadable(code: Path) -> str:
     return ""
 
 
-def _of_other_conftests(config: pytest.Config) -> Iterator[object]:
+def _of_other_conftests(config: pytest.Config, unread: list[str]) -> Iterator[tuple[str, object]]:
+    """What the conftest files return that pytest has not loaded. One that fails is `unread`: pytest tells what is wrong
+    with it when it collects there.
+    """
     loaded = {str(getattr(plugin, "__file__", "")) for plugin in config.pluginmanager.get_plugins()}
     for path in _conftests(config.rootpath, config.getini("norecursedirs")):
         if str(path) in loaded:
             continue
-        with suppress(Exception):  # pytest tells what is wrong with it when it collects there
+        place = _place(config, str(path))
+        try:
             if HOOK not in path.read_text(encoding="utf-8"):
                 continue
             spec = importlib.util.spec_from_file_location(f"greta_conftest_{abs(hash(path))}", path)
@@ -78,7 +110,9 @@ def _of_other_conftests(config: pytest.Config) -> Iterator[object]:
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             hook = getattr(module, HOOK)
-            yield hook(**({"config": config} if inspect.signature(hook).parameters else {}))
+            yield place, hook(**({"config": config} if inspect.signature(hook).parameters else {}))
+        except Exception as error:
+            unread.append(f"{place} cannot be imported: {type(error).__name__}: {error}")
 
 
 def _conftests(root: Path, left_out: list[str]) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_greta import contract
 from pytest_greta.compiler.resources import (
     attribute_quantities,
     entries,
@@ -59,7 +60,8 @@ class Runner:
     """Problems that are listed or asked for, whether `-k` and its kin chose them or not."""
     not_here: dict[str, str] = field(default_factory=dict)
     """Why a kernel is not run on this device, by its name."""
-    _first_seconds: dict[tuple[str, str, str], tuple[int, float]] = field(default_factory=dict)
+    _first_seconds: dict[tuple[str, str, Problem], tuple[int, float]] = field(default_factory=dict)
+    """The smallest context that was measured with its seconds, by kernel, variant and problem at context 0."""
 
     def code_result(
         self, kernel: Kernel, variant: Variant, target: str, groups: Sequence[Sequence[Problem]]
@@ -72,7 +74,7 @@ class Runner:
         notes: list[str] = []
         for problems in groups:
             code_object = self.builder.for_target(kernel, variant, problems[0], target)
-            measurements.append(self._gated_code(kernel, variant, code_object, problems))
+            measurements += self._gated_code(kernel, variant, code_object, problems)
             objects.append(code_object)
             notes += self.builder.notes(kernel, variant, problems[0], target)
             notes += launch_notes(kernel, variant, code_object, problems)
@@ -99,21 +101,33 @@ class Runner:
         return found
 
     def _gated_code(
+        self, kernel: Kernel, variant: Variant, code_object: CodeObject, problems: Sequence[Problem]
+    ) -> list[GatedMeasurement]:
+        """Code with the gates that apply to it: those of some of its problems alone with what it takes for these."""
+        target, found = code_object.target, []
+        for served, gates in self.gate_file.code_gates(kernel.name, variant.name, target, problems):
+            quantities = self._taken(kernel, variant, code_object, served, gates)
+            measurement = Measurement(kernel.name, variant.name, quantities, target=target, problem=served[0])
+            found.append(GatedMeasurement(measurement, gates))
+        return found
+
+    def _taken(
         self,
         kernel: Kernel,
         variant: Variant,
         code_object: CodeObject,
         problems: Sequence[Problem],
-        quantities: Mapping[str, Quantity] | None = None,
-    ) -> GatedMeasurement:
-        """Code with the gates that apply to it. `quantities` are those of code that is no AMDGPU code object."""
-        target = code_object.target
-        gates = self.gate_file.gates_for(kernel.name, variant.name, target=target, problems=problems)
-        if quantities is None:  # what no gate asks for is not looked for in the instructions
+        gates: Sequence[Gate],
+    ) -> dict[str, Quantity]:
+        """What the kernels of a variant take; of code that is no AMDGPU code object, as far as the device says."""
+        if code_object.kernels:  # what no gate asks for is not looked for in the instructions
             asked = {gate.name for gate in gates}
-            quantities = resource_quantities(kernel, variant, code_object, problems, asked)
-        measurement = Measurement(kernel.name, variant.name, quantities, target=target, problem=problems[0])
-        return GatedMeasurement(measurement, gates)
+            return resource_quantities(kernel, variant, code_object, problems, asked)
+        names = entries(kernel, variant, problems[0])
+        try:
+            return attribute_quantities(self.device.worker().inspect(code_object.code, names))
+        except DeviceFault as fault:
+            raise CompileError(f"{variant.file}: its code cannot be loaded: {fault}") from fault
 
     def run_result(self, kernel: Kernel, variant: Variant, problem: Problem) -> RunResult:
         """Measure a variant for a problem. Raises CompileError, ToolMissing or DeviceUnavailable.
@@ -122,6 +136,7 @@ class Runner:
         """
         if kernel.name in self.not_here:
             raise DeviceUnavailable(self.not_here[kernel.name])
+        contract.refusal(kernel, problem, variant)  # one that cannot say so was not left out: this says why
         device = self.device.worker().info
         why = is_not_for(kernel, variant, device.target)
         if why:
@@ -129,7 +144,7 @@ class Runner:
         if device.emulated:
             problem = as_emulated(kernel, problem)
         candidate = self.planner.executable(kernel, variant, problem)
-        measurements = [] if self.device.kind == "cpu" else [self._device_code(kernel, variant, problem)]
+        measurements = [] if self.device.kind == "cpu" else self._device_code(kernel, variant, problem)
         if any(verdict.status is Status.FAIL for gated in measurements for verdict in gated.verdicts()):
             return RunResult(measurements, None)
         run = self._measure(kernel, variant, candidate, problem)
@@ -184,17 +199,10 @@ class Runner:
         self._add_scaling(run, gates)
         return run
 
-    def _device_code(self, kernel: Kernel, variant: Variant, problem: Problem) -> GatedMeasurement:
+    def _device_code(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[GatedMeasurement]:
         """The code object that will run on the GPU, with its gates."""
         code_object = self.builder.for_device(kernel, variant, problem)
-        if code_object.kernels:
-            return self._gated_code(kernel, variant, code_object, [problem])
-        names = entries(kernel, variant, problem)
-        try:
-            quantities = attribute_quantities(self.device.worker().inspect(code_object.code, names))
-        except DeviceFault as fault:
-            raise CompileError(f"{variant.file}: its code cannot be loaded: {fault}") from fault
-        return self._gated_code(kernel, variant, code_object, [problem], quantities)
+        return self._gated_code(kernel, variant, code_object, [problem])
 
     def _gated_run(self, run: Run) -> GatedMeasurement:
         kernel, variant, problem = run.plan.kernel, run.plan.variant, run.plan.problem
@@ -224,7 +232,7 @@ class Runner:
     def _beside(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Problem]:
         """A problem, and those listed of a variant with its other axes."""
         listed = self.listed.get((kernel.name, variant.name), [])
-        return [problem, *(p for p in listed if p.form == problem.form)]
+        return [problem, *(p for p in listed if p.sizes == problem.sizes)]
 
     def _with_deadline(self, gate: Gate) -> Gate:
         seconds = self.options.deadline_seconds
@@ -252,7 +260,7 @@ class Runner:
         """
         plan = run.plan
         first = self._smallest(plan.kernel, plan.variant, plan.problem)
-        key = (plan.kernel.name, plan.variant.name, plan.problem.form)
+        key = (plan.kernel.name, plan.variant.name, dataclasses.replace(plan.problem, context=0))
         if first.context == plan.problem.context:
             if run.seconds:
                 self._first_seconds[key] = first.context, run.prefill_seconds
@@ -271,7 +279,7 @@ class Runner:
                 quantity = Quantity(None, reason=f"context {first.context} was not measured")
         run.quantities["scaling"] = quantity
 
-    def _measure_first(self, plan: Plan, first: Problem, key: tuple[str, str, str]) -> None:
+    def _measure_first(self, plan: Plan, first: Problem, key: tuple[str, str, Problem]) -> None:
         """Time the smallest context as the longer one was, beside nothing; a fault there says nothing of this one."""
         from pytest_greta.measure.bench import measure
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from pytest_greta import contract
 from pytest_greta.compiler.builder import job_of
-from pytest_greta.errors import ConfigError
+from pytest_greta.errors import ConfigError, KernelMistake
 from pytest_greta.gates.nodes import suggestion
 from pytest_greta.kernel import Problem
 from pytest_greta.options import OPTIONS
-from pytest_greta.problems import DEFAULT_CONTEXT, is_not_for, problems_for, sharing_code
+from pytest_greta.problems import code_problems_for, is_not_for, problems_for, sharing_code
 
 if TYPE_CHECKING:
     from pytest_greta.compiler.builder import Builder
@@ -38,6 +38,8 @@ class Session:
     planner: Planner
     runner: Runner
     progress: Progress
+    unread: Sequence[str] = ()
+    """Why kernels may be missing: conftest files that cannot be imported, a text each."""
     left_out: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Cases that are listed and not tested: kernel, variant, problem or target, and why."""
 
@@ -51,11 +53,11 @@ class Session:
             if len(self.kernels) == 1:
                 return next(iter(self.kernels.values()))
             known = ", ".join(self.kernels) or "none: register one with the hook pytest_greta_kernels"
-            raise ConfigError(f"say which kernel is meant with @pytest.mark.greta(NAME); there is {known}")
+            which = f"say which kernel is meant with @pytest.mark.greta(NAME); there is {known}"
+            raise ConfigError("; ".join([which, *self.unread]))
         if name not in self.kernels:
-            raise ConfigError(
-                f"@pytest.mark.greta: unknown kernel {name!r}; {suggestion(name, self.kernels)}"
-            )
+            hint = "; ".join([suggestion(name, self.kernels), *self.unread])
+            raise ConfigError(f"@pytest.mark.greta: unknown kernel {name!r}; {hint}")
         return self.kernels[name]
 
     def variants(self, kernel: Kernel) -> list[Variant]:
@@ -73,8 +75,33 @@ class Session:
         holds. What is left out is told, with its reason.
         """
         why = {target: is_not_for(kernel, variant, target) for target in self.targets}
+        if all(why.values()):
+            why = {target: f"{text}; the targets here are {', '.join(why)}" for target, text in why.items()}
         self._leave_out([(kernel.name, variant.name, target, why[target]) for target in why if why[target]])
         return [target for target in self.targets if not why[target]]
+
+    def code_targets(self, kernel: Kernel, variant: Variant) -> list[str]:
+        """The targets to gate a variant's code for; none where it refuses every problem, which is told."""
+        problems = self._code_problems(kernel, variant)
+        refused = [(p, self._refusal(kernel, p, variant)) for p in problems]
+        if all(why for _, why in refused):
+            self._leave_out([(kernel.name, variant.name, p.id, why) for p, why in refused])
+            return []
+        return self.targets_of(kernel, variant)
+
+    def _refusal(self, kernel: Kernel, problem: Problem, variant: Variant) -> str:
+        """Why a variant is left out. One that cannot say is not: its test shows what is wrong."""
+        try:
+            return contract.refusal(kernel, problem, variant)
+        except KernelMistake:
+            return ""
+
+    def why_nothing(self, kernel: Kernel) -> str:
+        """Why a kernel has nothing to test, in a session that requires measurements and does not deselect it."""
+        if not self.options.require or self.options.targets is not None or not self.variants(kernel):
+            return ""
+        reasons = dict.fromkeys(why for name, _, _, why in self.left_out if name == kernel.name)
+        return f"all variants of kernel {kernel.name!r} are left out: {'; '.join(reasons)}" if reasons else ""
 
     def _leave_out(self, cases: Sequence[tuple[str, str, str, str]]) -> None:
         self.left_out += [case for case in cases if case not in self.left_out]
@@ -105,7 +132,7 @@ class Session:
         variants, problems = self.variants(kernel), self.problems(kernel)
         for variant in variants:
             for problem in problems:
-                why = contract.refusal(kernel, problem, variant)
+                why = self._refusal(kernel, problem, variant)
                 if why:
                     refused.append((variant, problem, why))
                 else:
@@ -125,13 +152,14 @@ class Session:
         return found
 
     def code_problems(self, kernel: Kernel, variant: Variant) -> list[list[Problem]]:
-        """The GPU problems of a variant, in groups that share their code."""
-        entry, options = self.gate_file.kernels.get(kernel.name), self.options
-        found = problems_for(kernel, entry, "hip", "hip", options.contexts, options.axes)
-        found = found or [kernel.problem(DEFAULT_CONTEXT, "hip")]
-        runs = [p for p in found if not contract.refusal(kernel, p, variant)] or found[:1]
+        """The GPU problems of a variant, in groups that share their code. Raises KernelMistake."""
+        runs = [p for p in self._code_problems(kernel, variant) if not contract.refusal(kernel, p, variant)]
         # The plainest stands for its group.
         return sharing_code(kernel, variant, sorted(runs, key=lambda p: len(p.axes)))
+
+    def _code_problems(self, kernel: Kernel, variant: Variant) -> list[Problem]:
+        entry, options = self.gate_file.kernels.get(kernel.name), self.options
+        return code_problems_for(kernel, variant, entry, options.contexts, options.axes)
 
     def jobs(
         self, kernel: Kernel, variant: Variant, target: str | None, problem: Problem | None
@@ -142,31 +170,31 @@ class Session:
         jobs = [job_of(kernel, variant, first, name) for name in targets for first in firsts]
         if problem is not None and self.device.kind == "cpu" and kernel.name not in self.runner.not_here:
             baseline = self.gate_file.baseline_of(kernel, problem)
-            jobs += [self.builder.cpu_job(kernel, v, problem) for v in (variant, baseline) if not v.code]
+            both = [v for v in (variant, baseline) if v and not v.code]
+            jobs += [self.builder.cpu_job(kernel, v, problem) for v in both]
         return jobs
 
-    def name_problems(self, used: Sequence[Kernel]) -> list[str]:
-        """What is wrong with `--greta-variant`, `--greta-axis` and gates.yaml for the kernels under test: a name that
-        none of them has, a kernel without a baseline.
-        """
-        problems = []
-        variants = list(dict.fromkeys(v.name for kernel in used for v in kernel.variants))
-        axes = list(dict.fromkeys(axis for kernel in used for axis in (*kernel.sizes, *kernel.cpu_sizes)))
-        for what, wanted, known in (
-            ("variant", self.options.variants or (), variants),
-            ("axis", self.options.axes, axes),
-        ):
-            problems += [
-                f"{OPTIONS[what].flag}: unknown {what} {name!r}; {suggestion(name, known)}"
-                for name in wanted
-                if used and name not in known
-            ]
-        for kernel in used:
-            if kernel.name not in self.gate_file.kernels:
-                problems.append(
-                    f"{self.gate_file.path}: kernel {kernel.name!r} has no entry, so it has no baseline"
-                )
-        return problems
+    def option_problems(self, collected: Sequence[Kernel]) -> list[str]:
+        """Names in `--greta-variant` and `--greta-axis` that none of the kernels that were collected has."""
+        variants = list(dict.fromkeys(v.name for kernel in collected for v in kernel.variants))
+        axes = list(dict.fromkeys(axis for kernel in collected for axis in kernel.sizes))
+        return [
+            f"{OPTIONS[what].flag}: unknown {what} {name!r}; {suggestion(name, known)}"
+            for what, wanted, known in (
+                ("variant", self.options.variants or (), variants),
+                ("axis", self.options.axes, axes),
+            )
+            for name in wanted
+            if name not in known
+        ]
+
+    def entry_problems(self, used: Sequence[Kernel]) -> list[str]:
+        """Kernels under test that gates.yaml has no baseline for."""
+        return [
+            f"{self.gate_file.path}: kernel {kernel.name!r} has no entry, so it has no baseline"
+            for kernel in used
+            if kernel.name not in self.gate_file.kernels
+        ]
 
     def headline(self) -> list[str]:
         """What is gated, on what, by what."""

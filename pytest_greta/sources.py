@@ -6,10 +6,12 @@ Sources, flags and folders of headers are checked when a family is registered, b
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from pytest_greta.errors import shown
 from pytest_greta.kernel import Kernel, Variant
 
 _WITH_VALUE = ("-Xclang", "-mllvm", "-D", "-U", "--param")
@@ -17,46 +19,74 @@ _WITH_VALUE = ("-Xclang", "-mllvm", "-D", "-U", "--param")
 
 _NOT_HERE: dict[str, tuple[str, ...]] = {
     "greta sets what is built": (
-        *("-S", "-E", "-emit-llvm", "-fsyntax-only", "-fgpu-rdc", "-###", "-x", "-fuse-cuid", "-cuid"),
-        *("--cuda-device-only", "--cuda-host-only", "--cuda-compile-host-device"),
+        *(
+            "-S",
+            "-E",
+            "-emit-",
+            "-fsyntax-only",
+            "-fgpu-rdc",
+            "-###",
+            "-x",
+            "-fuse-cuid",
+            "-cuid",
+            "--language",
+        ),
+        *(
+            "--compile",
+            "--assemble",
+            "--preprocess",
+            "--precompile",
+            "--analyze",
+            "--version",
+            "--help",
+            "-help",
+        ),
+        *("--cuda-device-only", "--cuda-host-only", "--cuda-compile-host-device", "-print-", "--print-"),
         *("--gpu-bundle-output", "--no-gpu-bundle-output"),
     ),
     "greta sets where files are written": (
-        "-o",
-        "--output",
-        "-save-temps",
-        "--save-temps",
-        "-M",
-        "-dependency-file",
+        *("-o", "--output", "-save-temps", "--save-temps", "-M", "-dependency-file"),
+        *("--dependencies", "--user-dependencies", "--write-dependencies", "--write-user-dependencies"),
     ),
-    "targets are those of gates.yaml and --greta-target": (
+    "targets are those of the gates file and --greta-target": (
         *("--offload", "--cuda-gpu-arch", "--target", "-mcpu", "-march"),
     ),
-    "greta sets where HIP's headers and libraries are": ("-nogpu", "--rocm-path", "--hip-path"),
+    "greta sets where headers and libraries are": (
+        *("-nogpu", "--rocm-path", "--hip-path", "--sysroot", "-isysroot", "-resource-dir"),
+        *("-nostdinc", "--no-standard-includes", "-nostdlibinc", "-nobuiltininc"),
+    ),
     "write its flags here": ("--config",),
     "name the folder in include": (
-        *(
-            "-I",
-            "--include-directory",
-            "-isystem",
-            "-iquote",
-            "-idirafter",
-            "-cxx-isystem",
-            "-stdlib++-isystem",
-        ),
-        *("-iprefix", "-iwithprefix", "-F"),
+        *("-I", "-isystem", "-iquote", "-idirafter", "-iwithprefix", "-iprefix", "-F", "-iframework"),
+        *("-cxx-isystem", "-c-isystem", "-stdlib++-isystem", "--include-"),
     ),
     "include the file in the source": ("-include", "--include", "-imacros", "--imacros"),
     "write it without -Wp, or -Xpreprocessor": ("-Wp,", "-Xpreprocessor"),
 }
-"""Beginnings of flags that no author may give, by what to know or do instead."""
+"""Beginnings of flags that no author may give, by what to know or do instead: in short, long and joined forms."""
 
 _WHOLE = {
     "-c": "greta sets what is built",
     "-": "greta names the source",
-    "-target": "targets are those of gates.yaml and --greta-target",
+    "-target": "targets are those of the gates file and --greta-target",
 }
 """Whole flags that no author may give."""
+
+
+TARGET = r"gfx([0-9a-f]+|[0-9]+(-[0-9]+)?-generic)(:[a-z]+[+-])*"
+"""A target as clang writes it: `gfx942`, `gfx90a:sramecc+:xnack-`, `gfx9-4-generic`."""
+
+
+def target_problems(targets: object) -> Iterator[str]:
+    """What is wrong with the targets that a family or a variant is written for."""
+    if targets is None:
+        return
+    if not _is_list(targets, str) or not targets:
+        yield f"targets is {shown(targets)}, not a list of targets such as ('gfx942',)"
+        return
+    for target in targets:
+        if not re.fullmatch(TARGET, target):
+            yield f"targets has {target!r}; a target reads like gfx942 or gfx90a:xnack-"
 
 
 def family_problems(kernel: Kernel) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_greta.errors import ConfigError
 from pytest_greta.options import OPTIONS, read_options
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ ON_TERMINAL = pytest.StashKey[bool]()
 """Whether standard output is a terminal; asked before pytest captures it."""
 PROGRESS = pytest.StashKey["Progress"]()
 DEVICE = pytest.StashKey["SessionDevice"]()
+MISTAKE = pytest.StashKey[ConfigError]()
+"""Why the session could not be set up."""
+COLLECTED = pytest.StashKey[dict[str, "Kernel"]]()
+"""The kernels of all tests that were collected, selected or not."""
 PROBLEMS = pytest.StashKey[list[str]]()
 """Mistakes found while collecting, told together afterwards."""
 CLOCK = pytest.StashKey["DeviceClock"]()
@@ -53,9 +58,15 @@ CALIBRATED = pytest.StashKey[list[str]]()
 
 
 def get_session(config: pytest.Config) -> Session:
-    """The session's state, set up when the first test asks. Raises ConfigError."""
+    """The session's state, set up when the first test asks. Raises ConfigError, each time the same."""
+    if MISTAKE in config.stash:
+        raise config.stash[MISTAKE]
     if SESSION not in config.stash:
-        config.stash[SESSION] = load_session(config)
+        try:
+            config.stash[SESSION] = load_session(config)
+        except ConfigError as error:
+            config.stash[MISTAKE] = error
+            raise
     return config.stash[SESSION]
 
 
@@ -105,8 +116,8 @@ def load_session(config: pytest.Config) -> Session:
     from pytest_greta.session import Session
 
     gates = file.load(gates_path(config))
-    kernels = registered_kernels(config)
-    gates.check(kernels)
+    kernels, unread = registered_kernels(config)
+    gates.check(kernels, unread)
     options, device, progress, past = (
         read_options(config),
         get_device(config),
@@ -118,19 +129,23 @@ def load_session(config: pytest.Config) -> Session:
     planner = Planner(options, gates, builder, device, past, parallel)
     runner = Runner(options, gates, builder, device, planner, past, progress)
     by_name = {kernel.name: kernel for kernel in kernels}
-    return Session(options, gates, by_name, device, builder, planner, runner, progress)
+    return Session(options, gates, by_name, device, builder, planner, runner, progress, unread)
 
 
 def gates_path(config: pytest.Config) -> Path:
-    """The gates file: `--greta-gates`, else gates.yaml in the root directory."""
-    given = config.getoption(OPTIONS["gates"].ini) or config.getini(OPTIONS["gates"].ini)
-    return config.invocation_params.dir / given if given else config.rootpath / "gates.yaml"
+    """The gates file: that of `--greta-gates`, from where pytest was called; that of the ini file, from its folder;
+    else gates.yaml in the root directory.
+    """
+    given = config.getoption(OPTIONS["gates"].ini)
+    if given:
+        return config.invocation_params.dir / str(given)
+    folder = config.inipath.parent if config.inipath else config.rootpath
+    written = config.getini(OPTIONS["gates"].ini)
+    return folder / str(written) if written else config.rootpath / "gates.yaml"
 
 
 def kernel_of(item: Any) -> Kernel:
     """The kernel family that an item's `greta` marker names. Raises ConfigError."""
-    from pytest_greta.errors import ConfigError
-
     session = get_session(item.config)
     marker = item.get_closest_marker("greta")
     if marker is None:

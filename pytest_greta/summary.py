@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_greta.errors import printable
 from pytest_greta.stash import CALIBRATED, LEFT_OUT, SESSION_NOTES
 
 if TYPE_CHECKING:
@@ -36,13 +37,17 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of verdicts."""
+
+        def write(text: str, **markup: bool) -> None:
+            terminalreporter.write_line(printable(text), **markup)
+
         lines = [line for line in terminalreporter.config.stash.get(CALIBRATED, []) if line]
         if lines:
             from pytest_greta.calibrate import FILE
 
             terminalreporter.section("greta calibration")
             for text in [*lines, f"stored in {FILE}"]:
-                terminalreporter.write_line(text)
+                write(text)
         left_out = terminalreporter.config.stash.get(LEFT_OUT, [])
         notes = [*self.notes, *terminalreporter.config.stash.get(SESSION_NOTES, [])]
         if not self.rows and not left_out and not notes:
@@ -51,16 +56,16 @@ class Summary:
 
         terminalreporter.section("greta")
         for device in self.devices:
-            terminalreporter.write_line(f"device {device}")
+            write(f"device {device}")
         for line in summary([Row(**row) for row in self.rows], terminalreporter.config.get_verbosity() > 0):
             markup = {_COLOURS[line.status]: True} if line.status else {"bold": True}
-            terminalreporter.write_line(line.text, **markup)
+            write(line.text, **markup)
         for text in left_out_lines(left_out):
-            terminalreporter.write_line(f"left out: {text}")
+            write(f"left out: {text}")
         for note in notes:
-            terminalreporter.write_line(f"note: {note}", yellow=True)
+            write(f"note: {note}", yellow=True)
         for text in self._calibrations(terminalreporter.config):
-            terminalreporter.write_line(f"calibrated: {text}")
+            write(f"calibrated: {text}")
 
     def _calibrations(self, config: pytest.Config) -> list[str]:
         """What is known of the gates on speedup that were decided here."""

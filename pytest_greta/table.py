@@ -150,7 +150,7 @@ def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _where(rows: Sequence[Row]) -> str:
     """What was measured, with where: `66 (gfx942, gfx90a), 84 (gfx1100)`."""
-    places: dict[str, list[str]] = {}
+    places: dict[str, dict[str, None]] = {}
     for row in rows:
-        places.setdefault(row.measured, []).append(row.where)
+        places.setdefault(row.measured, {})[row.where] = None
     return ", ".join(f"{value or '-'} ({', '.join(where)})" for value, where in places.items())

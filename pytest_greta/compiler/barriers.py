@@ -92,7 +92,7 @@ def describe(found: UnwaitedBarrier, place: Callable[[int], str]) -> str:
     write = "load into LDS" if found.is_load else "LDS write"
     where = f"{place(found.write)} can be under way at the barrier at {place(found.barrier)}"
     behind = f"LDS is {accesses('read', found.reads)} and {accesses('written', found.writes)}"
-    return f"the {write} at {where}; up to the next barrier {behind}: see docs/barriers.md"
+    return f"the {write} at {where}; up to the next barrier {behind}: see docs/barriers.md of pytest-greta"
 
 
 class _Kind(enum.Enum):

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
-from pytest_greta.compiler.codeobject import CodeObject, code_by_target, read_resources
+from pytest_greta.compiler.codeobject import CodeObject, _bundled, code_by_target, read_resources
 from pytest_greta.compiler.targets import processor, runs_on
 from pytest_greta.errors import CompileError, GretaError
 from pytest_greta.gates.scopes import covers
 
+_ELF = b"\x7fELF"
+_BUNDLES = (b"__CLANG_OFFLOAD_BUNDLE__", b"CCOB")
+"""What a file begins with."""
+
 
 def targets_in(path: Path) -> list[str]:
     """The targets that a file holds code for. Raises CompileError, one line, where it holds none."""
-    return list(_held(path))
+    with _reading(path):
+        state = path.stat()
+    return list(_targets(path, (state.st_mtime_ns, state.st_size)))
+
+
+@lru_cache
+def _targets(path: Path, _state: tuple[int, int]) -> tuple[str, ...]:
+    """The same for one state of the file: every case of a variant asks."""
+    return tuple(_held(path))
 
 
 def is_held(targets: Collection[str], target: str) -> bool:
@@ -46,8 +60,28 @@ def prebuilt(path: Path, target: str) -> CodeObject:
 
 
 def _held(path: Path) -> dict[str, bytes]:
+    """The code objects in a file by target. What a bundle calls an entry must be what the code in it states."""
+    with _reading(path):
+        data = path.read_bytes()
+        if not data.startswith((_ELF, *_BUNDLES)):
+            raise GretaError("is no code object: neither an ELF nor a clang offload bundle")
+        held = code_by_target(data)
+        if data.startswith(_ELF):
+            return held
+        names = [name.partition("gfx")[2] for name, part in _bundled(data) if part and "amdgcn" in name]
+        for label, code in held.items():
+            if names.count(label.removeprefix("gfx")) > 1:
+                raise GretaError(f"has two entries for {label}")
+            (stated,) = code_by_target(code)
+            if not is_held([stated], label):
+                raise GretaError(f"has an entry for {label} that holds code for {stated}")
+        return held
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        return code_by_target(path.read_bytes())
+        yield
     except OSError as error:
         raise CompileError(f"{path.name} cannot be read: {error.strerror}") from error
     except GretaError as error:

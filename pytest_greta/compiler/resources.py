@@ -15,7 +15,6 @@ from pytest_greta.compiler.occupancy import occupancy, target_limits
 from pytest_greta.errors import CompileError
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import Quantity
-from pytest_greta.gates.nodes import suggestion
 
 if TYPE_CHECKING:
     from pytest_greta.kernel import Kernel, Launch, Problem, Variant
@@ -160,8 +159,10 @@ def _unwaited_barriers(code_object: CodeObject, kernels: Sequence[KernelResource
 def resources_of(variant: Variant, code_object: CodeObject, entry: str) -> KernelResources:
     """The resources of one function. Raises CompileError where the code object has none of that name."""
     if entry not in code_object.kernels:
-        known = suggestion(entry, code_object.kernels)
-        raise CompileError(f'{variant.file} has no kernel {entry!r} (extern "C" __global__); {known}')
+        known = ", ".join(code_object.kernels) or "none"
+        raise CompileError(
+            f'{variant.file} has no kernel {entry!r} (extern "C" __global__); there is {known}'
+        )
     return code_object.kernels[entry]
 
 

@@ -37,6 +37,8 @@ class GateDef:
     """Can be set for single outputs of the kernel, by their names."""
     relative: bool = False
     """Compares with the baseline: has no meaning for the baseline itself."""
+    most: float | None = None
+    """No value is above this, so no minimum can be."""
     spec: str = ""
     """Format specification of a value; empty takes a general one."""
 
@@ -76,10 +78,11 @@ CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition i
             "Bytes that the problem must move (`bytes_moved` of the kernel), over device time.",
             positive=True, speed=True),
     GateDef("flops_of_peak", "of the peak", "run", "number", "higher",
-            "`tflops` as a fraction of the peak that gates.yaml states for the device.", positive=True, speed=True),
+            "`tflops` as a fraction of the peak that gates.yaml states for the device.",
+            positive=True, speed=True, most=1.0),
     GateDef("bytes_of_peak", "of the peak", "run", "number", "higher",
             "`gbytes_per_second` as a fraction of the peak that gates.yaml states for the device.",
-            positive=True, speed=True),
+            positive=True, speed=True, most=1.0),
     GateDef("tokens_per_second", "tokens/s", "run", "number", "higher",
             "Tokens processed in one second of device time.", positive=True, speed=True),
     GateDef("speedup", "x", "run", "number", "higher",

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pytest_greta.errors import printable
 from pytest_greta.gates.catalogue import CATALOGUE, GateDef
 from pytest_greta.kernel import Problem, Size
 
@@ -150,6 +151,7 @@ class Gate:
     """Outputs of the kernel that it is for; empty for all."""
     file: str = BUILT_IN
     line: int = 0
+    column: int = 0
     expected: Expected | None = None
     """The value is known to be outside the limit; it must be so, within a bound."""
     accepted: str = ""
@@ -209,7 +211,8 @@ class Verdict:
         place, what, condition, found, status = self.columns
         # A value that decides nothing was found, not measured: a cpu's speedup, for example.
         word = "found" if self.status is Status.NOT_MEASURED else "measured"
-        return "   ".join([f"{place}  {what}  {condition}", *([f"{word} {found}"] if found else []), status])
+        parts = [f"{place}  {what}  {condition}", *([f"{word} {found}"] if found else []), status]
+        return printable("   ".join(parts))
 
 
 def limit_text(definition: GateDef, limit: Limit, outputs: Sequence[str] = ()) -> str:

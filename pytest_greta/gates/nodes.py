@@ -6,12 +6,13 @@ them, make something else of is refused: `yes`, `08`, `1:30`, dates.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from pytest_greta.errors import quote as quote
+from pytest_greta.errors import suggestion as suggestion
 
 Node: TypeAlias = Any
 """A scalar, sequence or mapping node of PyYAML, which is not imported here: `file.load` does that."""
@@ -55,6 +56,8 @@ def scalar(node: Node) -> float | bool | str | Odd | None:
         if re.match(r"[-+]?0\d", text):
             return Odd(f"{quote(text)}, octal to some YAML readers; write it without the leading zero")
         value = float(text)
+        if math.isfinite(value) and re.fullmatch(r"[-+]?\d+", text):
+            return int(text)  # which a float beyond 2^53 is not
         if math.isfinite(value):
             return int(value) if value.is_integer() else value
         return Odd(f"{quote(text)}, too large for a number")
@@ -89,15 +92,3 @@ def found(node: Node) -> str:
 def position(node: Node) -> Position:
     """Where a node begins."""
     return Position(node.start_mark.line + 1, node.start_mark.column + 1)
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: `did you mean 'vgprs'?`, or the names there are."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1) if len(name) <= 80 else []
-    return f"did you mean {quote(close[0])}?" if close else f"there is {', '.join(known) or 'none'}"
-
-
-def quote(name: str) -> str:
-    """A name of the file as text on one line, cut where it is long."""
-    return repr(name if len(name) <= 60 else name[:57] + "...")

@@ -6,12 +6,12 @@ keep the text of values that YAML readers disagree about.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pytest_greta.gates.catalogue import CATALOGUE, GateDef
+from pytest_greta.gates.listing import DEVICES, BaselineEntry, Listing, ProblemEntry
 from pytest_greta.gates.model import EVERY_VARIANT, Expected, Gate, Limit, Peak
 from pytest_greta.gates.nodes import (
     Node,
@@ -22,31 +22,13 @@ from pytest_greta.gates.nodes import (
     suggestion,
 )
 from pytest_greta.gates.scopes import covers, overlap
-from pytest_greta.gates.values import VERSION, Values, scopes_of
-from pytest_greta.kernel import Size
+from pytest_greta.gates.values import VERSION, scopes_of
+from pytest_greta.sources import TARGET
 
-DEVICES = ("hip", "cpu")
-TARGET = r"gfx([0-9a-f]+|[0-9]+(-[0-9]+)?-generic)(:[a-z]+[+-])*"
-"""A target as clang writes it: `gfx942`, `gfx90a:sramecc+:xnack-`, `gfx9-4-generic`."""
+MOST_ENTRIES = 500
+"""Of one gate of one variant: each is held against all others."""
 INCONCLUSIVE = ("fail", "warn")
 """What a verdict that could not be reached means for its test."""
-
-
-@dataclass(frozen=True)
-class ProblemEntry:
-    """One problem of gates.yaml: a context, and other axes by name."""
-
-    context: int
-    axes: Mapping[str, Size] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class BaselineEntry:
-    """A variant that speedups are measured against, and where: everywhere, or for some values of other axes."""
-
-    variant: str
-    position: Position
-    where: Mapping[str, tuple[Size, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,7 +51,7 @@ class KernelEntry:
 # -- the file --------------------------------------------------------------------------------------------
 
 
-class Reader(Values):
+class Reader(Listing):
     """Walks the nodes of one file and collects what is wrong with them in `problems`.
 
     The walk follows the format, so its depth is bounded whatever the aliases in the file refer to.
@@ -82,7 +64,6 @@ class Reader(Values):
         self.peaks: dict[str, Peak] = {}
         self.inconclusive = ""
         self.kernels: dict[str, KernelEntry] = {}
-        self.axes: dict[str, Position] = {}
 
     def file(self, root: Node) -> None:
         """The whole file, into `targets` and `kernels`."""
@@ -110,6 +91,8 @@ class Reader(Values):
     def peak(self, key: Node, node: Node) -> Peak:
         """What a device can do at best."""
         keys = self.keys(node, f"peaks of {quote(key.value)}", ("tflops", "gbytes_per_second"), at=key)
+        if node.id == "mapping" and not node.value:
+            self.problem(node, f"peaks of {quote(key.value)}: the mapping is empty")
         return Peak(**{name: self.number(value, name, positive=True) for name, value in keys.items()})
 
     def kernel(self, name: str, key: Node, node: Node) -> KernelEntry:
@@ -120,10 +103,13 @@ class Reader(Values):
         self.axes = {}
         baselines = self.baselines(keys["baseline"]) if "baseline" in keys else ()
         baseline = baselines[0].variant if len(baselines) == 1 else ""
+        before = len(self.problems)
         problems = self.problems_by_device(keys)
         contexts = {
-            device: tuple(dict.fromkeys(one.context for one in listed)) for device, listed in problems.items()
+            device: tuple(dict.fromkeys(n.context for n in some)) for device, some in problems.items()
         }
+        if len(self.problems) > before:  # what gates are narrowed to would be wrong for that reason alone
+            contexts = {}
         gates: list[Gate] = []
         variants: dict[str, Position] = {}
         if "gates" in keys:
@@ -151,89 +137,6 @@ class Reader(Values):
                         gates += self.gate(CATALOGUE[gate], name, variant, value, contexts)
         return KernelEntry(name, position(key), baselines, problems, self.axes, tuple(gates), variants)
 
-    def baselines(self, node: Node) -> tuple[BaselineEntry, ...]:
-        """The name of a variant, or a list of such names and of `{variant: NAME, where: {...}}`."""
-        found = []
-        for item in self.items(node, "baseline"):
-            if item.id == "mapping":
-                keys = self.keys(item, "baseline", ("variant", "where"), required=("variant",))
-                name = (
-                    self.text(keys["variant"], "variant", "the name of a variant")
-                    if "variant" in keys
-                    else ""
-                )
-                where = self.where(keys["where"]) if "where" in keys else {}
-            else:
-                name, where = self.text(item, "baseline", "the name of a variant"), {}
-            found.append(BaselineEntry(name, position(item), where))
-        return tuple(found)
-
-    def problems_by_device(self, keys: Mapping[str, Node]) -> dict[str, tuple[ProblemEntry, ...]]:
-        """What stands under `problems` and, in short, under `contexts`."""
-        found: dict[str, tuple[ProblemEntry, ...]] = {}
-        for key in ("contexts", "problems"):
-            if key not in keys:
-                continue
-            for device, (device_key, listed) in self.names(keys[key], key).items():
-                if device not in DEVICES:
-                    self.problem(device_key, f"unknown device {quote(device)}; {suggestion(device, DEVICES)}")
-                if device in found:
-                    self.problem(
-                        device_key, f"device {quote(device)} has contexts and problems; write problems alone"
-                    )
-                if key == "contexts":
-                    found[device] = tuple(ProblemEntry(context) for context in self.context_list(listed))
-                else:
-                    found[device] = self.problem_list(listed)
-        return found
-
-    def problem_list(self, node: Node) -> tuple[ProblemEntry, ...]:
-        """Numbers, which are contexts, and mappings with a context and other axes: all their combinations."""
-        found: dict[tuple[int, tuple[tuple[str, Size], ...]], ProblemEntry] = {}
-        for item in self.items(node, "problems"):
-            if item.id == "mapping":
-                named = self.names(item, "problem")
-                contexts = self.context_list(named["context"][1]) if "context" in named else ()
-                if "context" not in named:
-                    self.problem(item, "problem has no 'context'")
-                axes = {n: self.sizes(n, k, v) for n, (k, v) in named.items() if n != "context"}
-            else:
-                contexts, axes = self.context_list(item), {}
-            for values in itertools.product(*axes.values()):
-                for context in contexts:
-                    one = ProblemEntry(context, dict(zip(axes, values, strict=True)))
-                    twin = (context, tuple(sorted(one.axes.items())))
-                    if twin in found:
-                        text = ", ".join(f"{name} {value}" for name, value in one.axes.items())
-                        self.problem(
-                            item, f"problem: context {context}{', ' if text else ''}{text} is there twice"
-                        )
-                    found[twin] = one
-        return tuple(found.values())
-
-    def where(self, node: Node) -> dict[str, tuple[Size, ...]]:
-        """Other axes of a problem than the context, each with the values for which something applies."""
-        named = self.names(node, "where")
-        if not named:
-            self.problem(node, "where: it names no axis")
-        for name in ("context", "target", "device"):
-            if name in named:
-                self.problem(named.pop(name)[0], f"where is for other axes; write {name}s: beside it")
-        return {name: self.sizes(name, key, value) for name, (key, value) in named.items()}
-
-    def sizes(self, axis: str, key: Node, node: Node) -> tuple[Size, ...]:
-        """Values of an axis: whole numbers from 1, or texts."""
-        self.axes.setdefault(axis, position(key))
-        found: list[Size] = []
-        for item in self.items(node, axis, unique=True):
-            value = scalar(item) if item.id == "scalar" else None
-            if isinstance(value, str) and value:
-                found.append(value)
-            else:
-                number = self.number(item, axis, integer=True, positive=True)
-                found += [] if number is None else [int(number)]
-        return tuple(found)
-
     def gate(
         self,
         definition: GateDef,
@@ -244,46 +147,35 @@ class Reader(Values):
     ) -> list[Gate]:
         """The entries of one gate: a limit, a mapping, or a list of them."""
         gates: list[Gate] = []
-        for item in self.items(node, definition.name):
-            limit, scopes, exception, before = Limit(), {}, None, len(self.problems)
-            if item.id == "mapping":
-                allowed = (*definition.limits, *scopes_of(definition), "expect")
-                keys = self.keys(item, f"gate {quote(definition.name)}", allowed)
-                limits = {key: self.limit(keys[key], definition) for key in definition.limits if key in keys}
-                if limits and "atol" in definition.limits:
-                    limits["max"] = 1.0  # of the share of that tolerance
-                limit = Limit(**limits)  # type: ignore[arg-type]  # the catalogue pairs kinds and limits
-                if not limits:
-                    some = " or ".join(definition.limits)
-                    self.problem(item, f"gate {quote(definition.name)} has no limit; give it {some}")
-                if limit.min is not None and limit.max is not None and limit.min > limit.max:
-                    self.problem(
-                        keys["min"], f"{definition.name}: min {limit.min:g} is above max {limit.max:g}"
-                    )
-                if "expect" in keys and "atol" in definition.limits:
-                    self.problem(keys["expect"], f"{definition.name} takes no expect; give its tolerance")
-                elif "expect" in keys:
-                    exception = self.expected_failure(keys["expect"], definition, limit)
-                scopes = {key: node for key, node in keys.items() if key not in definition.limits}
-            elif "atol" in definition.limits:
-                self.expected(item, definition.name, "a mapping such as {atol: 1.0e-6, rtol: 1.0e-3}")
-            else:
-                bound = {"lower": "max", "higher": "min", "": "equals"}[definition.better]
-                limit = Limit(**{bound: self.limit(item, definition)})  # type: ignore[arg-type]
-            devices = self.devices(scopes["devices"], contexts) if "devices" in scopes else ()
+        items = self.items(node, definition.name)
+        if len(items) > MOST_ENTRIES:
+            self.problem(
+                node, f"{definition.name} has {len(items)} entries; a gate has at most {MOST_ENTRIES}"
+            )
+            return []
+        what = "a gate on code" if definition.source == "code" else "a gate"
+        for item in items:
+            before, allowed = len(self.problems), (*definition.limits, *scopes_of(definition), "expect")
+            is_mapping = item.id == "mapping"
+            keys = self.keys(item, f"gate {quote(definition.name)}", allowed) if is_mapping else {}
+            limit = self.limits(item, keys, definition) if is_mapping else self.bare_limit(item, definition)
+            devices = self.devices(keys["devices"], contexts) if "devices" in keys else ()
             gate = Gate(
                 definition.name,
                 kernel,
                 variant,
                 limit,
-                self.target_list(scopes["targets"], scope=True) if "targets" in scopes else (),
-                self.context_scope(scopes["contexts"], contexts, devices) if "contexts" in scopes else (),
+                self.target_list(keys["targets"], scope=True) if "targets" in keys else (),
+                self.context_scope(keys["contexts"], contexts, devices) if "contexts" in keys else (),
                 devices,
-                self.where(scopes["where"]) if "where" in scopes else {},
-                self.outputs(scopes["outputs"]) if "outputs" in scopes else (),
-                self.path,
-                position(item).line,
-                exception,
+                self.where(keys["where"], what, scopes_of(definition)) if "where" in keys else {},
+                self.outputs(keys["outputs"]) if "outputs" in keys else (),
+                file=self.path,
+                line=position(item).line,
+                column=position(item).column,
+                expected=self.expected_failure(keys["expect"], definition, limit)
+                if "expect" in keys
+                else None,
             )
             if len(self.problems) > before:
                 continue
@@ -294,6 +186,34 @@ class Reader(Values):
             gates.append(gate)
         return gates
 
+    def bare_limit(self, node: Node, definition: GateDef) -> Limit:
+        """A limit without keys: in the direction of its gate."""
+        if "atol" in definition.limits:
+            self.expected(node, definition.name, "a mapping such as {atol: 1.0e-6, rtol: 1.0e-3}")
+            return Limit()
+        bound = {"lower": "max", "higher": "min", "": "equals"}[definition.better]
+        return self.possible(node, definition, Limit(**{bound: self.limit(node, definition)}))  # type: ignore[arg-type]
+
+    def limits(self, node: Node, keys: Mapping[str, Node], definition: GateDef) -> Limit:
+        """The limit that the keys of an entry give."""
+        found = {key: self.limit(keys[key], definition) for key in definition.limits if key in keys}
+        if not found:
+            some = " or ".join(definition.limits)
+            self.problem(node, f"gate {quote(definition.name)} has no limit; give it {some}")
+        elif "atol" in definition.limits:
+            found["max"] = 1.0  # of the share of that tolerance
+        limit = Limit(**found)  # type: ignore[arg-type]  # the catalogue pairs kinds and limits
+        if limit.min is not None and limit.max is not None and limit.min > limit.max:
+            self.problem(keys["min"], f"{definition.name}: min {limit.min:g} is above max {limit.max:g}")
+        return self.possible(keys.get("min", node), definition, limit)
+
+    def possible(self, node: Node, definition: GateDef, limit: Limit) -> Limit:
+        """A limit, reported where no value can reach it."""
+        if definition.most is not None and limit.min is not None and limit.min > definition.most:
+            most = f"above {definition.most:g}, which is the peak itself: 0.4 stands for 40 %"
+            self.problem(node, f"{definition.name}: min {limit.min:g} is {most}")
+        return limit
+
     def outputs(self, node: Node) -> tuple[str, ...]:
         """Names of outputs."""
         items = self.items(node, "outputs", unique=True)
@@ -301,6 +221,9 @@ class Reader(Values):
 
     def expected_failure(self, node: Node, definition: GateDef, limit: Limit) -> Expected | None:
         """A known exception: a bound outside the limit, and a reason."""
+        if "atol" in definition.limits:
+            self.problem(node, f"{definition.name} takes no expect; give its tolerance")
+            return None
         what = f"expect of {definition.name}"
         keys = self.keys(node, what, (*definition.limits, "reason"), required=("reason",))
         reason = (
@@ -348,15 +271,6 @@ class Reader(Values):
             elif target:
                 targets.append(target)
         return tuple(targets)
-
-    def context_list(self, node: Node) -> tuple[int, ...]:
-        """Contexts, each at least 1."""
-        contexts: list[int] = []
-        for item in self.items(node, "contexts", unique=True):
-            context = self.number(item, "contexts", integer=True, positive=True)
-            if context is not None:
-                contexts.append(int(context))
-        return tuple(contexts)
 
     def context_scope(
         self, node: Node, listed: Mapping[str, tuple[int, ...]], devices: tuple[str, ...]

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytest_greta.gates.catalogue import CATALOGUE, GateDef
-from pytest_greta.gates.reader import DEVICES, INCONCLUSIVE, TARGET
+from pytest_greta.gates.listing import DEVICES
+from pytest_greta.gates.reader import INCONCLUSIVE
 from pytest_greta.gates.values import VERSION, scopes_of
+from pytest_greta.sources import TARGET
 
 _POSITIVE = {"type": "number", "exclusiveMinimum": 0}
 

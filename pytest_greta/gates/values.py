@@ -29,11 +29,32 @@ def scopes_of(definition: GateDef) -> tuple[str, ...]:
     return (*SCOPES[definition.source], *(("outputs",) if definition.per_output else ()))
 
 
+MOST_NODES = 100_000
+"""Entries of lists and mappings in a file, each alias with all that it stands for: ten lines of aliases can stand for
+billions.
+"""
+
+
+class TooManyNodes(Exception):
+    """A file that would take minutes to read, and where that showed."""
+
+    def __init__(self, position: Position) -> None:
+        super().__init__(position)
+        self.position = position
+
+
 class Values:
     """Reads numbers, texts, lists and mappings, and collects what is wrong with them in `problems`."""
 
     def __init__(self) -> None:
         self.problems: list[tuple[Position, str]] = []
+        self._visited = 0
+
+    def visit(self, node: Node) -> None:
+        """Count what a list or mapping holds. Raises TooManyNodes."""
+        self._visited += len(node.value)
+        if self._visited > MOST_NODES:
+            raise TooManyNodes(position(node))
 
     def problem(self, node: Node, text: str) -> None:
         """Report what is wrong with a node."""
@@ -46,7 +67,7 @@ class Values:
     # Each method below returns what it could read; what it could not read is in `problems`.
 
     def number(self, node: Node, what: str, integer: bool = False, positive: bool = False) -> float | None:
-        """A number of 0 or more, or above 0."""
+        """A number of 0 or more, or above 0; whole ones as int."""
         value = scalar(node) if node.id == "scalar" else None
         expected = f"a {'whole ' if integer else ''}number"
         if value is None or isinstance(value, (bool, str, Odd)) or (integer and not isinstance(value, int)):
@@ -69,6 +90,7 @@ class Values:
         """The items of a list, or the one thing that stands for a list of itself."""
         if node.id != "sequence":
             return [node]
+        self.visit(node)
         self.untagged(node)
         if not node.value:
             self.problem(node, f"{what}: the list is empty")
@@ -123,6 +145,7 @@ class Values:
         if node.id != "mapping":
             self.expected(node, what, "a mapping")
             return {}
+        self.visit(node)
         self.untagged(node)
         entries: dict[str, tuple[Node, Node]] = {}
         for key, value in node.value:

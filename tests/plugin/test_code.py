@@ -91,7 +91,7 @@ def test_a_file_that_is_none_is_a_mistake(refused: Run, binary: pytest.Pytester)
     result = refused()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["ERROR: kernel 'faulty': variant 'binary': good.hsaco: not a readable AMDGPU code object: *"]
+        ["ERROR: conftest.py: kernel 'faulty': variant 'binary': good.hsaco: is no code object: neither *"]
     )
     (binary.path / "good.hsaco").unlink()
     refused().stderr.fnmatch_lines(["ERROR: *variant 'binary': there is no code *good.hsaco"])

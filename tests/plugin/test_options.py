@@ -83,7 +83,10 @@ def test_a_mistake_in_the_gates_names_its_place(
 
 def test_no_gates_file_is_an_error_not_a_pass(project: pytest.Pytester, refused: Run) -> None:
     (project.path / "gates.yaml").unlink()
-    assert "gates.yaml: there is no such file; --greta-gates names another" in usage_error(refused())
+    assert (
+        f"gates.yaml: there is no such file (looked for {project.path}/gates.yaml); --greta-gates"
+        in usage_error(refused())
+    )
 
 
 def test_under_xdist_mistakes_are_told_once_too(project: pytest.Pytester, greta: Run) -> None:

@@ -152,7 +152,9 @@ def test_a_context_and_a_variant_that_were_both_named_are_a_mistake(one: Run) ->
 def test_an_axis_of_numbers_takes_no_text(one: Run) -> None:
     result = one("--greta-axis=rows=many")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: axis 'rows' of kernel * is a number such as *, not 'many' *"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: --greta-axis: axis 'rows' of kernel * is a number such as *, not 'many'"]
+    )
 
 
 def test_gates_apply_where_they_say(one: Run, project: pytest.Pytester) -> None:
@@ -178,7 +180,9 @@ def test_with_no_gpu_a_family_for_hip_alone_still_has_its_resources_gated(
 ) -> None:
     write_gates(
         project,
-        GATES.replace("      cpu: [64, {context: [64, 128], rows: 3}, {context: 64, dtype: bf16}]\n", ""),
+        GATES.replace(
+            "      cpu: [64, {context: [64, 128], rows: 3}, {context: 64, dtype: bf16}]\n", ""
+        ).replace("where: {rows: 3}", "contexts: 4096"),
     )
     result = one("--greta-variant=simple", "--greta-device=cpu", "-rs")
     result.assert_outcomes(passed=2, skipped=1)

@@ -163,10 +163,11 @@ def test_code_is_told_apart_by_target(compiler: Compiler) -> None:
 
 
 def test_the_code_for_a_target_is_what_the_runtime_would_take(compiler: Compiler, tmp_path: Path) -> None:
-    code = compiler.compile(Job(SOURCES["baseline"], "gfx942")).code
+    codes = {n: compiler.compile(Job(SOURCES["baseline"], n)).code for n in ("gfx942", "gfx90a", "gfx1100")}
     names = ["gfx942", "gfx942:xnack-", "gfx90a:xnack+", "gfx90a:xnack-", "gfx1100"]
+    parts = {name: codes[name.partition(":")[0]] + name.encode() for name in names}
     path = tmp_path / "code.hsaco"
-    path.write_bytes(bundled([(f"hipv4-amdgcn-amd-amdhsa--{n}".encode(), code + n.encode()) for n in names]))
+    path.write_bytes(bundled([(f"hipv4-amdgcn-amd-amdhsa--{n}".encode(), parts[n]) for n in names]))
     assert targets_in(path) == names
     for target, taken in (
         ("gfx942", "gfx942"),
@@ -176,7 +177,7 @@ def test_the_code_for_a_target_is_what_the_runtime_would_take(compiler: Compiler
         ("gfx1100", "gfx1100"),
     ):
         found = prebuilt(path, target)
-        assert (found.target, found.code) == (target, code + taken.encode())
+        assert (found.target, found.code) == (target, parts[taken])
     with pytest.raises(
         CompileError, match=r"gfx90a:xnack\+ and gfx90a:xnack-: name one of them as the target"
     ):
@@ -188,8 +189,9 @@ def test_the_code_for_a_target_is_what_the_runtime_would_take(compiler: Compiler
 @pytest.mark.parametrize(
     ("code", "problem"),
     [
-        (b"", "not a readable AMDGPU code object"),
-        (b"garbage", "not a readable AMDGPU code object"),
+        (b"", "is no code object: neither an ELF nor a clang offload bundle"),
+        (b"garbage", "is no code object: neither an ELF nor a clang offload bundle"),
+        (b"\x7fELF", "not a readable AMDGPU code object"),
         (b"__CLANG_OFFLOAD_BUNDLE__", "not a readable AMDGPU code object"),
         (b"__CLANG_OFFLOAD_BUNDLE__" + b"\xff" * 8, "not a readable AMDGPU code object"),
         (
@@ -217,6 +219,40 @@ def test_a_file_that_is_no_code_is_one_line(code: bytes, problem: str, tmp_path:
         targets_in(path)
     assert str(caught.value).startswith("x.hsaco: ")
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_bundle_calls_its_entries_is_not_believed(compiler: Compiler, tmp_path: Path) -> None:
+    cdna, rdna = (compiler.compile(Job(SOURCES["baseline"], target)).code for target in ("gfx942", "gfx1100"))
+    path, name = tmp_path / "x.hsaco", b"hipv4-amdgcn-amd-amdhsa--gfx942"
+    for parts, problem in (
+        ([rdna], "x.hsaco: has an entry for gfx942 that holds code for gfx1100"),
+        ([cdna, cdna], "x.hsaco: has two entries for gfx942"),
+        ([b"text"], "x.hsaco: not a readable AMDGPU code object"),
+    ):
+        path.write_bytes(bundled([(name, part) for part in parts]))
+        for read in (targets_in, lambda path: prebuilt(path, "gfx942")):
+            with pytest.raises(CompileError, match=problem):
+                read(path)
+    path.write_bytes(bundled([(name, cdna)]))
+    assert targets_in(path) == ["gfx942"]
+
+
+def test_a_file_of_code_is_read_again_only_where_it_changed(
+    compiler: Compiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.hsaco"
+    reads: list[Path] = []
+    read_bytes = Path.read_bytes
+
+    def counted(self: Path) -> bytes:
+        reads.append(self)
+        return read_bytes(self)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    for target, count in (("gfx942", 1), ("gfx1100", 2)):
+        path.write_bytes(compiler.compile(Job(SOURCES["baseline"], target)).code)
+        assert [targets_in(path), targets_in(path)] == [[target], [target]]
+        assert reads.count(path) == count
 
 
 NO_CODE = [

@@ -285,8 +285,6 @@ def test_anchors_and_aliases_are_read(write: Write) -> None:
         ),
         ("cpu: [512", "gpu: [512", [
             "8:7: unknown device 'gpu'; did you mean 'cpu'?",
-            "18:32: the kernel has no contexts for device 'cpu'",
-            "19:48: the kernel has no contexts for device 'cpu'",
         ]),
         ("[512, 1024]", "[0, 1024]", ["8:13: contexts: expected a whole number above 0, found the number 0"]),
         ("[512, 1024]", "[1.5, 1024]", ["8:13: contexts: expected a whole number, found the number 1.5"]),
@@ -489,7 +487,10 @@ def test_a_byte_order_mark_is_read_over(write: Write) -> None:
 def test_a_path_that_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
-    assert problems("none.yaml") == ("none.yaml: there is no such file; --greta-gates names another",)
+    where = f"looked for {tmp_path / 'none.yaml'}"
+    assert problems("none.yaml") == (
+        f"none.yaml: there is no such file ({where}); --greta-gates names another",
+    )
     assert problems("folder") == ("folder: this is a folder, not a gates file",)
     (tmp_path / "loop").symlink_to("loop")
     assert problems("loop")[0].startswith("loop: cannot be read: ")

@@ -75,6 +75,7 @@ def test_the_speed_gates_are_named() -> None:
 class Softmax(Kernel):
     name = "softmax"
     variants = (Variant("naive", "naive.hip", "naive"),)
+    sizes = {"rows": 1, "dtype": "a"}  # noqa: RUF012
 
 
 HEAD = """\
@@ -95,7 +96,7 @@ MISTAKEN = [
     b"[" * 20_000,
     b"{}",
     b"version: 2\nkernels: {}\nkernels: 1\ntarget: 1",
-    b"version: 1\ntargets: [942, x, gfx942, gfx942]\nkernels: {k: {contexts: {gpu: []}}}",
+    b"version: 1\ntargets: [942, x, gfx942, gfx942]\nkernels: {k: {contexts: {gpu: 1, hip: []}}}",
     HEAD.encode()
     + b"""
       "*": {vpgrs: 1, agprs: {targets: gfx942}, sgprs: {min: 2, max: 1}, lds_bytes: {max: 1, contexts: 512}}
@@ -119,6 +120,30 @@ MISTAKEN = [
         b"problems: {hip: [{rows: 4}, {context: 1}, 1]}}}"
     ),
     b"version: 1\nkernels: {softmax: {baseline: naive, problems: {hip: [{context: 1, rowz: 4}]}}}",
+    (
+        b"version: 1\nkernels: {softmax: {baseline: naive, "
+        b"problems: {hip: [{context: 1, rows: a}, {context: 1, dtype: 4}]}}}"
+    ),
+    (
+        b"version: 1\nkernels: {softmax: {baseline: naive, "
+        b"problems: {hip: [{context: 1, rows: 4}, {context: 1, dtype: b}]}, "
+        b"gates: {'*': {vgprs: {max: 1, where: {rows: 9}}, sgprs: {max: 1, where: {rows: 4, dtype: b}}}}}}"
+    ),
+    b"version: 1\nkernels: {softmax: {baseline: naive, gates: {'*': {flops_of_peak: 40}}}}",
+    (
+        b"version: 1\nkernels: {softmax: {baseline: naive, problems: {hip: {context: ["
+        + ",".join(map(str, range(1, 20_000))).encode()
+        + b"]}}, gates: {'*': {vgprs: ["
+        + b"1," * 501
+        + b"]}}}}"
+    ),
+    (
+        b"version: 1\nkernels: {a: {baseline: a, gates: {b: {vgprs: &a ["
+        + b"1," * 400
+        + b"]}, "
+        + b", ".join(b"b%d: {vgprs: *a}" % n for n in range(300))
+        + b"}}}"
+    ),
 ]
 """Files that between them have every mistake there is a message for."""
 

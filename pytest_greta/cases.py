@@ -1,0 +1,75 @@
+"""The cases of a test: what it is parametrised with, or what stands in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_greta.errors import ConfigError
+from pytest_greta.fixtures import NothingToTest
+from pytest_greta.stash import COLLECTED, PROBLEMS, get_session, kernel_of
+
+if TYPE_CHECKING:
+    from pytest_greta.kernel import Kernel, Variant
+    from pytest_greta.session import Session
+
+AXES = ("greta_variant", "greta_target", "greta_problem")
+UNUSED = "unused"
+"""Stands for "no case of this test was asked for"; such items are deselected, not skipped."""
+
+
+@dataclass(frozen=True)
+class Mistaken:
+    """Stands for the cases of a test that a mistake hides: told if the test is still there when `-k` and its kin have
+    chosen, and then with exit code 4.
+    """
+
+    problems: tuple[str, ...]
+
+
+def cases_of(item: Any, axes: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The values of the axes for every case of a test.
+
+    An exception here would be an error of one file. A mistake in the gates, the kernels or a marker is told whatever is
+    selected; one in what is listed for a kernel takes the place of the cases that it hides.
+    """
+    try:
+        kernel, session = kernel_of(item), get_session(item.config)
+    except ConfigError as error:
+        problems = item.config.stash[PROBLEMS]
+        problems += [problem for problem in error.problems if problem not in problems]
+        return []
+    item.config.stash[COLLECTED][kernel.name] = kernel
+    try:
+        cases = list(dict.fromkeys(_cases_of(session, kernel, axes)))
+    except ConfigError as error:
+        hidden = Mistaken(error.problems)
+        names = (
+            [variant.name for variant in session.variants(kernel)] if "greta_variant" in axes else [hidden]
+        )
+        return [tuple(name if axis == "greta_variant" else hidden for axis in axes) for name in names]
+    why = "" if cases else session.why_nothing(kernel)
+    return [(NothingToTest(why),) * len(axes)] if why else cases
+
+
+def _cases_of(session: Session, kernel: Kernel, axes: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    from pytest_greta.problems import ProblemParameter
+
+    pairs: list[tuple[Variant, str]] = [(variant, "") for variant in session.variants(kernel)]
+    if "greta_problem" in axes:
+        pairs = [(variant, ProblemParameter.of(problem)) for variant, problem in session.cases(kernel)]
+    targets: dict[str, Sequence[str]] = {}
+    for variant, problem in pairs:
+        if variant.name not in targets:
+            targets[variant.name] = session.code_targets(kernel, variant) if "greta_target" in axes else [""]
+        for target in targets[variant.name]:
+            case = {"greta_variant": variant.name, "greta_target": target, "greta_problem": problem}
+            yield tuple(case[axis] for axis in axes)
+
+
+def id_of(case: Sequence[Any]) -> str:
+    """As in the name of the test."""
+    if any(isinstance(value, NothingToTest) for value in case):
+        return "left_out"
+    return "-".join("mistaken" if isinstance(v, Mistaken) else str(v) for v in case)
