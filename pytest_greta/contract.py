@@ -152,7 +152,7 @@ def max_errors(kernel: Kernel, problem: Problem) -> dict[str, float | None]:
                 refuse(kernel, "max_error", f"there is no output {name!r}; there is {', '.join(arrays)}")
     for name, array in arrays.items():
         dtype = dtype_of(array.dtype)
-        carried = is_real(_decoded(kernel, name, dtype)) and is_integer(dtype)
+        carried = is_real(decode(kernel, name, np.zeros(3, dtype)).dtype) and is_integer(dtype)
         if isinstance(own, Mapping) and name in own:
             found[name] = own[name]
         elif is_integer(dtype) and not carried:
@@ -165,22 +165,18 @@ def max_errors(kernel: Kernel, problem: Problem) -> dict[str, float | None]:
     return found
 
 
-def _decoded(kernel: Kernel, name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype of what `decode` makes of elements of an output: numbers, as many."""
+def decode(kernel: Kernel, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """What elements of an output stand for: real numbers, as many."""
     import numpy as np
 
-    given: NDArray[np.generic] = np.zeros(3, dtype)
-    found: Any = ask(kernel, "decode", name, given)
-    if not isinstance(found, np.ndarray) or found.shape != given.shape:
+    found: Any = ask(kernel, "decode", name, values)
+    if not isinstance(found, np.ndarray) or found.shape != values.shape:
         what = f"shape {found.shape}" if isinstance(found, np.ndarray) else shown(found)
-        refuse(
-            kernel,
-            "decode",
-            f"it makes {what} of 3 elements of {name!r}; expected an array of their shape, (3,)",
-        )
+        expected = f"expected an array of their shape, {values.shape}"
+        refuse(kernel, "decode", f"it makes {what} of {values.size} elements of {name!r}; {expected}")
     if not (is_integer(found.dtype) or is_real(found.dtype)):
         refuse(kernel, "decode", f"it makes {name!r} an array of dtype {found.dtype}, not of real numbers")
-    return np.dtype(found.dtype)
+    return found
 
 
 def workspaces(kernel: Kernel, problem: Problem, variant: Variant) -> dict[str, Array]:

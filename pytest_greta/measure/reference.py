@@ -71,7 +71,7 @@ class Reference:
         found = {}
         for name in self.outputs:
             expected = np.stack([row[name] for row in self.rows.values()])
-            at = (outputs[name][places], expected, tolerances[name], rows.__getitem__, self.kernel.decode)
+            at = (outputs[name][places], expected, tolerances[name], rows.__getitem__, self._decode)
             found[name] = correctness.errors_of(name, *at)
         for row in self._disputed(outputs, tolerances):
             wanted = self._reference(row)
@@ -108,6 +108,9 @@ class Reference:
             return f"all {rows} rows checked against {self.verified_name}, {len(self.rows)} of them against float64"
         return f"{len(self.rows)} of {rows} rows checked"
 
+    def _decode(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        return contract.decode(self.kernel, name, values)
+
     def _reference(self, row: Row) -> Arrays:
         return contract.reference(self.kernel, self.problem, self.inputs, row, self.outputs)
 
@@ -119,7 +122,7 @@ class Reference:
         """Rows to look at besides: too far from the verified ones, or with what is no finite number."""
         found: dict[int, None] = {}
         for name in self.outputs:
-            ours, decode = self._flat(outputs, name), self.kernel.decode
+            ours, decode = self._flat(outputs, name), self._decode
             if self.verified is None:
                 odd = correctness.nonfinite(name, ours, decode)
             else:
@@ -133,14 +136,14 @@ class Reference:
 
         def errors(name: str) -> Errors:
             pair = outputs[name][row][np.newaxis], wanted[name][np.newaxis]
-            return correctness.errors_of(name, *pair, tolerances[name], lambda _: row, self.kernel.decode)
+            return correctness.errors_of(name, *pair, tolerances[name], lambda _: row, self._decode)
 
         return {name: errors(name) for name in self.outputs}
 
     def _errors(self, name: str, outputs: Arrays, wanted: Arrays, tolerances: Tolerances) -> Errors:
         """The errors of all rows of an output."""
         pair = self._flat(outputs, name), self._flat(wanted, name)
-        return correctness.errors_of(name, *pair, tolerances[name], self._row, self.kernel.decode)
+        return correctness.errors_of(name, *pair, tolerances[name], self._row, self._decode)
 
     def _flat(self, arrays: Arrays, name: str) -> NDArray[np.generic]:
         """An output as `[rows, ...]`."""
