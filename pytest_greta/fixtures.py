@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -85,8 +86,8 @@ class GatedRun:
                 session.runner.history(run, session.targets_of(run.plan.kernel, run.plan.variant)),
             )
             self._item.stash[BENCHMARK] = self._benchmark
-        if run and run.fault and run.worker_output:
-            self._item.add_report_section("call", "greta worker", run.worker_output)
+        if run and run.worker_output:
+            _show_output(self._item, run.worker_output)
         return result
 
     @property
@@ -185,6 +186,16 @@ def greta_run(
         history.forgive(benchmark)
 
 
+def _show_output(item: pytest.Item, printed: str) -> None:
+    """What kernels printed belongs to their test: shown if it fails, and at once with `-s`."""
+    from pytest_greta.errors import printable
+
+    text = "\n".join(map(printable, printed.splitlines()))
+    item.add_report_section("call", "greta worker", text)
+    if item.config.getoption("capture") == "no":
+        sys.stdout.write(f"\n{text}\n")
+
+
 def _parameter(request: pytest.FixtureRequest) -> Any:
     """The value a test is parametrised with, which pytest can do only for names in a test's own signature."""
     if not hasattr(request, "param"):
@@ -244,9 +255,10 @@ def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> N
 
     session = get_session(item.config)
     verdicts = [verdict for gated in result.measurements for verdict in gated.verdicts()]
-    item.stash.setdefault(VERDICTS, []).extend(verdicts)
+    if fixture in item.stash[UNCHECKED]:  # checked for the first time
+        item.stash.setdefault(VERDICTS, []).extend(verdicts)
+        item.user_properties += table.properties(verdicts)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
-    item.user_properties += table.properties(verdicts)
     told = session.runner.past.problems if isinstance(result, RunResult) else result.notes
     item.stash[NOTES] = list(told)
     if BENCHMARK in item.stash and isinstance(result, RunResult) and result.run:
@@ -254,6 +266,8 @@ def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> N
         info["verdicts"] = [verdict.line() for verdict in verdicts]
         history.add_info(item.stash[BENCHMARK], info)
     failed = failing(verdicts, session.options.require, session.gate_file.inconclusive)
+    if not verdicts:
+        pytest.fail(f"no gate was evaluated: {session.gate_file.path} has none that applies", pytrace=False)
     if failed:
-        item.stash.setdefault(FAILED, []).extend(verdict.line() for verdict in failed)
+        item.stash[FAILED] = list(dict.fromkeys([*item.stash.get(FAILED, []), *(v.line() for v in failed)]))
         pytest.fail("\n".join([*(verdict.line() for verdict in failed), *result.notes]), pytrace=False)

@@ -27,6 +27,7 @@ from pytest_greta.stash import (
     BENCHMARK,
     COLLECTED,
     DEVICE,
+    EXPECTED,
     FAILED,
     LEFT_OUT,
     NOTES,
@@ -214,6 +215,9 @@ def pytest_collection_modifyitems(
     if problems or not ours:
         return result
     _leave_out(config, get_session(config).left_out)
+    from pytest_greta.unevaluated import keep_expected
+
+    keep_expected(config)
     unused = [item for item in ours if UNUSED in _parameters(item).values()]
     if get_session(config).options.calibrate:
         unused += [item for item in items if "greta_run" not in _fixtures(item)]
@@ -262,6 +266,9 @@ def pytest_testnodedown(node: Any) -> None:
     problems = node.config.stash[PROBLEMS]
     told = getattr(node, "workeroutput", {}).get("greta_problems", [])
     problems += [problem for problem in told if problem not in problems]
+    expected = getattr(node, "workeroutput", {}).get("greta_expected")
+    if expected:
+        node.config.stash[EXPECTED] = expected
     left_out = node.config.stash[LEFT_OUT]
     cases = [tuple(case) for case in getattr(node, "workeroutput", {}).get("greta_left_out", [])]
     left_out += [case for case in cases if case not in left_out]
@@ -332,6 +339,15 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
 
 
 # -- running ---------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that is run again (pytest-rerunfailures) begins anew: its attempts do not add up."""
+    for key in (VERDICTS, UNCHECKED, FAILED, STOPPED, NOTES, BENCHMARK):
+        if key in item.stash:
+            del item.stash[key]
+    item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("greta ")]
 
 
 @pytest.hookimpl(wrapper=True)

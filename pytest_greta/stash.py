@@ -30,6 +30,8 @@ MISTAKE = pytest.StashKey[ConfigError]()
 """Why the session could not be set up."""
 COLLECTED = pytest.StashKey[dict[str, "Kernel"]]()
 """The kernels of all tests that were collected, selected or not."""
+EXPECTED = pytest.StashKey[list[Any]]()
+"""The entries of gates.yaml that a whole session evaluates; not there where only a part was asked for."""
 PROBLEMS = pytest.StashKey[list[str]]()
 """Mistakes found while collecting, told together afterwards."""
 CLOCK = pytest.StashKey["DeviceClock"]()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Generator
+from typing import Any
+
+import pytest
 
 from pytest_greta.errors import printable
-from pytest_greta.stash import CALIBRATED, LEFT_OUT, SESSION_NOTES
-
-if TYPE_CHECKING:
-    import pytest
+from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES
 
 _COLOURS = {
     "PASS": "green",
@@ -23,17 +24,54 @@ class Summary:
     """Collects the verdicts that reports carry, from this process and from xdist's workers."""
 
     def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
+        self.rows_of: dict[str, list[dict[str, Any]]] = {}
+        """By test: of one that is run again, those of the last time."""
+        self.failed_before: Counter[str] = Counter()
+        """How often a test failed that was run again."""
+        self.passed: set[str] = set()
+        self.unevaluated: list[str] = []
+        self.unsaved = ""
+        """What could not be written at the end."""
         self.devices: list[str] = []
         self.notes: list[str] = []
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep the verdicts of a test."""
-        self.rows += getattr(report, "greta_rows", [])
+        if hasattr(report, "greta_rows"):
+            self.rows_of[report.nodeid] = report.greta_rows
+        if report.outcome == "rerun":  # by pytest-rerunfailures
+            self.failed_before[report.nodeid] += 1
+        if report.when == "call" and report.passed:
+            self.passed.add(report.nodeid)
         device = getattr(report, "greta_device", "")
         if device and device not in self.devices:
             self.devices.append(device)
         self.notes += [note for note in getattr(report, "greta_notes", []) if note not in self.notes]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The verdicts of all tests."""
+        return [row for rows in self.rows_of.values() for row in rows]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Fail a session that left gates out where something is required; lose no verdict to a full disk."""
+        result = None
+        try:
+            result = yield
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            self.unsaved = f"not all could be saved: {error.strerror or error}{where}"
+            session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
+        wanted = session.config.stash.get(EXPECTED, None)
+        if wanted and self.rows and not session.shouldfail and not session.shouldstop:
+            from pytest_greta.options import read_options
+            from pytest_greta.unevaluated import missing
+
+            self.unevaluated = missing([(k, place, text) for k, place, text in wanted], self.rows)
+            if self.unevaluated and read_options(session.config).require:
+                session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        return result
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of verdicts."""
@@ -49,8 +87,13 @@ class Summary:
             for text in [*lines, f"stored in {FILE}"]:
                 write(text)
         left_out = terminalreporter.config.stash.get(LEFT_OUT, [])
-        notes = [*self.notes, *terminalreporter.config.stash.get(SESSION_NOTES, [])]
-        if not self.rows and not left_out and not notes:
+        flaky = [
+            f"flaky: {name} passed after {times} failed attempt{'s' if times > 1 else ''}"
+            for name, times in self.failed_before.items()
+            if name in self.passed
+        ]
+        notes = [*flaky, *self.notes, *terminalreporter.config.stash.get(SESSION_NOTES, [])]
+        if not self.rows and not left_out and not notes and not self.unsaved:
             return
         from pytest_greta.table import Row, left_out_lines, summary
 
@@ -62,8 +105,12 @@ class Summary:
             write(line.text, **markup)
         for text in left_out_lines(left_out):
             write(f"left out: {text}")
+        for text in self.unevaluated:
+            write(f"not evaluated: {text}", yellow=True)
         for note in notes:
             write(f"note: {note}", yellow=True)
+        if self.unsaved:
+            write(f"ERROR: {self.unsaved}", red=True)
         for text in self._calibrations(terminalreporter.config):
             write(f"calibrated: {text}")
 

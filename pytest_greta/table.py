@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pytest_greta.errors import printable
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import Status, Verdict, measured_text
 
@@ -73,7 +74,7 @@ _HEADER = ("gate", "variant", "limit", "measured", "verdict")
 def properties(verdicts: Sequence[Verdict]) -> Iterator[tuple[str, str]]:
     """Verdicts as flat strings for `user_properties` and JUnit: which gate, and what was found."""
     for verdict in verdicts:
-        yield f"greta {verdict.gate.name}", verdict.line()
+        yield f"greta {verdict.gate.name}", printable(verdict.line())
 
 
 def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:

@@ -179,7 +179,7 @@ class _Server:
 
 
 def _serve(channel: Connection, passing: socket.socket) -> None:
-    server = _Server()
+    server, flush = _Server(), ctypes.CDLL(None).fflush
     while True:
         try:
             name, arguments, shared_bytes = channel.recv()
@@ -193,6 +193,7 @@ def _serve(channel: Connection, passing: socket.socket) -> None:
                     value = getattr(server, name)(memory=memory, **arguments)
             if name == "run":
                 for launched in value:
+                    flush(None)  # what it printed belongs to it
                     channel.send(("ok", launched))
             else:
                 channel.send(("ok", value))

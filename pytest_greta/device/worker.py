@@ -61,7 +61,7 @@ class Worker:
         self._waited = waited
         self.cache_problem = ""
         """Why the worker could not write the cache; known when it was closed."""
-        self._printed = ""
+        self._printed, self._log_begin = "", 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the worker)
         ours, theirs = socket.socketpair()
         with theirs:
@@ -164,11 +164,16 @@ class Worker:
             launched: Launched = self._receive("run", deadline_seconds)
             yield launched
 
+    def begin_output(self) -> None:
+        """From here on, what is printed belongs to another test."""
+        if not self._log.closed:
+            self._log_begin = self._log.seek(0, os.SEEK_END)
+
     def output(self) -> str:
-        """The end of what kernels and libraries have printed in the worker, also when it is gone."""
+        """The end of what kernels and libraries have printed since `begin_output`, also when the worker is gone."""
         if not self._log.closed:
             end = self._log.seek(0, os.SEEK_END)
-            self._log.seek(max(0, end - _LOG_TAIL_BYTES))
+            self._log.seek(max(self._log_begin, end - _LOG_TAIL_BYTES))
             self._printed = self._log.read().decode(errors="replace").strip()
         return self._printed
 

@@ -46,6 +46,7 @@ Progress = Callable[[str], None]
 def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
     """Measure `plan` on the worker's device. A device fault ends the run early and is kept in the result."""
     run = Run(plan, worker.info)
+    worker.begin_output()
     with ExitStack() as stack:
         bench = None
         try:
@@ -58,10 +59,11 @@ def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
             bench = _Bench(worker, plan, run, progress, rng, draws)
             bench.measure()
         except DeviceFault as fault:
-            run.fault, run.worker_output = fault, worker.output()
+            run.fault = fault
             worker.kill()  # after a fault nothing the device says can be trusted; the next test gets a new worker
             if bench and bench.checks and bench.checks[CANDIDATE].first:
                 bench.checks[CANDIDATE].add_errors(run)
+    run.worker_output = worker.output()
     add_quantities(run)
     if run.fault:
         for name in _OF_A_WHOLE_RUN:

@@ -50,7 +50,7 @@ class Run:
     fault_of: str = CANDIDATE
     """The slot that was launched when the fault came."""
     worker_output: str = ""
-    """What kernels and libraries printed before a fault."""
+    """What kernels and libraries printed meanwhile."""
 
     @property
     def prefill_seconds(self) -> float:

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from tests.plugin.conftest import GATES, Run, write_gates
+from tests.plugin.conftest import CONFTEST, GATES, REPOSITORY, TESTS, Run, write_gates
 
 SPEEDUP = "        speedup: {min: 2.0}\n"
 
@@ -274,3 +274,93 @@ def test_code_that_hiprtc_will_refuse_is_noted_and_passes(
     notes = [line for line in result.outlines if line.startswith("note: ")]
     assert len(notes) == 1
     assert notes[0].startswith("note: one.hip includes <cmath>: this compiles here and with hipcc. hiprtc, ")
+
+
+def test_entries_that_no_test_evaluated_are_listed_and_fail_where_something_is_required(
+    project: pytest.Pytester, greta: Run
+) -> None:
+    project.makepyfile(test_gates="def test_resources(greta_code):\n    greta_code.check()\n")
+    conftest = (project.path / "conftest.py").read_text()
+    only = "\n\nfrom tests.faulty.faulty import Faulty\n\nFaulty.variants = Faulty.variants[:1]\n"
+    (project.path / "conftest.py").write_text(conftest + only)
+    left = "max_error <= 1.00e-04 (gates.yaml:13), deadline_seconds <= 60 (gates.yaml:14)"
+    told = f"not evaluated: no test evaluated these gates of kernel 'faulty': {left}"
+    result = greta()
+    result.assert_outcomes(passed=1)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([told])
+    assert greta("--greta-require=cpu").ret == pytest.ExitCode.TESTS_FAILED
+    for narrowed in (["-k", "resources"], ["--greta-variant=good"], ["test_gates.py"]):
+        assert "not evaluated" not in greta(*narrowed, "--greta-require=cpu").stdout.str()
+    project.makepyfile(test_gates=TESTS)
+    result = greta("--greta-require=cpu", "--greta-rounds=3")
+    assert "not evaluated" not in result.stdout.str()
+    assert result.ret == 0
+
+
+def test_a_check_that_is_asked_for_twice_counts_once(project: pytest.Pytester, greta: Run) -> None:
+    project.makepyfile(test_gates="def test_run(greta_run):\n    greta_run.check()\n    greta_run.check()\n")
+    result = greta("--greta-variant=good", "--greta-rounds=3", "--junitxml=junit.xml")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["9 PASS"])
+    properties = ET.parse(project.path / "junit.xml").getroot().iter("property")
+    names = [one.get("name") for one in properties]
+    assert len(names) == len(set(names)) == 9
+    project.makepyfile(
+        test_gates="def test_run(greta_run):\n"
+        "    try:\n        greta_run.check()\n    except BaseException:\n        greta_run.check()\n"
+    )
+    result = greta("--greta-variant=inaccurate", "--greta-rounds=3")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["8 PASS, 1 FAIL"])
+
+
+def test_attempts_of_a_test_that_is_run_again_do_not_add_up(project: pytest.Pytester, greta: Run) -> None:
+    pytest.importorskip("pytest_rerunfailures")
+    project.makepyfile(
+        test_gates="from pathlib import Path\n\n\n"
+        "def test_run(greta_run):\n"
+        "    greta_run.check()\n"
+        "    before = Path('attempts').read_text() if Path('attempts').exists() else ''\n"
+        "    Path('attempts').write_text(before + 'x')\n"
+        "    assert len(before) == 2\n"
+    )
+    result = greta("--greta-variant=good", "--greta-rounds=3", "--reruns=3")
+    result.assert_outcomes(passed=1)
+    assert result.ret == 0
+    flaky = "note: flaky: test_gates.py::test_run[[]good-256[]] passed after 2 failed attempts"
+    result.stdout.fnmatch_lines(["9 PASS", flaky])
+
+
+def test_a_full_disk_at_the_end_loses_no_verdict(greta: Run) -> None:
+    result = greta("--greta-variant=good", "-k", "test_run", "--greta-rounds=3", "--benchmark-json=/dev/full")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["9 PASS", "ERROR: not all could be saved: No space left on device*"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+
+
+def test_what_a_kernel_prints_belongs_to_its_test_and_is_not_obeyed(
+    project: pytest.Pytester, greta: Run
+) -> None:
+    source = (REPOSITORY / "tests/faulty/prints.hip").read_text()
+    assert '"greta: prints.hip, context %d\\n"' in source
+    project.makeconftest(
+        CONFTEST.format(repository=str(REPOSITORY))
+        + "\n\nfrom pathlib import Path\n\nfrom pytest_greta import Variant\nfrom tests.faulty.faulty import Faulty\n\n"
+        "here = str(Path(__file__).parent / 'prints.hip')\n"
+        "Faulty.variants = (Variant('good', 'good.hip', 'good'), Variant('prints', here, 'prints'),\n"
+        "                   Variant('inaccurate', 'inaccurate.hip', 'inaccurate'))\n"
+    )
+    wrong = source.replace("out[row] = total;", "out[row] = 2 * total;").replace("greta: ", "\\033[31mred: ")
+    (project.path / "prints.hip").write_text(wrong)
+    result = greta("-k", "test_run", "--greta-rounds=2")
+    result.assert_outcomes(passed=1, failed=2)
+    text = result.stdout.str()
+    assert "\x1b[31mred" not in text
+    prints, inaccurate = text.partition("test_run[inaccurate-256] _")[::2]
+    assert "greta worker" in prints
+    assert r"\x1b[31mred: prints.hip, context 256" in prints
+    assert "red: prints.hip" not in inaccurate
+    result = greta("-k", "test_run and prints", "--greta-rounds=2", "-s")
+    assert result.stdout.str().index(r"\x1b[31mred: prints.hip") < result.stdout.str().index("= FAILURES =")

@@ -1,0 +1,106 @@
+"""The entries of gates.yaml that a whole session should have evaluated, and no test did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_greta import contract
+from pytest_greta.errors import ConfigError, GretaError
+from pytest_greta.options import read_options
+from pytest_greta.problems import is_not_for
+from pytest_greta.stash import EXPECTED, get_session
+
+if TYPE_CHECKING:
+    from pytest_greta.gates.model import Gate
+    from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.session import Session
+
+Entry = tuple[str, str, str]
+"""Kernel, place and condition of an entry: `("prefill", "gates.yaml:31", "speedup >= 1.20")`."""
+
+
+def keep_expected(config: pytest.Config) -> None:
+    """Keep what a whole session evaluates; a worker of xdist sends it to the controller when it ends."""
+    session = get_session(config)
+    if is_narrowed(config) or session.options.calibrate:
+        return
+    config.stash[EXPECTED] = expected(session)
+    output: dict[str, object] | None = getattr(config, "workeroutput", None)
+    if output is not None:
+        output["greta_expected"] = [list(entry) for entry in config.stash[EXPECTED]]
+
+
+def is_narrowed(config: pytest.Config) -> bool:
+    """Whether only a part of the tests was asked for, or of what they test."""
+    options = read_options(config)
+    pytests = ("keyword", "markexpr", "deselect", "lf", "stepwise", "collectonly")
+    return (
+        config.args_source is pytest.Config.ArgsSource.ARGS
+        or any(config.getoption(name, None) for name in pytests)
+        or bool(options.contexts or options.axes or options.variants or options.targets)
+    )
+
+
+def expected(session: Session) -> list[Entry]:
+    """What the tests of all kernels evaluate on this device and for these targets, in the order of the file."""
+    found: dict[Entry, int] = {}
+    for kernel in session.kernels.values():
+        if kernel.name in session.gate_file.kernels:
+            gates = (gate for gate in _gates(session, kernel) if gate.line)
+            found |= {(kernel.name, gate.place, gate.text): gate.line for gate in gates}
+    return sorted(found, key=lambda entry: found[entry])
+
+
+def missing(wanted: Iterable[Entry], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The entries that no row is about, a line for each kernel. What a test could not evaluate, it says itself."""
+    seen = {(row["kernel"], row["place"], row["gate"]) for row in rows}
+    stopped = {row["kernel"] for row in rows if not row["place"]}
+    left: dict[str, list[str]] = {}
+    for kernel, place, condition in wanted:
+        if (kernel, place, condition) not in seen and kernel not in stopped:
+            left.setdefault(kernel, []).append(f"{condition} ({place})")
+    return [
+        f"no test evaluated these gates of kernel {name!r}: {', '.join(gates)}"
+        for name, gates in left.items()
+    ]
+
+
+def _gates(session: Session, kernel: Kernel) -> Iterator[Gate]:
+    try:
+        problems = session.problems(kernel)
+    except ConfigError:  # none is listed: a test of it says so
+        problems = []
+    for variant in kernel.variants:
+        with suppress(GretaError):  # a mistake of the author, which the variant's own tests say
+            yield from _gates_of_code(session, kernel, variant)
+            if kernel.name not in session.runner.not_here:
+                for problem in problems:
+                    yield from _gates_of_run(session, kernel, variant, problem)
+
+
+def _gates_of_code(session: Session, kernel: Kernel, variant: Variant) -> Iterator[Gate]:
+    for target in session.targets:
+        if not is_not_for(kernel, variant, target):
+            for group in session.code_problems(kernel, variant):
+                yield from session.gate_file.gates_for(
+                    kernel.name, variant.name, target=target, problems=group
+                )
+
+
+def _gates_of_run(session: Session, kernel: Kernel, variant: Variant, problem: Problem) -> Iterator[Gate]:
+    if contract.refusal(kernel, problem, variant):
+        return
+    baseline = session.gate_file.baseline_of(kernel, problem)
+    yield from session.gate_file.gates_for(
+        kernel.name,
+        variant.name,
+        problem=problem,
+        device=session.device.kind,
+        entry=variant.entry,
+        outputs=contract.max_errors(kernel, problem),
+        baseline=baseline.name if baseline else "",
+    )
