@@ -1,8 +1,8 @@
 // A 64-bit digest of a range of device memory: equal bytes give equal digests, and of unequal ones 1 in 2^64 does.
 //
 // Every 8 bytes are mixed with their place and summed, so that threads may take them in any order. Who owns what: a
-// thread the words at its own number and every `step` words further; a block its partial sum in LDS; the last bytes,
-// where they fill no word, are the first thread's. `sum` is 0 before.
+// thread the pairs of words at its own number and every `step` pairs further; a block its partial sum in LDS; the last
+// bytes, where they fill no pair, are the first thread's. `sum` is 0 before, and `data` a multiple of 16.
 #include <hip/hip_runtime.h>
 
 #define THREADS 256
@@ -19,14 +19,20 @@ static __device__ u64 mixed(u64 word, u64 place) {
 
 extern "C" __global__ __launch_bounds__(THREADS) void greta_digest(const unsigned char* data, u64 size, u64* sum) {
   __shared__ u64 partial[THREADS];
-  const u64* words = (const u64*)data;
-  const u64 count = size / 8, step = (u64)gridDim.x * THREADS, first = (u64)blockIdx.x * THREADS + threadIdx.x;
+  const ulonglong2* pairs = (const ulonglong2*)data;
+  const u64 count = size / 16, step = (u64)gridDim.x * THREADS, first = (u64)blockIdx.x * THREADS + threadIdx.x;
   u64 total = 0;
-  for (u64 i = first; i < count; i += step) total += mixed(words[i], i);
-  if (first == 0 && size % 8) {
-    u64 last = 0;
-    for (u64 i = count * 8; i < size; ++i) last = last << 8 | data[i];
-    total += mixed(last, count);
+#pragma unroll 4
+  for (u64 i = first; i < count; i += step) {
+    const ulonglong2 pair = pairs[i];
+    total += mixed(pair.x, 2 * i) + mixed(pair.y, 2 * i + 1);
+  }
+  if (first == 0) {
+    for (u64 place = 2 * count; place * 8 < size; ++place) {
+      u64 last = 0;
+      for (u64 i = place * 8; i < size && i < place * 8 + 8; ++i) last = last << 8 | data[i];
+      total += mixed(last, place);
+    }
   }
   partial[threadIdx.x] = total;
   for (int half = THREADS / 2; half > 0; half /= 2) {

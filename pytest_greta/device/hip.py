@@ -233,7 +233,7 @@ class HipDevice:
                 about="sums of digests",
             )
             for i, (buffer, offset_bytes, size_bytes) in enumerate(part):
-                blocks = min(max(1, size_bytes // (8 * _DIGEST_THREADS)), 16 * self.info.compute_units)
+                blocks = min(max(1, size_bytes // (16 * _DIGEST_THREADS)), 16 * self.info.compute_units)
                 _range(buffer, offset_bytes, size_bytes)
                 args = ((buffer, offset_bytes), np.uint64(size_bytes), (sums, 8 * i))
                 self._enqueue(BoundLaunch(self._digest, (blocks, 1, 1), (_DIGEST_THREADS, 1, 1), args))
