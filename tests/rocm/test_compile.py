@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import pytest_greta.device
+from pytest_greta.compiler.codeobject import read_resources
+from pytest_greta.device.hiprtc import compile_source
 from pytest_greta.gates.model import Status
 from pytest_greta.kernel import Kernel, Variant
 from tests.rocm.build_all import build, gate_file, kernels, problems, verdicts
 
+DIGEST = Path(pytest_greta.device.__file__).with_name("digest.hip")
 CASES = [(kernel, variant) for kernel in kernels() for variant in kernel.variants]
 
 
@@ -28,3 +33,9 @@ def test_a_variant_compiles_and_holds_its_gates(
             found = verdicts(kernel, variant, code, group, gates)
             assert {"scratch_bytes", "vgprs"} <= {verdict.gate.name for verdict in found}
             assert [verdict.line() for verdict in found if verdict.status is not Status.PASS] == []
+
+
+def test_the_digest_compiles_and_spills_nothing(hiprtc: Any, target: str) -> None:
+    code = compile_source(hiprtc, DIGEST.read_text(), DIGEST.name, ["-O3", f"--offload-arch={target}"])
+    (taken,) = read_resources(code).values()
+    assert (taken.name, taken.scratch_bytes, taken.vgpr_spills) == ("greta_digest", 0, 0)
