@@ -137,6 +137,10 @@ def outputs(kernel: Kernel, problem: Problem) -> dict[str, Array]:
     return arrays
 
 
+_REALS = {1: "float8_e4m3fn", 2: "float16", 4: "float32", 8: "float64"}
+"""What numbers that are carried as whole ones of a size are taken for."""
+
+
 def max_errors(kernel: Kernel, problem: Problem) -> dict[str, float | None]:
     """The largest error allowed of every output where gates.yaml says nothing; None for whole numbers: they are exact.
 
@@ -158,9 +162,7 @@ def max_errors(kernel: Kernel, problem: Problem) -> dict[str, float | None]:
         elif is_integer(dtype) and not carried:
             found[name] = None
         else:
-            default = default_max_error(
-                np.dtype(f"f{dtype.itemsize}") if carried and dtype.itemsize > 1 else dtype
-            )
+            default = default_max_error(dtype_of(_REALS[dtype.itemsize]) if carried else dtype)
             found[name] = own if isinstance(own, (int, float)) else default
     return found
 

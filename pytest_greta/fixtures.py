@@ -259,8 +259,10 @@ def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> N
         item.stash.setdefault(VERDICTS, []).extend(verdicts)
         item.user_properties += table.properties(verdicts)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
-    told = session.runner.past.problems if isinstance(result, RunResult) else result.notes
-    item.stash[NOTES] = list(told)
+    if isinstance(result, RunResult):
+        item.stash[NOTES] = [*session.runner.past.problems, *result.told]
+    else:
+        item.stash[NOTES] = list(result.notes)
     if BENCHMARK in item.stash and isinstance(result, RunResult) and result.run:
         info = asdict(session.runner.acceptance(result.run, verdicts))
         info["verdicts"] = [verdict.line() for verdict in verdicts]

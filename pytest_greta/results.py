@@ -47,6 +47,18 @@ class RunResult:
     """What may be the cause of a failure."""
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """What a reader must know although every gate may pass: told in the summary."""
+        run = self.run
+        if run is None or not run.baseline.problem:
+            return ()
+        plan, error = run.plan, run.quantities.get("max_error")
+        name = plan.counterparts["baseline"].executable.name
+        checked = error.reason.rpartition("; ")[2] if error else ""
+        what = f"{plan.variant.name} @ {plan.problem.id}: the baseline {name} {run.baseline.problem}"
+        return ("; ".join(filter(None, [what, checked])),)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of a failure needs besides the verdicts."""
         if self.run is None:

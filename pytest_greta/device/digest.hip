@@ -14,6 +14,8 @@ static __device__ u64 mixed(u64 word, u64 place) {
   x ^= x >> 32;
   x *= 0xD6E8FEB86659FD93ull;
   x ^= x >> 29;
+  x *= 0xFF51AFD7ED558CCDull;
+  x ^= x >> 32;
   return x;
 }
 

@@ -125,11 +125,6 @@ class _Bench:
         }
         for slot in list(self.executables):
             self._verify(slot)
-        if not any(reference.verified for reference in self.references.values()):
-            self.progress("computing more rows of the references")
-            for draw, reference in self.references.items():
-                reference.extend(ROWS_SECONDS)
-                self.checks[CANDIDATE].judge_again(draw)
         if not plan.single_shot:
             self._time_unthrottled()
             for draw in self.draws.shared:
@@ -137,6 +132,11 @@ class _Bench:
                     self._round(list(self.executables), draw, correctness.POISONS[0])
         for slot in list(self.executables):
             self._note_misuse(slot)
+        for draw, reference in self.references.items():
+            if reference.is_partial:
+                self.progress("computing more rows of the references")
+                reference.extend(ROWS_SECONDS)
+                self.checks[CANDIDATE].judge_again(draw)
         self.checks[CANDIDATE].add_quantities(self.run)
 
     def time_only(self) -> None:
@@ -193,6 +193,8 @@ class _Bench:
         """The candidate is not timed against this one: it goes on without."""
         self.run.paired(slot).problem = problem
         del self.executables[slot]
+        for reference in self.references.values():
+            reference.forget(slot)
 
     def _verify(self, slot: str) -> None:
         """The first launch of a slot: it warms up, and its outputs are judged, as is what it did to other memory,

@@ -163,11 +163,6 @@ class Tolerance:
     rtol: float = 0.0
     """Of every element: atol + rtol |value|, as in numpy.allclose; no such limit where `atol` is infinite."""
 
-    def plus(self, other: Tolerance) -> Tolerance:
-        """How far two that are both within their tolerances may lie from each other."""
-        theirs = self if math.isinf(other.atol) else other
-        return Tolerance(self.max_error + other.max_error, self.atol + theirs.atol, self.rtol + theirs.rtol)
-
 
 @dataclass(frozen=True)
 class Errors:
@@ -267,9 +262,22 @@ def _errors(
     found: NDArray[np.generic], expected: NDArray[np.generic], tolerance: Tolerance
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The error of every row, and the largest of its elements', each `[rows]`."""
-    if is_integer(found.dtype) and tolerance.max_error == 0 and math.isinf(tolerance.atol):
+    exact = None
+    if is_integer(found.dtype) and tolerance.max_error == 0:
         differ = _differ(found, expected).reshape(len(found), -1).any(axis=1)
-        return np.where(differ, np.inf, 0.0), np.zeros(len(found))
+        exact = np.where(differ, np.inf, 0.0)
+        if math.isinf(tolerance.atol):
+            return exact, np.zeros(len(found))
+    with np.errstate(
+        all="ignore"
+    ):  # of NaN that signal, and quotients beyond the doubles: they are what is looked for
+        of_rows, of_elements = _real_errors(found, expected, tolerance)
+    return (of_rows if exact is None else exact), of_elements
+
+
+def _real_errors(
+    found: NDArray[np.generic], expected: NDArray[np.generic], tolerance: Tolerance
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     wanted = expected.astype(np.float64).reshape(len(expected), -1)
     values = found.astype(np.float64).reshape(wanted.shape)
     finite = np.isfinite(wanted)
@@ -283,8 +291,7 @@ def _errors(
     if math.isinf(tolerance.atol):
         return of_rows, np.zeros(len(wanted))
     allowed = tolerance.atol + tolerance.rtol * sizes
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        shares = np.where(difference == 0, 0.0, difference / allowed)
+    shares = np.where(difference == 0, 0.0, difference / allowed)
     return of_rows, np.where(wrong, np.inf, shares.max(axis=1))
 
 
@@ -292,6 +299,8 @@ def _differ(found: NDArray[np.generic], expected: NDArray[np.generic]) -> NDArra
     """Where whole numbers differ, exactly: numpy compares signed and unsigned ones of 8 bytes as doubles."""
     if not is_integer(expected.dtype):
         return np.asarray(found.astype(np.float64) != expected)
+    if found.dtype.kind == "b":  # bytes: 2 is no bool
+        found, expected = found.view(np.uint8), expected.astype(np.uint8)
     negative = [np.asarray(array < 0) for array in (found, expected)]  # type: ignore[operator]
     bits = [array.astype(np.uint64) for array in (found, expected)]
     return np.asarray((negative[0] != negative[1]) | (bits[0] != bits[1]))

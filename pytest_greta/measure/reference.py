@@ -33,7 +33,9 @@ _COVER_SECONDS = 20.0
 _FEWEST_ROWS = 8
 
 _DISPUTED = 32
-"""Of the rows that lie too far from the verified ones, so many are computed in float64, the worst."""
+"""Of the rows that lie too far from the verified ones, so many are computed in float64 at least, the worst first: then
+no more where one of them was wrong, and else all, for `_DISPUTED_SECONDS`."""
+_DISPUTED_SECONDS = 10.0
 
 Tolerances = Mapping[str, Tolerance]
 """By name of the output."""
@@ -73,15 +75,32 @@ class Reference:
             expected = np.stack([row[name] for row in self.rows.values()])
             at = (outputs[name][places], expected, tolerances[name], rows.__getitem__, self._decode)
             found[name] = correctness.errors_of(name, *at)
-        for row in self._disputed(outputs, tolerances):
-            wanted = self._reference(row)
+        began, verified = time.monotonic(), self.verified
+        for number, row in enumerate(self._disputed(outputs, tolerances)):
+            is_wrong = any(found[name].problem(tolerances[name]) for name in found)
+            if number >= _DISPUTED and is_wrong:
+                break
+            if number >= _DISPUTED and time.monotonic() - began > _DISPUTED_SECONDS:
+                self.verified = None  # too many rows are as far from it for all of them to be looked at
+                break
+            wanted = self.rows[row] = self.rows.get(row) or self._reference(row)
             ours = self._at(row, wanted, outputs, tolerances)
             found = {name: one.worst(ours[name]) for name, one in found.items()}
-            if self.verified is not None and not self.wrong:
-                theirs = self._at(row, wanted, self.verified, self.verified_tolerances)
+            if verified is not None and not self.wrong:
+                theirs = self._at(row, wanted, verified, self.verified_tolerances)
                 wrong = (errors.problem(self.verified_tolerances[name]) for name, errors in theirs.items())
                 self.wrong = next(filter(None, wrong), "")
         return found
+
+    def forget(self, slot: str) -> None:
+        """The outputs of a slot are no longer taken for right."""
+        if self.verified_slot == slot:
+            self.verified = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether there are rows that are compared with nothing."""
+        return self.whole is None and self.verified is None and len(self.rows) < math.prod(self._extent)
 
     def extend(self, seconds: float) -> None:
         """Compute further rows, for so long. Raises KernelMistake."""
@@ -126,9 +145,10 @@ class Reference:
             if self.verified is None:
                 odd = correctness.nonfinite(name, ours, decode)
             else:
-                both = tolerances[name].plus(self.verified_tolerances[name])
-                odd = correctness.suspects(name, ours, self._flat(self.verified, name), both, decode)
-            found |= dict.fromkeys(int(n) for n in odd[:_DISPUTED])
+                odd = correctness.suspects(
+                    name, ours, self._flat(self.verified, name), tolerances[name], decode
+                )
+            found |= dict.fromkeys(int(n) for n in odd)
         return [self._row(number) for number in found]
 
     def _at(self, row: Row, wanted: Arrays, outputs: Arrays, tolerances: Tolerances) -> dict[str, Errors]:

@@ -77,6 +77,20 @@ def test_a_baseline_that_lies_is_no_measure_and_the_candidate_is_not_blamed(
     ), result.stdout.str()
 
 
+def test_a_baseline_that_is_wrong_in_one_draw_leaves_no_draw_unchecked(
+    lies: Run, project: pytest.Pytester
+) -> None:
+    write_gates(project, GATES.replace("baseline: right", "baseline: takes_larger_past_input"))
+    result = lies("--greta-variant=right,wrong_element", "-k", "test_run", "--greta-rounds=4")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*wrong_element @ 256  max_error of y * FAIL (largest error in 'y' at row *",
+            "note: right @ 256: the baseline takes_larger_past_input is wrong: *; 8192 of 8192 rows checked",
+        ]
+    )
+
+
 def missed(output: str) -> dict[str, str]:
     """The lies whose test does not say what was expected, with what it says."""
     failures = output[output.index("= FAILURES =") :].partition("\n= greta")[0]

@@ -105,6 +105,48 @@ def test_where_the_verified_output_is_the_wrong_one_it_is_named_and_not_the_othe
     assert f"'y' at row {list(ODD)}, over 1.00e-04" in one.wrong
 
 
+def test_many_wrong_rows_of_the_verified_output_hide_no_wrong_one_of_the_other() -> None:
+    one, bad, wrong = reference(Doubling()), right(drawn()), right(drawn())
+    bad["y"][20, 100:180] = -1000
+    wrong["y"][ODD] += np.float32(0.5)
+    one.verify("baseline", "bad", bad, LIMITS)
+    assert one.errors(wrong, LIMITS)["y"].row == f"'y' at row {list(ODD)}"
+    assert one.wrong
+
+
+def test_a_loose_limit_of_the_verified_output_loosens_nothing_of_the_other() -> None:
+    one, wrong = reference(Doubling()), right(drawn())
+    wrong["y"][ODD] *= np.float32(1.15)
+    one.verify("baseline", "loose", right(drawn()), {**LIMITS, "y": Tolerance(0.2)})
+    assert one.errors(wrong, LIMITS)["y"].problem(LIMITS["y"])
+
+
+def test_a_wrong_nan_does_not_hide_behind_those_of_the_reference() -> None:
+    class Masked(Doubling):
+        def reference(
+            self, problem: Problem, inputs: Mapping[str, NDArray[np.generic]], row: tuple[int, ...]
+        ) -> dict[str, NDArray[np.generic]]:
+            found = super().reference(problem, inputs, row)
+            return {**found, "y": np.full(2, np.nan) if row[0] == 0 else found["y"]}
+
+    one, wrong = reference(Masked()), right(drawn())
+    wrong["y"][0] = np.nan
+    assert not one.errors(wrong, LIMITS)["y"].problem(LIMITS["y"])
+    wrong["y"][ODD] = np.nan
+    assert one.errors(wrong, LIMITS)["y"].row == f"'y' at row {list(ODD)}"
+
+
+def test_what_is_no_longer_taken_for_right_is_told() -> None:
+    one = reference(Doubling())
+    one.verify("baseline", "good", right(drawn()), LIMITS)
+    assert not one.is_partial
+    one.forget("accepted")
+    assert not one.is_partial
+    one.forget("baseline")
+    assert one.is_partial
+    assert one.checked == f"{len(one.rows)} of 32768 rows checked"
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_is_looked_at_wherever_it_is(value: float) -> None:
     one, wrong = reference(Doubling()), right(drawn())
