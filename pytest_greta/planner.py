@@ -109,11 +109,16 @@ class Planner:
 
     def run_gates(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Gate]:
         """The gates of a run of a variant on this session's device."""
-        device, baseline = self.device.worker().info, self.gate_file.baseline_of(kernel, problem)
+        device = self.device.worker().info
         built_in = []
         if self.gate_file.peak_of(device.name, device.target) and contract.work(kernel, problem):
             built_in.append(built_in_for_peak(kernel.name, variant.name))
-        return built_in + self.gate_file.gates_for(
+        return built_in + self.gates_of_kind(kernel, variant, problem)
+
+    def gates_of_kind(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Gate]:
+        """The gates of a run of a variant on any device of the session's kind, which need not be open."""
+        baseline = self.gate_file.baseline_of(kernel, problem)
+        return self.gate_file.gates_for(
             kernel.name,
             variant.name,
             problem=problem,

@@ -45,6 +45,7 @@ from pytest_greta.stash import (
     get_session,
     kernel_of,
     load_session,
+    tell_controller,
 )
 
 if TYPE_CHECKING:
@@ -131,9 +132,7 @@ def _tell_of_the_cache(config: pytest.Config, device: SessionDevice | None, sess
     notes = config.stash[SESSION_NOTES]
     told = [device.cache_problem if device else "", session.builder.compiler.cache.problem if session else ""]
     notes += dict.fromkeys(note for note in told if note and note not in notes)
-    output: dict[str, object] | None = getattr(config, "workeroutput", None)
-    if output is not None:
-        output["greta_notes"] = list(notes)
+    tell_controller(config, "greta_notes", list(notes))
 
 
 def _or_usage_error(action: Callable[[], object]) -> None:
@@ -230,9 +229,7 @@ def pytest_collection_modifyitems(
 def _leave_out(config: pytest.Config, cases: Sequence[tuple[str, str, str, str]]) -> None:
     """Keep what the summary tells; a worker of xdist sends it to the controller when it ends."""
     config.stash[LEFT_OUT] += cases
-    output: dict[str, object] | None = getattr(config, "workeroutput", None)
-    if output is not None:
-        output["greta_left_out"] = [list(case) for case in cases]
+    tell_controller(config, "greta_left_out", [list(case) for case in cases])
 
 
 def _problem_of(item: pytest.Item) -> Problem | None:
@@ -253,10 +250,9 @@ def history_problems(config: pytest.Config) -> list[str]:
 
 def _refuse(config: pytest.Config, items: list[pytest.Item], problems: list[str]) -> None:
     """Exit code 4 with a line for each problem; in a worker of xdist, leave that to the controller."""
-    output: dict[str, object] | None = getattr(config, "workeroutput", None)
-    if output is None:
+    if not hasattr(config, "workeroutput"):
         raise pytest.UsageError(*_told(problems))
-    output["greta_problems"] = list(problems)
+    tell_controller(config, "greta_problems", list(problems))
     items.clear()
 
 

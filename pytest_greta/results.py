@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Measurement, Verdict
+from pytest_greta.measure.executable import BASELINE
 
 if TYPE_CHECKING:
     from pytest_greta.compiler.codeobject import CodeObject
@@ -52,11 +53,9 @@ class RunResult:
         run = self.run
         if run is None or not run.baseline.problem:
             return ()
-        plan, error = run.plan, run.quantities.get("max_error")
-        name = plan.counterparts["baseline"].executable.name
-        checked = error.reason.rpartition("; ")[2] if error else ""
+        plan, name = run.plan, run.plan.counterparts[BASELINE].executable.name
         what = f"{plan.variant.name} @ {plan.problem.id}: the baseline {name} {run.baseline.problem}"
-        return ("; ".join(filter(None, [what, checked])),)
+        return ("; ".join(filter(None, [what, run.checked])),)
 
     @property
     def notes(self) -> tuple[str, ...]:

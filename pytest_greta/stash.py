@@ -59,6 +59,13 @@ CALIBRATED = pytest.StashKey[list[str]]()
 """What this session found with `--greta-calibrate`, a line each."""
 
 
+def tell_controller(config: pytest.Config, name: str, value: object) -> None:
+    """In a worker of xdist: send plain values to the controller, which reads them when the worker ends."""
+    output: dict[str, object] | None = getattr(config, "workeroutput", None)
+    if output is not None:
+        output[name] = value
+
+
 def get_session(config: pytest.Config) -> Session:
     """The session's state, set up when the first test asks. Raises ConfigError, each time the same."""
     if MISTAKE in config.stash:

@@ -12,11 +12,11 @@ from pytest_greta import contract
 from pytest_greta.errors import ConfigError, GretaError
 from pytest_greta.options import read_options
 from pytest_greta.problems import is_not_for
-from pytest_greta.stash import EXPECTED, get_session
+from pytest_greta.stash import EXPECTED, get_session, tell_controller
 
 if TYPE_CHECKING:
     from pytest_greta.gates.model import Gate
-    from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.kernel import Kernel, Variant
     from pytest_greta.session import Session
 
 Entry = tuple[str, str, str]
@@ -29,9 +29,7 @@ def keep_expected(config: pytest.Config) -> None:
     if is_narrowed(config) or session.options.calibrate:
         return
     config.stash[EXPECTED] = expected(session)
-    output: dict[str, object] | None = getattr(config, "workeroutput", None)
-    if output is not None:
-        output["greta_expected"] = [list(entry) for entry in config.stash[EXPECTED]]
+    tell_controller(config, "greta_expected", [list(entry) for entry in config.stash[EXPECTED]])
 
 
 def is_narrowed(config: pytest.Config) -> bool:
@@ -79,7 +77,8 @@ def _gates(session: Session, kernel: Kernel) -> Iterator[Gate]:
             yield from _gates_of_code(session, kernel, variant)
             if kernel.name not in session.runner.not_here:
                 for problem in problems:
-                    yield from _gates_of_run(session, kernel, variant, problem)
+                    if not contract.refusal(kernel, problem, variant):
+                        yield from session.planner.gates_of_kind(kernel, variant, problem)
 
 
 def _gates_of_code(session: Session, kernel: Kernel, variant: Variant) -> Iterator[Gate]:
@@ -89,18 +88,3 @@ def _gates_of_code(session: Session, kernel: Kernel, variant: Variant) -> Iterat
                 yield from session.gate_file.gates_for(
                     kernel.name, variant.name, target=target, problems=group
                 )
-
-
-def _gates_of_run(session: Session, kernel: Kernel, variant: Variant, problem: Problem) -> Iterator[Gate]:
-    if contract.refusal(kernel, problem, variant):
-        return
-    baseline = session.gate_file.baseline_of(kernel, problem)
-    yield from session.gate_file.gates_for(
-        kernel.name,
-        variant.name,
-        problem=problem,
-        device=session.device.kind,
-        entry=variant.entry,
-        outputs=contract.max_errors(kernel, problem),
-        baseline=baseline.name if baseline else "",
-    )

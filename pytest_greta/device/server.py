@@ -92,9 +92,10 @@ class _Server:
     def read(self, name: str, memory: SharedMemory) -> None:
         self.device.read(self.buffers[name][0], 0, memory.view)
 
-    def marks(self) -> dict[str, bytes]:
+    def marks(self, slots: Sequence[str]) -> dict[str, bytes]:
+        theirs = {name: one for name, one in self.buffers.items() if one[1].slot in slots}
         ranges: list[Range] = []
-        for buffer, plan in self.buffers.values():
+        for buffer, plan in theirs.values():
             if plan.is_constant:
                 ranges.append((buffer, 0, plan.size_bytes + 2 * BAND_BYTES))
             else:
@@ -102,7 +103,7 @@ class _Server:
         digests = iter(self.device.digests(ranges))
         return {
             name: next(digests) if plan.is_constant else next(digests) + next(digests)
-            for name, (_, plan) in self.buffers.items()
+            for name, (_, plan) in theirs.items()
         }
 
     def run(self, slots: Sequence[str], draw: str, poison: int, cold: bool) -> Iterator[Launched]:

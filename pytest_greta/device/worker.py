@@ -146,9 +146,9 @@ class Worker:
         """Copy a buffer with both its bands into shared memory of its size plus `2 * BAND_BYTES`."""
         self._ask("read", _REQUEST_SECONDS, memory, name=name)
 
-    def marks(self) -> dict[str, bytes]:
-        """A digest of each buffer's bands, and of all of one that is constant: what no launch may change."""
-        marks: dict[str, bytes] = self._ask("marks", _REQUEST_SECONDS)
+    def marks(self, slots: Sequence[str]) -> dict[str, bytes]:
+        """Of the buffers of `slots`, a digest of the bands, and of all of one that is constant: what may not change."""
+        marks: dict[str, bytes] = self._ask("marks", _REQUEST_SECONDS, slots=list(slots))
         return marks
 
     def run(

@@ -252,14 +252,7 @@ def measured_text(definition: GateDef, quantity: Quantity, limit: Limit) -> str:
         return ""
     if isinstance(value, (bool, str)):
         return _text(definition, value)
-    suffix = {
-        "x": "x",
-        "s": " s",
-        "bytes": " B",
-        "tokens/s": " tokens/s",
-        "TFLOP/s": " TFLOP/s",
-        "GB/s": " GB/s",
-    }.get(definition.unit, "")
+    suffix = _SUFFIXES.get(definition.unit, "")
     interval = quantity.interval
     ends = "" if interval is None else f" [{', '.join(_near(definition, x, limit) for x in _ends(interval))}]"
     return f"{_near(definition, value, limit)}{suffix}{ends}"

@@ -227,9 +227,12 @@ class _Bench:
             paired.seconds.clear()
             paired.pairs = PairedTest(plan.counterparts[slot].limits, plan.budget_seconds, plan.most_rounds)
             tests[slot] = paired.pairs
-        deciding = [test for test in tests.values() if test.limits]
+
+        def deciding() -> list[PairedTest]:
+            return [test for slot, test in tests.items() if test.limits and slot in self.executables]
+
         spent_seconds = 0.0
-        while not run.seconds or (spent_seconds < plan.budget_seconds and self._goes_on(deciding)):
+        while not run.seconds or (spent_seconds < plan.budget_seconds and self._goes_on(deciding())):
             # The coin: a fair one for each pair, which is what the statistics of the pairs rest on.
             order = list(self.rng.permutation(list(self.executables)))
             done = len(run.seconds) + 1
@@ -242,8 +245,7 @@ class _Bench:
             for slot in set(tests) & set(self.executables):
                 run.paired(slot).seconds.append(seconds[slot])
                 tests[slot].add_block(log_ratio(slot, seconds), took)
-            deciding = [test for slot, test in tests.items() if test.limits and slot in self.executables]
-            self.progress(f"round {done} of {'up to ' if deciding else ''}{plan.most_rounds}")
+            self.progress(f"round {done} of {'up to ' if deciding() else ''}{plan.most_rounds}")
 
     def _goes_on(self, tests: Sequence[PairedTest]) -> bool:
         """Whether a gate is undecided, or history wants more rounds: not those of a run that has failed anyway."""
@@ -267,16 +269,17 @@ class _Bench:
             return
         outputs, reference = self.buffers.outputs(slot), self.references[draw]
         check.judge(draw, poison, digest, outputs)
-        if slot == CANDIDATE:
-            if reference.wrong and reference.verified_slot in self.executables:
-                self._drop(reference.verified_slot, f"is wrong: {reference.wrong}")
-        elif check.problem:
+        if slot != CANDIDATE and check.problem:
             self._drop(slot, f"is wrong: {check.problem}")
-        elif reference.verified is None:
+        elif slot != CANDIDATE and reference.verified is None:
             reference.verify(
                 slot, self.executables[slot].name, outputs, self.plan.counterparts[slot].tolerances
             )
             self.checks[CANDIDATE].judge_again(draw)
+        if (
+            reference.wrong and reference.verified_slot in self.executables
+        ):  # a candidate that was right said so
+            self._drop(reference.verified_slot, f"is wrong: {reference.wrong}")
 
     def _launch(self, slots: Sequence[str], draw: str, poison: int) -> Iterator[Launched]:
         deadlines = [self.executables[slot].deadline_seconds for slot in slots]

@@ -61,7 +61,7 @@ class Buffers:
         worker.allocate(self._plans)
         for name, (memory, _) in self._sources.items():
             worker.write(name, memory)
-        self._marks = worker.marks()
+        self._marks = worker.marks(list(inputs))
 
     def _plan_inputs(self, slot: str, draws: ByDraw) -> None:
         for draw, inputs in draws.items():
@@ -69,7 +69,7 @@ class Buffers:
                 full, band = f"{slot}/{draw}/{name}", _BANDS_OF_INPUTS[draw]
                 if (
                     full in self._plans
-                ):  # the family's, where the variant has its own: an output may start from it
+                ):  # the family's, which the variant replaces: an output may start from it
                     kept = f"{slot}/{draw}/{name} of the family"
                     self._plans[kept], self._sources[kept] = self._plans[full], self._sources[full]
                 self._plans[full] = BufferPlan(array.nbytes, slot, bands=(band, band))
@@ -93,10 +93,10 @@ class Buffers:
         """How inputs of a slot differ from what was written to them, and what was written outside of its buffers."""
         changes: list[str] = []
         damage: list[str] = []
-        marks = self._worker.marks()
-        for name, plan in self._plans.items():
-            if plan.slot != slot or marks[name] == self._marks[name]:
+        for name, mark in self._worker.marks([slot]).items():
+            if mark == self._marks[name]:
                 continue
+            plan = self._plans[name]
             short = name.partition(" ")[0].rpartition("/")[2]
             with self._raw(name) as raw:
                 damage.append(correctness.damaged_bands(short, raw, plan.bands))

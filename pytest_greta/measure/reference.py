@@ -1,7 +1,7 @@
 """What the outputs must hold on one draw of inputs, and how far those of a launch are from it.
 
 All of them where a family says so at once. Else some rows in float64, and every row against outputs that were verified
-on such rows: where the two lie further apart than both may, float64 says which is wrong.
+on such rows: where the two lie further apart than the one may be off, float64 says which is wrong.
 """
 
 from __future__ import annotations

@@ -43,6 +43,8 @@ class Run:
     buffers: dict[str, Array] = field(default_factory=dict)
     """Shapes and dtypes of inputs and outputs."""
     slowest_wall_seconds: float = 0.0
+    checked: str = ""
+    """How much of the outputs was compared, in words."""
     quantities: dict[str, Quantity] = field(default_factory=dict)
     telemetry: Telemetry | None = None
     """Clocks, temperature and power while the times were taken."""

@@ -104,7 +104,7 @@ class Verification:
     def add_errors(self, run: Run) -> None:
         """`max_error` and `allclose` of every output as far as they are known, and the largest of all."""
         references = sorted((self._references[draw] for draw in self.first), key=lambda r: not r.is_partial)
-        checked = references[0].checked if references else ""
+        run.checked = checked = references[0].checked if references else ""
         for gate, shown in (("max_error", _of_row), ("allclose", _of_element)):
             known = {name: shown(errors, checked) for name, errors in self.errors.items()}
             run.quantities |= {f"{gate}:{name}": quantity for name, quantity in known.items()}

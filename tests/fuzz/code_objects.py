@@ -95,10 +95,12 @@ def undamaged() -> list[bytes]:
 
 def bundle(codes: dict[bytes, bytes]) -> bytes:
     """A clang offload bundle of code by target."""
-    entries = [
-        (b"host-x86_64-unknown-linux-gnu-", b""),
-        *((b"hipv4-amdgcn-amd-amdhsa--" + t, c) for t, c in codes.items()),
-    ]
+    devices = [(b"hipv4-amdgcn-amd-amdhsa--" + target, code) for target, code in codes.items()]
+    return bundled([(b"host-x86_64-unknown-linux-gnu-", b""), *devices])
+
+
+def bundled(entries: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """A clang offload bundle of named entries."""
     header = b"__CLANG_OFFLOAD_BUNDLE__" + struct.pack("<Q", len(entries))
     offset = len(header) + sum(24 + len(name) for name, _ in entries)
     for name, part in entries:

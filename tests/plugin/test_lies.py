@@ -91,6 +91,31 @@ def test_a_baseline_that_is_wrong_in_one_draw_leaves_no_draw_unchecked(
     )
 
 
+def test_a_baseline_that_is_wrong_in_the_first_draw_alone_is_found(
+    lies: Run, project: pytest.Pytester
+) -> None:
+    """In a row that covers nothing, and only where NaN lies behind the inputs: in the second draw it is right."""
+    source = (REPOSITORY / "tests/faulty/lies/lie.h").read_text()
+    lie = "LIE(first_draw) { ELEMENT; RIGHT; if (at == all / 2 + 5 && x[all] != x[all]) y[at] += 1.0f; }\n"
+    (project.path / "first.hip").write_text(source + lie)
+    more = "\n\nfrom pathlib import Path\n\nfrom pytest_greta import Variant\n"
+    more += "from tests.faulty.lies.lies import Lies\n\n"
+    more += "first = str(Path(__file__).parent / 'first.hip')\n"
+    more += "Lies.variants = (*Lies.variants[:1], Variant('first_draw', first, 'first_draw'))\n"
+    path = project.path / "conftest.py"
+    path.write_text(path.read_text() + more)
+    gates = "    gates: {right: {speedup: {min: 0.001, devices: cpu}}}\n"
+    write_gates(project, GATES.replace("baseline: right", "baseline: first_draw") + gates)
+    result = lies("--greta-variant=right", "-k", "test_run", "--greta-rounds=6")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*speedup >= 0.001 * NOT MEASURED [[]1[]]",
+            "[[]1[]] the baseline first_draw is wrong: its error is * in 'y' at row [[]16, 5[]], over 1.00e-05",
+        ]
+    )
+
+
 def missed(output: str) -> dict[str, str]:
     """The lies whose test does not say what was expected, with what it says."""
     failures = output[output.index("= FAILURES =") :].partition("\n= greta")[0]

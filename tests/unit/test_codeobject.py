@@ -31,7 +31,7 @@ from pytest_greta.compiler.occupancy import occupancy
 from pytest_greta.compiler.prebuilt import prebuilt, targets_in
 from pytest_greta.compiler.toolchain import find_toolchain
 from pytest_greta.errors import CompileError, GretaError
-from tests.fuzz.code_objects import replace_note, run
+from tests.fuzz.code_objects import bundled, replace_note, run
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 
@@ -136,16 +136,6 @@ def test_a_bundle_gives_its_device_code(compiler: Compiler) -> None:
     bundle = bundled(entries)
     assert unbundle(bundle) == code
     assert read_resources(bundle) == read_resources(code)
-
-
-def bundled(entries: list[tuple[bytes, bytes]]) -> bytes:
-    """A clang offload bundle of named entries."""
-    header = b"__CLANG_OFFLOAD_BUNDLE__" + struct.pack("<Q", len(entries))
-    offset = len(header) + sum(24 + len(name) for name, _ in entries)
-    for name, part in entries:
-        header += struct.pack("<QQQ", offset, len(part), len(name)) + name
-        offset += len(part)
-    return header + b"".join(part for _, part in entries)
 
 
 def test_code_is_told_apart_by_target(compiler: Compiler) -> None:
