@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pytest_greta.device.hip import open_hip
+from pytest_greta.device.hip import HipDevice, open_hip
 
 SIZES_MIB = (1, 16, 256, 1024)
 
@@ -29,16 +29,22 @@ def shortest(action: Callable[[], object]) -> float:
 def main() -> None:
     """Print the cost for outputs of several sizes."""
     device = open_hip()
+    assert isinstance(device, HipDevice)
     print(device.info.identity)
     one, other = (device.allocate(max(SIZES_MIB) << 20) for _ in range(2))
     device.fill(one, 7, 0, max(SIZES_MIB) << 20)
     empty_digest = shortest(lambda: device.digests([(one, 0, 8)]))
-    empty_copy = shortest(lambda: device.copy(one, 0, other, 0, 8))
+
+    def copy_bytes(size: int) -> None:
+        device.copy(one, 0, other, 0, size)
+        device.queue.synchronize("after a copy")
+
+    empty_copy = shortest(lambda: copy_bytes(8))
     print(f"a digest of 8 bytes takes {empty_digest * 1e6:.0f} us")
     for mib in SIZES_MIB:
         size = mib << 20
         digest = shortest(lambda size=size: device.digests([(one, 0, size)])) - empty_digest  # type: ignore[misc]
-        copy = shortest(lambda size=size: device.copy(one, 0, other, 0, size)) - empty_copy  # type: ignore[misc]
+        copy = shortest(lambda size=size: copy_bytes(size)) - empty_copy  # type: ignore[misc]
         print(
             f"{mib} MiB: digest {digest * 1e6:.1f} us, copy {copy * 1e6:.1f} us: {2 * digest / copy:.2f} reads"
         )

@@ -25,9 +25,10 @@ import numpy as np
 from pytest_greta.compiler.cache import write_whole
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Limit, Measurement, Status, Verdict
-from pytest_greta.measure.bench import Progress, time_only
+from pytest_greta.measure.bench import Progress
 from pytest_greta.measure.draws import draw_inputs
 from pytest_greta.measure.executable import BASELINE, Executable
+from pytest_greta.measure.measurement import time_only
 from pytest_greta.measure.plan import Counterpart, Plan
 from pytest_greta.measure.run import Run
 from pytest_greta.stats.pairs import MOST_BLOCKS

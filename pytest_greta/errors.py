@@ -53,11 +53,12 @@ class DeviceFault(GretaError):
 
     `kind` is one of `error` (the runtime refused a call), `crash` (the worker process died) and
     `deadline` (the worker was killed because a launch did not end in time).
+    `steps_done` are those of a batch that had ended before, where the device can tell.
     """
 
-    def __init__(self, message: str, kind: str = "error") -> None:
+    def __init__(self, message: str, kind: str = "error", steps_done: int | None = None) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.steps_done = kind, steps_done
 
 
 # -- words for messages ----------------------------------------------------------------------------------

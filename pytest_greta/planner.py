@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_greta import contract
 from pytest_greta.errors import CompileError, KernelMistake, ToolMissing
+from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.evaluation import EMULATED_TIMES, built_in_for_peak
 from pytest_greta.history.records import identity_of, of_family
 from pytest_greta.measure.correctness import Tolerance
@@ -92,7 +93,7 @@ class Planner:
             seed=self.draw_seed(),
             unchanged_since=unchanged_since,
             peak=self.gate_file.peak_of(device.name, device.target),
-            cold=not self.parallel,
+            caches=self._caches(kernel, gates, device),
         )
 
     def executable(self, kernel: Kernel, variant: Variant, problem: Problem) -> Executable:
@@ -127,6 +128,14 @@ class Planner:
             outputs=contract.max_errors(kernel, problem),
             baseline=baseline.name if baseline else "",
         )
+
+    def _caches(self, kernel: Kernel, gates: Sequence[Gate], device: DeviceInfo) -> str:
+        """What caches hold before a timed launch; empty where nobody asks for times. A CPU's are asked for by name."""
+        if self.parallel or not _is_timed(device):
+            return ""
+        if device.kind == "cpu" and not any(CATALOGUE[g.name].speed and g.times_on("cpu") for g in gates):
+            return ""
+        return self.gate_file.caches_of(kernel.name) or "auto"
 
     def draw_seed(self) -> int:
         """The seed of the next inputs: that of `--greta-seed`, else a new one."""

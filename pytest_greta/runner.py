@@ -185,7 +185,7 @@ class Runner:
         return [dataclasses.replace(gated, gates=gates)] if gates else []
 
     def _measure(self, kernel: Kernel, variant: Variant, candidate: Executable, problem: Problem) -> Run:
-        from pytest_greta.measure.bench import measure
+        from pytest_greta.measure.measurement import measure
         from pytest_greta.measure.plan import without_accepted
 
         gates = self.planner.run_gates(kernel, variant, problem)
@@ -281,7 +281,7 @@ class Runner:
 
     def _measure_first(self, plan: Plan, first: Problem, key: tuple[str, str, Problem]) -> None:
         """Time the smallest context as the longer one was, beside nothing; a fault there says nothing of this one."""
-        from pytest_greta.measure.bench import measure
+        from pytest_greta.measure.measurement import measure
 
         executable = self.planner.executable(plan.kernel, plan.variant, first)
         missing = {BASELINE: "only its time is asked for"}

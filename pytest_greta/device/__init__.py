@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from pytest_greta.device.protocol import Launched
     from pytest_greta.kernel import Value
 
 
@@ -24,13 +26,17 @@ class DeviceInfo:
     wave_size: int
     memory_bytes: int
     cache_bytes: int
-    """Bytes to overwrite for cold caches: L2 plus last-level (Infinity) cache; 0 where not flushed."""
+    """Bytes to go through for cold caches: twice the L2 and the last-level (Infinity) cache; 0 where not flushed."""
     driver: str
     runtime: str
     emulated: bool = False
     """An emulated GPU: its times mean nothing."""
     telemetry_missing: str = ""
     """Why clocks, temperature and power are not recorded, in one sentence; empty where they are, or cannot be."""
+    clock_seconds: float = 0.0
+    """The smallest step of the clock of its events, as measured when it was opened; 0 where it was not."""
+    empty_seconds: float = 0.0
+    """What lies between two events around a kernel that does nothing: part of every time."""
     serialized: bool = False
     """Launches are serialised for diagnosis: such times are compared with nothing."""
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -45,10 +51,13 @@ class DeviceInfo:
 class Device(Protocol):
     """An open device. Every method raises `DeviceFault` with the runtime's own error name and text.
 
-    Handles are opaque to the caller. Everything is synchronous: a method returns when its work is done.
+    Handles are opaque to the caller. Work is done in the order in which it was asked for; `fill`, `copy`,
+    `flush_caches` and `enqueue` may return before it is, all others wait.
     """
 
     info: DeviceInfo
+    queues: bool
+    """Whether work waits in a queue: else each launch is done when `enqueue` returns."""
 
     def compile(self, source: str, name: str, options: Sequence[str]) -> bytes:
         """Compile HIP source text to a code object on the device's own compiler.
@@ -101,12 +110,30 @@ class Device(Protocol):
         """
 
     def flush_caches(self) -> None:
-        """Make caches cold, by overwriting a buffer of `info.cache_bytes`. Nothing where that is 0."""
+        """Make caches cold, by going through a buffer of `info.cache_bytes`. Nothing where that is 0."""
 
-    def launch(self, launches: Sequence[BoundLaunch]) -> float:
-        """Run launches in order on one stream, wait, and return the device seconds by device events,
-        from the start of the first to the end of the last.
+    def begin(self, expected: Sequence[bytes], outputs: int) -> None:
+        """Begin a batch of as many launches as there are `expected` digests: those that their `outputs` should have, or
+        empty ones where nobody knows.
         """
+
+    def held(self) -> AbstractContextManager[None]:
+        """What is queued inside runs when all of it is queued, so that the host is not in its times."""
+
+    def enqueue(
+        self,
+        launches: Sequence[BoundLaunch],
+        outputs: Sequence[Range] = (),
+        spare: Sequence[Range] = (),
+        count: int = 1,
+        untimed: int = 0,
+    ) -> None:
+        """Run launches in order, `untimed` times, and `count` times more between two device events; then take the
+        digests of `outputs`. Where these are not as expected, the first time in a batch, `spare` gets a copy.
+        """
+
+    def result(self) -> Launched:
+        """What the next of the launches came to, in the order in which they were queued."""
 
     def close(self) -> None:
         """Free everything. Safe to call twice."""
@@ -128,3 +155,10 @@ class BoundLaunch:
     block: tuple[int, int, int]
     args: tuple[tuple[Any, int] | Value, ...]
     dynamic_lds_bytes: int = 0
+
+
+def run_once(device: Device, launches: Sequence[BoundLaunch]) -> float:
+    """Run launches in order, wait, and return the seconds between an event before and one after them."""
+    device.begin([b""], 0)
+    device.enqueue(launches)
+    return device.result().seconds

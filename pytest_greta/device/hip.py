@@ -1,15 +1,15 @@
 """The hip device: HIP sources compiled with hiprtc and launched with the HIP module API, through hip-python.
 
-hip_bindings.py imports hip-python, hiprtc.py compiles.
+hip_bindings.py imports hip-python, hiprtc.py compiles, hip_queue.py launches.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,46 +18,18 @@ import numpy as np
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.device import BoundLaunch, Device, DeviceInfo, Range, hip_identity, hip_missing
 from pytest_greta.device.hip_bindings import Bindings, HipError, call, import_bindings, properties_of, text
+from pytest_greta.device.hip_handles import Buffer, Function, Module
+from pytest_greta.device.hip_queue import Queue
 from pytest_greta.device.hiprtc import compile_source
-from pytest_greta.errors import DeviceUnavailable
-from pytest_greta.kernel import Value
+from pytest_greta.device.protocol import Launched
+from pytest_greta.errors import CompileError, DeviceUnavailable
 
-ARG_SLOT_BYTES = 16
-"""Every argument starts at a multiple of this: the largest alignment of a HIP vector type."""
-
-
-_DIGEST_SOURCE = Path(__file__).with_name("digest.hip")
-_DIGEST_THREADS = 256  # of a block of that kernel
-_SUMS = 256
-"""Ranges whose digests are computed at a time."""
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """Device memory: its address and size."""
-
-    address: int
-    size_bytes: int
-
-
-@dataclass(frozen=True, eq=False)
-class Module:
-    """A loaded code object. `code` is kept: the runtime may read the image as long as the module lives."""
-
-    handle: Any
-    code: bytes
-
-
-@dataclass(frozen=True, eq=False)
-class Function:
-    """A `__global__` function of a loaded module."""
-
-    handle: Any
-    entry: str
+_OWN_SOURCE = Path(__file__).with_name("queue.hip")
+_OWN_KERNELS = ("greta_hold", "greta_flush", "greta_digest", "greta_keep")
 
 
 def open_hip(index: int = 0, cache: CodeCache | None = None) -> Device:
-    """Open the HIP device `index` (counted among the visible ones). `cache` keeps the code of greta's own kernel.
+    """Open the HIP device `index` (counted among the visible ones). `cache` keeps the code of greta's own kernels.
 
     Raises DeviceUnavailable with one line that says what is missing and what to do.
     """
@@ -75,6 +47,11 @@ def open_hip(index: int = 0, cache: CodeCache | None = None) -> Device:
         if not 0 <= index < count:
             raise DeviceUnavailable(f"no HIP device {index}: there are {count}, counted from 0")
         return HipDevice(bindings, index, cache)
+    except CompileError as error:
+        first = str(error).splitlines()[0]
+        raise DeviceUnavailable(
+            f"HIP device {index} does not open: its compiler refuses greta's own kernels: {first}"
+        ) from error
     except RuntimeError as error:
         text = hip_missing.library_text(error, bindings.version, bindings.namespaced, os.environ)
         raise DeviceUnavailable(text) from error
@@ -84,24 +61,24 @@ def open_hip(index: int = 0, cache: CodeCache | None = None) -> Device:
 
 
 class HipDevice:
-    """One GPU with a stream and two timing events. See `Device` for the methods."""
+    """One GPU. See `Device` for the methods."""
+
+    queues = True
 
     def __init__(self, bindings: Bindings, index: int, cache: CodeCache | None) -> None:
         self._hip, self._hiprtc = bindings.hip, bindings.hiprtc
         self._modules: set[Module] = set()
         self._buffers: dict[int, Buffer] = {}
-        self._events: list[Any] = []
-        self._stream: Any = None
+        self._queue: Queue | None = None
         self._flush: Buffer | None = None
         self._cache = cache
-        self._digest: Function | None = None
-        self._sums: Buffer | None = None
         try:
             call(self._hip.hipSetDevice, index, about=f"device {index}")
             self.info = _info(bindings, index)
-            self._stream = call(self._hip.hipStreamCreate)
-            for _ in range(2):
-                self._events.append(call(self._hip.hipEventCreate))
+            self._queue = Queue(self._hip, self.info.compute_units, self.allocate, self._own_kernels)
+            if not self.info.emulated:
+                clock_seconds, empty_seconds = self._queue.clock()
+                self.info = replace(self.info, clock_seconds=clock_seconds, empty_seconds=empty_seconds)
         except BaseException:
             self.close()
             raise
@@ -150,6 +127,7 @@ class HipDevice:
     def unload(self, module: Module) -> None:
         """Free a module and its functions."""
         self._modules.discard(module)
+        self.queue.forget()
         call(self._hip.hipModuleUnload, module.handle)
 
     # -- memory ---------------------------------------------------------------------------------------------
@@ -173,6 +151,7 @@ class HipDevice:
     def free(self, buffer: Buffer) -> None:
         """Free a buffer. A buffer that is free already is left alone."""
         if self._buffers.pop(buffer.address, None):
+            self.queue.forget()
             call(self._hip.hipFree, buffer.address, about=f"{buffer.size_bytes} bytes")
 
     def memory_used_bytes(self) -> int:
@@ -181,18 +160,18 @@ class HipDevice:
         return int(total) - int(free)
 
     def fill(self, buffer: Buffer, byte: int, offset_bytes: int, size_bytes: int) -> None:
-        """Set a range of a buffer to one repeated byte; ValueError if it is not inside."""
-        address = _range(buffer, offset_bytes, size_bytes)
+        """Queue setting a range of a buffer to one repeated byte; ValueError if it is not inside."""
+        address = buffer.at(offset_bytes, size_bytes)
         if size_bytes:
             about = f"{size_bytes} bytes"
-            call(self._hip.hipMemsetD8Async, address, byte, size_bytes, self._stream, about=about)
-            call(self._hip.hipStreamSynchronize, self._stream, about="after a fill")
+            call(self._hip.hipMemsetD8Async, address, byte, size_bytes, self.queue.stream, about=about)
 
     def write(self, buffer: Buffer, offset_bytes: int, data: memoryview) -> None:
         """Copy contiguous host memory into a buffer; ValueError if the range is not inside."""
-        address = _range(buffer, offset_bytes, data.nbytes)
+        address = buffer.at(offset_bytes, data.nbytes)
         if data.nbytes:
             host = np.frombuffer(data, np.uint8).ctypes.data
+            self.queue.synchronize("before a write")
             call(self._hip.hipMemcpyHtoD, address, host, data.nbytes, about=f"{data.nbytes} bytes")
             # A copy from pageable memory may return while the device still reads its staging buffer.
             call(self._hip.hipDeviceSynchronize)
@@ -200,148 +179,90 @@ class HipDevice:
     def copy(
         self, source: Buffer, source_offset_bytes: int, into: Buffer, offset_bytes: int, size_bytes: int
     ) -> None:
-        """Copy a range of a buffer into another, or to another place of the same one; ValueError if not inside."""
-        start = _range(source, source_offset_bytes, size_bytes)
-        address = _range(into, offset_bytes, size_bytes)
+        """Queue copying a range of a buffer to another one, or to another place of it; ValueError if not inside."""
+        start = source.at(source_offset_bytes, size_bytes)
+        address = into.at(offset_bytes, size_bytes)
         if size_bytes:
             about = f"{size_bytes} bytes"
-            call(self._hip.hipMemcpyDtoDAsync, address, start, size_bytes, self._stream, about=about)
-            call(self._hip.hipStreamSynchronize, self._stream, about="after a copy")
+            call(self._hip.hipMemcpyDtoDAsync, address, start, size_bytes, self.queue.stream, about=about)
 
     def read(self, buffer: Buffer, offset_bytes: int, into: memoryview) -> None:
         """Copy a range of a buffer into contiguous host memory; ValueError if it is not inside."""
-        address = _range(buffer, offset_bytes, into.nbytes)
+        address = buffer.at(offset_bytes, into.nbytes)
         if into.readonly:
             raise ValueError("cannot read into read-only memory")
         if into.nbytes:
             host = np.frombuffer(into, np.uint8).ctypes.data
+            self.queue.synchronize("before a read")
             call(self._hip.hipMemcpyDtoH, host, address, into.nbytes, about=f"{into.nbytes} bytes")
 
     def digests(self, ranges: Sequence[Range]) -> list[bytes]:
-        """The sums that `digest.hip` computes, queued on the stream behind what was launched."""
-        self._load_digest()
-        assert self._sums is not None
-        found: list[bytes] = []
-        for first in range(0, len(ranges), _SUMS):
-            part, sums = ranges[first : first + _SUMS], self._sums
-            call(
-                self._hip.hipMemsetD8Async,
-                sums.address,
-                0,
-                8 * len(part),
-                self._stream,
-                about="sums of digests",
-            )
-            for i, (buffer, offset_bytes, size_bytes) in enumerate(part):
-                blocks = min(max(1, size_bytes // (16 * _DIGEST_THREADS)), 16 * self.info.compute_units)
-                _range(buffer, offset_bytes, size_bytes)
-                args = ((buffer, offset_bytes), np.uint64(size_bytes), (sums, 8 * i))
-                self._enqueue(BoundLaunch(self._digest, (blocks, 1, 1), (_DIGEST_THREADS, 1, 1), args))
-            into = memoryview(bytearray(8 * len(part)))
-            call(self._hip.hipStreamSynchronize, self._stream, about="after a digest")
-            self.read(sums, 0, into)
-            found += [bytes(into[8 * i : 8 * i + 8]) for i in range(len(part))]
-        return found
-
-    def _load_digest(self) -> None:
-        """Compile greta's own kernel, or take it from the cache."""
-        if self._digest is not None:
-            return
-        source = _DIGEST_SOURCE.read_text()
-        request = repr(
-            ("digest", source, self.info.target, self.info.runtime, sorted(self.info.extra.items()))
-        )
-        code = self._cache.lookup(request) if self._cache else None
-        if code is None:
-            code = self.compile(source, _DIGEST_SOURCE.name, ["-O3"])
-            if self._cache:
-                self._cache.store(request, {}, {}, code)
-        self._digest = self.function(self.load(code), "greta_digest")
-        self._sums = self.allocate(8 * _SUMS)
+        """The sums that `queue.hip` computes, queued on the stream behind what was launched."""
+        return self.queue.digests(ranges)
 
     def flush_caches(self) -> None:
-        """Overwrite a buffer as large as the L2 and the Infinity Cache together."""
+        """Queue reading a buffer that is larger than the L2 and the Infinity Cache together."""
         if self._flush is None and self.info.cache_bytes:
             self._flush = self.allocate(self.info.cache_bytes)
-        if self._flush is not None:
             self.fill(self._flush, 0, 0, self._flush.size_bytes)
+        if self._flush is not None:
+            self.queue.read_through(self._flush)
 
     # -- running --------------------------------------------------------------------------------------------
 
-    def launch(self, launches: Sequence[BoundLaunch]) -> float:
-        """Run launches in order, wait, and return the seconds between an event before and one after them."""
-        hip, (start, stop) = self._hip, self._events
-        # Everything that takes host time is done before the first event.
-        packed = [(launch, _pack(launch.args)) for launch in launches]
-        call(hip.hipEventRecord, start, self._stream)
-        for launch, args in packed:
-            self._enqueue(launch, args)
-        call(hip.hipEventRecord, stop, self._stream)
-        names = ", ".join(dict.fromkeys(launch.function.entry for launch in launches))
-        call(hip.hipEventSynchronize, stop, about=f"after {names}")
-        milliseconds = call(hip.hipEventElapsedTime, start, stop, about=f"after {names}")
-        return float(milliseconds) * 1e-3
+    @property
+    def queue(self) -> Queue:
+        """Its stream."""
+        assert self._queue is not None, "the device is closed"
+        return self._queue
 
-    def _enqueue(self, launch: BoundLaunch, args: _Arguments | None = None) -> None:
-        """Queue a launch, with arguments that were packed before, or now."""
-        packed = args or _pack(launch.args)  # held until the call is over
-        about = f"{launch.function.entry}, grid {launch.grid}, block {launch.block}"
-        if launch.dynamic_lds_bytes:
-            about += f", {launch.dynamic_lds_bytes} bytes of LDS"
-        call(
-            self._hip.hipModuleLaunchKernel,
-            *(launch.function.handle, *launch.grid, *launch.block, launch.dynamic_lds_bytes),
-            *(self._stream, packed.pointers, None),
-            about=about,
-        )
+    def begin(self, expected: Sequence[bytes], outputs: int) -> None:
+        """Begin a batch, see `Queue.begin`."""
+        self.queue.begin(expected, outputs)
+
+    def held(self) -> AbstractContextManager[None]:
+        """What is queued inside runs when all of it is queued; at once on an emulated GPU, which has no times."""
+        return contextlib.nullcontext() if self.info.emulated else self.queue.held()
+
+    def enqueue(
+        self,
+        launches: Sequence[BoundLaunch],
+        outputs: Sequence[Range] = (),
+        spare: Sequence[Range] = (),
+        count: int = 1,
+        untimed: int = 0,
+    ) -> None:
+        """Queue launches, see `Queue.enqueue`."""
+        self.queue.enqueue(launches, outputs, spare, count, untimed)
+
+    def result(self) -> Launched:
+        """Wait for the next launch, see `Queue.result`."""
+        return self.queue.result()
+
+    def _own_kernels(self) -> dict[str, Function]:
+        """Compile greta's own kernels, or take them from the cache."""
+        source = _OWN_SOURCE.read_text()
+        about = self.info.target, self.info.runtime, sorted(self.info.extra.items())
+        request = repr(("own", source, *about))
+        code = self._cache.lookup(request) if self._cache else None
+        if code is None:
+            code = self.compile(source, _OWN_SOURCE.name, ["-O3"])
+            if self._cache:
+                self._cache.store(request, {}, {}, code)
+        module = self.load(code)
+        return {name: self.function(module, name) for name in _OWN_KERNELS}
 
     def close(self) -> None:
         """Free everything; errors are ignored, for after a fault every call fails."""
         hip = self._hip
-        freeing: list[tuple[Any, Any]] = [(hip.hipModuleUnload, m.handle) for m in self._modules]
+        freeing: list[tuple[Any, Any]] = self._queue.close() if self._queue else []
+        freeing += [(hip.hipModuleUnload, m.handle) for m in self._modules]
         freeing += [(hip.hipFree, address) for address in self._buffers]
-        freeing += [(hip.hipEventDestroy, event) for event in self._events]
-        if self._stream is not None:
-            freeing.append((hip.hipStreamDestroy, self._stream))
-        self._modules, self._buffers, self._events = set(), {}, []
-        self._stream = self._flush = self._digest = self._sums = None
+        self._modules, self._buffers = set(), {}
+        self._queue = self._flush = None
         for free, handle in freeing:
             with contextlib.suppress(HipError, RuntimeError):
                 call(free, handle)
-
-
-@dataclass(frozen=True)
-class _Arguments:
-    """Packed kernel arguments: the array of pointers that a launch takes, and the memory it points into."""
-
-    pointers: Any
-    storage: Any
-
-
-def _pack(args: Sequence[tuple[Buffer, int] | Value]) -> _Arguments:
-    """Copy arguments into C memory. A value's own bytes are passed, whatever its dtype."""
-    values = [
-        np.uint64(_range(arg[0], arg[1], 0)).tobytes() if isinstance(arg, tuple) else arg.tobytes()
-        for arg in args
-    ]
-    slots = [-(-len(v) // ARG_SLOT_BYTES) * ARG_SLOT_BYTES for v in values]
-    storage = ctypes.create_string_buffer(sum(slots) + ARG_SLOT_BYTES)
-    base = -(-ctypes.addressof(storage) // ARG_SLOT_BYTES) * ARG_SLOT_BYTES
-    pointers = (ctypes.c_void_p * max(len(values), 1))()
-    for i, (value, slot) in enumerate(zip(values, slots, strict=True)):
-        ctypes.memmove(base, value, len(value))
-        pointers[i] = base
-        base += slot
-    return _Arguments(pointers, storage)
-
-
-def _range(buffer: Buffer, offset_bytes: int, size_bytes: int) -> int:
-    """The address of a range of a buffer; ValueError if it does not lie inside."""
-    if offset_bytes < 0 or offset_bytes + size_bytes > buffer.size_bytes:
-        raise ValueError(
-            f"bytes {offset_bytes} + {size_bytes} lie outside a buffer of {buffer.size_bytes} bytes"
-        )
-    return buffer.address + offset_bytes
 
 
 def _info(bindings: Bindings, index: int) -> DeviceInfo:
@@ -349,7 +270,8 @@ def _info(bindings: Bindings, index: int) -> DeviceInfo:
     target = text(properties.gcnArchName)
     emulated = hip_identity.is_emulated()
     # To overwrite the caches of an emulated GPU takes minutes, and makes nothing cold that counts.
-    cache_bytes = 0 if emulated else int(properties.l2CacheSize) + hip_identity.infinity_cache_bytes(target)
+    l2_bytes, infinity_bytes = int(properties.l2CacheSize), hip_identity.infinity_cache_bytes(target)
+    cache_bytes = 0 if emulated else 2 * l2_bytes + infinity_bytes
     major, minor = call(bindings.hiprtc.hiprtcVersion)
     driver = hip_identity.hip_version(call(bindings.hip.hipDriverGetVersion))
     return DeviceInfo(

@@ -42,10 +42,40 @@ class BufferPlan:
 
 
 @dataclass(frozen=True)
+class Step:
+    """What one slot does in a batch: its launches between two events."""
+
+    slot: str
+    draw: str
+    """The draw of inputs that is read."""
+    poison: int
+    """The byte that outputs are filled with before, if with nothing else; workspaces with another one."""
+    expected: bytes = b""
+    """The digest that its outputs should have; empty where nobody knows yet."""
+    cold: bool = False
+    """Caches are overwritten before."""
+    count: int = 1
+    """So many runs of all its launches lie between the two events: what one takes is their mean."""
+    untimed: int = 0
+    """So many run before."""
+
+
+@dataclass(frozen=True)
 class Launched:
-    """One run of all launches of a slot."""
+    """What is known of a step."""
 
     seconds: float
-    """By device events."""
+    """Of one run of all launches of the slot, by device events."""
     digest: bytes
-    """Of all its outputs as they were right after it."""
+    """Of all its outputs as they were right after it, `DIGEST_BYTES` each."""
+    is_kept: bool = False
+    """Whether these were others than expected, the first of the batch, and are kept in the buffers of `SPARE`."""
+
+
+DIGEST_BYTES = 8
+
+MOST_DIGESTS = 2000
+"""In one batch."""
+
+SPARE = "spare"
+"""The slot of the buffers that outputs are kept in. Nothing is launched there."""

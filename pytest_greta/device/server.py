@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import os
@@ -15,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_greta.compiler.cache import CodeCache
-from pytest_greta.device.protocol import BAND_BYTES, OTHER_POISON, BufferPlan, Launched
+from pytest_greta.device.protocol import BAND_BYTES, OTHER_POISON, SPARE, BufferPlan, Launched, Step
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.telemetry import Recorder, Telemetry, open_recorder
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
 
 if TYPE_CHECKING:
-    from pytest_greta.device import Device, DeviceInfo, Range
+    from pytest_greta.device import BoundLaunch, Device, DeviceInfo, Range
     from pytest_greta.kernel import Launch
 
 
@@ -39,6 +40,8 @@ class _Server:
         self.buffers: dict[str, tuple[Any, BufferPlan]] = {}
         self.modules: dict[str, Any] = {}
         self.executables: dict[str, tuple[dict[str, Any], Sequence[Launch], str]] = {}
+        self.bound: dict[tuple[str, str, tuple[int, ...]], list[BoundLaunch]] = {}
+        """By slot, draw, and which buffers the slot has."""
 
     def open(self, kind: str, cache_folder: Path, cache_bytes: int | None) -> DeviceInfo:
         self.cache = CodeCache(cache_folder, cache_bytes)
@@ -58,6 +61,7 @@ class _Server:
         return self.device.compile(source, name, options)
 
     def load(self, slot: str, code: bytes, entry: str, launches: Sequence[Launch]) -> str:
+        self.bound.clear()
         if slot in self.modules:
             self.device.unload(self.modules.pop(slot))
         module = self.modules[slot] = self.device.load(code)
@@ -77,6 +81,7 @@ class _Server:
         return self.device.memory_used_bytes()
 
     def allocate(self, buffers: Mapping[str, BufferPlan]) -> None:
+        self.bound.clear()
         for buffer, _ in self.buffers.values():
             self.device.free(buffer)
         self.buffers.clear()
@@ -106,22 +111,43 @@ class _Server:
             for name, (_, plan) in theirs.items()
         }
 
-    def run(self, slots: Sequence[str], draw: str, poison: int, cold: bool) -> Iterator[Launched]:
-        for slot in slots:
-            bound = self._bind(slot, draw)
-            for buffer, plan in self.buffers.values():
-                if plan.slot == slot and plan.size_bytes:
-                    self._prepare(buffer, plan, draw, poison)
-            if cold:
-                self.device.flush_caches()
-            with self.telemetry.launching():
-                seconds = self.device.launch(bound)
-            outputs = [
-                (buffer, BAND_BYTES, plan.size_bytes)
-                for buffer, plan in self.buffers.values()
-                if plan.slot == slot and plan.is_output
-            ]
-            yield Launched(seconds, b"".join(self.device.digests(outputs)))
+    def exchange(self, pairs: Sequence[tuple[str, str]]) -> None:
+        for one, other in pairs:
+            (buffer, plan), (another, its_plan) = self.buffers[one], self.buffers[other]
+            self.buffers[one], self.buffers[other] = (another, plan), (buffer, its_plan)
+
+    def run(self, steps: Sequence[Step], held: bool) -> Iterator[Launched]:
+        outputs = {step.slot: self._outputs(step.slot) for step in steps}
+        bound = [self._bind(step.slot, step.draw) for step in steps]  # before anything waits for the host
+        spare = self._outputs(SPARE)
+        self.device.begin([step.expected for step in steps], len(spare))
+        todo = list(zip(steps, bound, strict=True))
+        parts = [todo] if self.device.queues else [[one] for one in todo]
+        with self.telemetry.launching():
+            for part in parts:
+                for step, launches in part:
+                    with self.device.held() if held else contextlib.nullcontext():
+                        self._prepare_all(step)
+                        if step.cold:
+                            self.device.flush_caches()
+                        what = outputs[step.slot], spare, step.count, step.untimed
+                        self.device.enqueue(launches, *what)
+                for _ in part:
+                    yield self.device.result()
+
+    def _outputs(self, slot: str) -> list[Range]:
+        """Where the outputs of a slot are."""
+        return [
+            (buffer, BAND_BYTES, plan.size_bytes)
+            for buffer, plan in self.buffers.values()
+            if plan.slot == slot and plan.is_output
+        ]
+
+    def _prepare_all(self, step: Step) -> None:
+        """What the memory of a slot holds before its launches."""
+        for buffer, plan in self.buffers.values():
+            if plan.slot == step.slot and plan.size_bytes:
+                self._prepare(buffer, plan, step.draw, step.poison)
 
     def _prepare(self, buffer: Any, plan: BufferPlan, draw: str, poison: int) -> None:
         """What an output or workspace holds before a launch.
@@ -151,7 +177,12 @@ class _Server:
     def end_telemetry(self) -> Telemetry:
         return self.telemetry.summary()
 
-    def _bind(self, slot: str, draw: str) -> list[Any]:
+    def _bind(self, slot: str, draw: str) -> list[BoundLaunch]:
+        """The launches of a slot with their functions and buffers: the same list for the same ones."""
+        where = tuple(id(buffer) for buffer, plan in self.buffers.values() if plan.slot == slot)
+        key = slot, draw, where
+        if key in self.bound:
+            return self.bound[key]
         from pytest_greta.device import BoundLaunch
 
         functions, launches, entry = self.executables[slot]
@@ -162,7 +193,7 @@ class _Server:
             names = (f"{slot}/{value}", f"{slot}/{draw}/{value}")
             return self.buffers[next(name for name in names if name in self.buffers)][0], BAND_BYTES
 
-        return [
+        self.bound[key] = [
             BoundLaunch(
                 function=functions[launch.entry or entry],
                 grid=launch.grid,
@@ -172,6 +203,7 @@ class _Server:
             )
             for launch in launches
         ]
+        return self.bound[key]
 
     def close(self) -> str:
         self.telemetry.close()
@@ -208,7 +240,7 @@ def _serve(channel: Connection, passing: socket.socket) -> None:
 def _plain(error: Exception) -> Exception:
     """The error as one of greta's own classes, which the other process can rebuild from its arguments."""
     if isinstance(error, DeviceFault):
-        return DeviceFault(str(error), error.kind)
+        return DeviceFault(str(error), error.kind, error.steps_done)
     return type(error)(str(error))
 
 

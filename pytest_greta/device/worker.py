@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_greta.compiler.toolchain import READ_BY_COMPILERS
-from pytest_greta.device.protocol import BufferPlan, Launched
+from pytest_greta.device.protocol import BufferPlan, Launched, Step
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.telemetry import Telemetry
 from pytest_greta.errors import DeviceFault, DeviceUnavailable
@@ -151,15 +151,18 @@ class Worker:
         marks: dict[str, bytes] = self._ask("marks", _REQUEST_SECONDS, slots=list(slots))
         return marks
 
-    def run(
-        self, slots: Sequence[str], draw: str, poison: int, deadlines_seconds: Sequence[float], cold: bool
-    ) -> Iterator[Launched]:
-        """Run the executable of each slot in turn; yields what is known of each launch as it ends.
+    def exchange(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Let two buffers of equal size and contents change their places, for each pair of names."""
+        self._ask("exchange", _REQUEST_SECONDS, pairs=list(pairs))
 
-        Each launch has its own deadline. Before each, its outputs are poisoned, or hold what they start with, and
-        caches are made cold if asked for. `draw` is the draw of inputs they read.
+    def run(
+        self, steps: Sequence[Step], deadlines_seconds: Sequence[float], held: bool
+    ) -> Iterator[Launched]:
+        """Run a batch; yields what is known of each step as it ends. Each has its own deadline.
+
+        If `held`, none begins before all of it is queued, on a device that has a queue.
         """
-        self._send("run", slots=list(slots), draw=draw, poison=poison, cold=cold)
+        self._send("run", steps=list(steps), held=held)
         for deadline_seconds in deadlines_seconds:
             launched: Launched = self._receive("run", deadline_seconds)
             yield launched

@@ -99,6 +99,10 @@ class GateFile:
             return self.peaks[device_name]
         return next((peak for name, peak in self.peaks.items() if covers(name, target)), None)
 
+    def caches_of(self, kernel: str) -> str:
+        """What caches should hold before a timed launch: `cold` or `warm`, or empty where the file does not say."""
+        return self.kernels[kernel].caches if kernel in self.kernels else ""
+
     def deadline_seconds(self, kernel: str, variant: str, problem: Problem, device: str) -> float:
         """Wall seconds that one request to the device may take."""
         for gate in choice.written(self.kernels.get(kernel), variant, problem, device=device):

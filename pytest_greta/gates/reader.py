@@ -7,7 +7,7 @@ keep the text of values that YAML readers disagree about.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_greta.gates.catalogue import CATALOGUE, GateDef
@@ -27,6 +27,8 @@ from pytest_greta.sources import TARGET
 
 MOST_ENTRIES = 500
 """Of one gate of one variant: each is held against all others."""
+CACHES = ("cold", "warm")
+"""What caches hold before a launch that is timed: nothing of its data, or what the launch before it left."""
 INCONCLUSIVE = ("fail", "warn")
 """What a verdict that could not be reached means for its test."""
 
@@ -46,6 +48,8 @@ class KernelEntry:
     gates: tuple[Gate, ...]
     variants: Mapping[str, Position]
     """The variants that have entries under `gates`, without `*`."""
+    caches: str = ""
+    """One of `CACHES`; empty where the entry says nothing."""
 
 
 # -- the file --------------------------------------------------------------------------------------------
@@ -81,12 +85,17 @@ class Reader(Listing):
             for device, (key, node) in self.names(keys["peaks"], "peaks").items():
                 self.peaks[device] = self.peak(key, node)
         if "inconclusive" in keys:
-            self.inconclusive = self.text(keys["inconclusive"], "inconclusive", " or ".join(INCONCLUSIVE))
-            if self.inconclusive and self.inconclusive not in INCONCLUSIVE:
-                self.expected(keys["inconclusive"], "inconclusive", " or ".join(INCONCLUSIVE))
+            self.inconclusive = self.one_of(keys["inconclusive"], "inconclusive", INCONCLUSIVE)
         if "kernels" in keys:
             for name, (key, node) in self.names(keys["kernels"], "kernels").items():
                 self.kernels[name] = self.kernel(name, key, node)
+
+    def one_of(self, node: Node, what: str, words: Sequence[str]) -> str:
+        """One of a few words; empty where it is none of them."""
+        found = self.text(node, what, " or ".join(words))
+        if found and found not in words:
+            self.expected(node, what, " or ".join(words))
+        return found
 
     def peak(self, key: Node, node: Node) -> Peak:
         """What a device can do at best."""
@@ -98,7 +107,7 @@ class Reader(Listing):
     def kernel(self, name: str, key: Node, node: Node) -> KernelEntry:
         """What stands under the name of a kernel."""
         what = f"kernel {quote(name)}"
-        allowed = ("baseline", "contexts", "problems", "gates")
+        allowed = ("baseline", "contexts", "problems", "caches", "gates")
         keys = self.keys(node, what, allowed, required=("baseline",), at=key)
         self.axes = {}
         baselines = self.baselines(keys["baseline"]) if "baseline" in keys else ()
@@ -135,7 +144,10 @@ class Reader(Listing):
                         )
                     else:
                         gates += self.gate(CATALOGUE[gate], name, variant, value, contexts)
-        return KernelEntry(name, position(key), baselines, problems, self.axes, tuple(gates), variants)
+        caches = self.one_of(keys["caches"], "caches", CACHES) if "caches" in keys else ""
+        return KernelEntry(
+            name, position(key), baselines, problems, self.axes, tuple(gates), variants, caches
+        )
 
     def gate(
         self,

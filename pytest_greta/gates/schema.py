@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_greta.gates.catalogue import CATALOGUE, GateDef
 from pytest_greta.gates.listing import DEVICES
-from pytest_greta.gates.reader import INCONCLUSIVE
+from pytest_greta.gates.reader import CACHES, INCONCLUSIVE
 from pytest_greta.gates.values import VERSION, scopes_of
 from pytest_greta.sources import TARGET
 
@@ -86,6 +86,10 @@ def _kernel() -> dict[str, Any]:
                     for device in DEVICES
                 }
             ),
+        },
+        "caches": {
+            "description": "What caches hold before a launch that is timed.",
+            "enum": list(CACHES),
         },
         "gates": {
             "description": 'Gates by variant; "*" stands for every variant.',

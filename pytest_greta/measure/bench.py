@@ -1,89 +1,36 @@
-"""One measurement on a device: verify, warm up, time beside the counterparts; then quantities for the gates.
-
-Everything here runs in the test process. The worker only launches what it is told to.
-"""
+"""What a measurement works with: executables beside each other, their memory, and what was seen of their outputs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pytest_greta import contract, contract_arrays
-from pytest_greta.device.protocol import Launched
+from pytest_greta.device.protocol import SPARE, Launched, Step
 from pytest_greta.device.worker import Worker
 from pytest_greta.dtypes import dtype_of
 from pytest_greta.errors import DeviceFault
 from pytest_greta.gates.model import Quantity
 from pytest_greta.kernel import Array
-from pytest_greta.measure import correctness
+from pytest_greta.measure.batches import Manner, Round, steps_of
 from pytest_greta.measure.buffers import Buffers
-from pytest_greta.measure.draws import DRAWS, Draws, draw_inputs
+from pytest_greta.measure.correctness import POISONS
+from pytest_greta.measure.draws import DRAWS, Draws
 from pytest_greta.measure.executable import ACCEPTED, BASELINE, CANDIDATE, Executable, array_number
-from pytest_greta.measure.quantities import add_quantities, log_ratio
-from pytest_greta.measure.reference import ROWS_SECONDS, Reference, references_of
+from pytest_greta.measure.reference import Reference, references_of
 from pytest_greta.measure.run import Run
 from pytest_greta.measure.verification import Verification
-from pytest_greta.stats.pairs import PairedTest
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pytest_greta.measure.plan import Plan
-
-_THROTTLE_RETRIES = 2
-"""How often a throttled measurement is repeated: a GPU that is still hot then will not cool down while it works."""
-
-_OF_A_WHOLE_RUN = (
-    *("complete", "canaries", "inputs_unchanged", "deterministic", "max_error"),
-    *("prefill_seconds", "tokens_per_second", "speedup"),
-)
 
 Progress = Callable[[str], None]
 
 
-def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
-    """Measure `plan` on the worker's device. A device fault ends the run early and is kept in the result."""
-    run = Run(plan, worker.info)
-    worker.begin_output()
-    with ExitStack() as stack:
-        bench = None
-        try:
-            rng = np.random.default_rng(plan.seed)
-            progress("drawing inputs")
-            executables = (plan.candidate, *(other.executable for other in plan.counterparts.values()))
-            variants = [executable.variant for executable in executables if executable.variant]
-            count = 1 if plan.single_shot else 2
-            draws = draw_inputs(plan.kernel, plan.problem, variants, rng, count, stack)
-            bench = _Bench(worker, plan, run, progress, rng, draws)
-            bench.measure()
-        except DeviceFault as fault:
-            run.fault = fault
-            worker.kill()  # after a fault nothing the device says can be trusted; the next test gets a new worker
-            if bench and bench.checks and bench.checks[CANDIDATE].first:
-                bench.checks[CANDIDATE].add_errors(run)
-    run.worker_output = worker.output()
-    add_quantities(run)
-    if run.fault:
-        for name in _OF_A_WHOLE_RUN:
-            run.quantities.setdefault(name, Quantity(None, reason="not reached: the run ended early"))
-    return run
-
-
-def time_only(worker: Worker, plan: Plan, draws: Draws, progress: Progress) -> Run:
-    """Time candidate and counterparts, and check nothing: for code that was verified before. Raises DeviceFault."""
-    run = Run(plan, worker.info)
-    try:
-        _Bench(worker, plan, run, progress, np.random.default_rng(plan.seed), draws).time_only()
-    except DeviceFault:
-        worker.kill()
-        raise
-    add_quantities(run)
-    return run
-
-
-class _Bench:
+class Bench:
     """One measurement under way."""
 
     def __init__(
@@ -102,6 +49,10 @@ class _Bench:
         """What the outputs must hold, by draw; empty where nothing is checked."""
         self.checks: dict[str, Verification] = {}
         """What was seen of each slot."""
+        self.first_seconds: dict[str, float] = {}
+        """Of the first launch of each slot, which warmed it up."""
+        self.varies = False
+        """Whether outputs differed between launches on equal inputs: from then on each launch is looked at."""
         run.buffers.update({**draws.layout_for(plan.candidate.variant), **self.outputs})
         self.executables = {CANDIDATE: plan.candidate}
         for slot, other in plan.counterparts.items():
@@ -112,9 +63,9 @@ class _Bench:
             if not problem:
                 self.executables[slot] = other.executable
 
-    def measure(self) -> None:
+    def refer(self) -> None:
+        """Compute what the outputs must hold: from now on, what is launched is judged."""
         plan = self.plan
-        self._load()
         self.progress("computing references")
         inputs = {draw: drawn.arrays for draw, drawn in self.draws.shared.items()}
         self.references = references_of(plan.kernel, plan.problem, inputs, self.outputs, self.rng)
@@ -123,28 +74,9 @@ class _Bench:
         self.checks = {
             slot: Verification(self.outputs, self.references, tolerances[slot]) for slot in self.executables
         }
-        for slot in list(self.executables):
-            self._verify(slot)
-        if not plan.single_shot:
-            self._time_unthrottled()
-            for draw in self.draws.shared:
-                if draw not in self.checks[CANDIDATE].first:  # so few rounds that none took it
-                    self._round(list(self.executables), draw, correctness.POISONS[0])
-        for slot in list(self.executables):
-            self._note_misuse(slot)
-        for draw, reference in self.references.items():
-            if reference.is_partial:
-                self.progress("computing more rows of the references")
-                reference.extend(ROWS_SECONDS)
-                self.checks[CANDIDATE].judge_again(draw)
-        self.checks[CANDIDATE].add_quantities(self.run)
 
-    def time_only(self) -> None:
-        self._load()
-        self._round(list(self.executables), DRAWS[0], correctness.POISONS[0])  # warm up
-        self._time_unthrottled()
-
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Load every executable, and write the inputs into its memory. Raises DeviceFault or KernelMistake."""
         kernel = self.plan.kernel
         for slot, executable in list(self.executables.items()):
             if slot != ACCEPTED:  # what history says of accepted code was checked when it was read
@@ -196,113 +128,121 @@ class _Bench:
         for reference in self.references.values():
             reference.forget(slot)
 
-    def _verify(self, slot: str) -> None:
+    def verify(self, slot: str) -> None:
         """The first launch of a slot: it warms up, and its outputs are judged, as is what it did to other memory,
         before a later launch may undo that. A counterpart that is wrong is dropped: its times would mean nothing.
         """
         self.progress(f"verifying {self.executables[slot].name}")
-        seconds = self._round([slot], DRAWS[0], correctness.POISONS[0])
+        (seconds,) = self.launch([Round([slot], DRAWS[0], POISONS[0])])
+        self.first_seconds |= seconds
         if slot in self.executables:
-            self._note_misuse(slot)
+            self.note_misuse(slot)
         if self.plan.single_shot:
             self.run.seconds.append(seconds[slot])
 
-    def _time_unthrottled(self) -> None:
-        """Time, and again where the device was throttled; the last try stands, marked as throttled if it was."""
-        for attempt in range(1 + _THROTTLE_RETRIES):
-            self.worker.begin_telemetry()
-            self._time()
-            self.run.telemetry = self.worker.end_telemetry()
-            if not self.run.telemetry.is_throttled:
-                return
-            self.progress(f"{self.run.telemetry.throttled}; attempt {attempt + 1} of {1 + _THROTTLE_RETRIES}")
+    def arrays(self) -> list[Array]:
+        """What launches write to: outputs, and workspaces of all slots."""
+        workspaces = (executable.workspaces.values() for executable in self.executables.values())
+        return [*self.outputs.values(), *(array for group in workspaces for array in group)]
 
-    def _time(self) -> None:
-        """Rounds of all executables in random order, until they decide, or rounds or budget are used up."""
-        plan, run, slots = self.plan, self.run, list(self.executables)
-        run.seconds.clear()
-        tests = {}
-        for slot in slots[1:]:
-            paired = run.paired(slot)
-            paired.seconds.clear()
-            paired.pairs = PairedTest(plan.counterparts[slot].limits, plan.budget_seconds, plan.most_rounds)
-            tests[slot] = paired.pairs
+    def exchange(self, slot: str) -> None:
+        """Let a counterpart and the candidate change places in memory; before it, what each did there is looked at."""
+        for one in (slot, CANDIDATE) if self.checks else ():
+            self.note_misuse(one)
+        if slot in self.executables:
+            self.buffers.exchange(CANDIDATE, slot)
 
-        def deciding() -> list[PairedTest]:
-            return [test for slot, test in tests.items() if test.limits and slot in self.executables]
+    def launch(self, rounds: Sequence[Round], manner: Manner | None = None) -> list[dict[str, float]]:
+        """Launch what is in these rounds, in a `manner` as one batch, or just so, and judge what was written.
 
-        spent_seconds = 0.0
-        while not run.seconds or (spent_seconds < plan.budget_seconds and self._goes_on(deciding())):
-            # The coin: a fair one for each pair, which is what the statistics of the pairs rest on.
-            order = list(self.rng.permutation(list(self.executables)))
-            done = len(run.seconds) + 1
-            draw = list(self.draws.shared)[(done + 1) % len(self.draws.shared)]
-            began = time.monotonic()
-            seconds = self._round(order, draw, correctness.POISONS[(done + 1) // 2 % 2])
-            run.seconds.append(seconds[CANDIDATE])
-            took = time.monotonic() - began
-            spent_seconds += took
-            for slot in set(tests) & set(self.executables):
-                run.paired(slot).seconds.append(seconds[slot])
-                tests[slot].add_block(log_ratio(slot, seconds), took)
-            self.progress(f"round {done} of {'up to ' if deciding() else ''}{plan.most_rounds}")
+        Gives, for each round, the seconds of every slot; not of one that is wrong, or whose outputs nobody could see.
+        """
+        steps = steps_of(rounds, manner or Manner(), self._expected)
+        launched = self._run(steps, is_held=manner is not None)
+        last = {step.slot: number for number, step in enumerate(steps)}
+        found: list[dict[str, float]] = []
+        numbers = iter(range(len(steps)))
+        for one in rounds:
+            here = dict(zip(one.order, numbers, strict=False))
+            found.append({})
+            # The candidate last: what it is held against is verified before.
+            for slot, number in sorted(here.items(), key=lambda item: item[0] == CANDIDATE):
+                if slot in self.executables and self._judge(
+                    steps[number], launched[number], number == last[slot]
+                ):
+                    found[-1][slot] = launched[number].seconds
+            for slot in set(found[-1]) - set(self.executables):  # wrong
+                del found[-1][slot]
+        return found
 
-    def _goes_on(self, tests: Sequence[PairedTest]) -> bool:
-        """Whether a gate is undecided, or history wants more rounds: not those of a run that has failed anyway."""
-        if any(not test.is_finished for test in tests):
+    def _expected(self, slot: str, draw: str) -> bytes:
+        return self.checks[slot].expected(draw) if slot in self.checks else b""
+
+    def _judge(self, step: Step, launched: Launched, is_there: bool) -> bool:
+        """Look at the outputs of a launch where they are not those of an earlier one on these inputs.
+
+        They are read from where the device kept them, or from their place if they still are there. Gives False where
+        neither is so.
+        """
+        slot, draw = step.slot, step.draw
+        if slot not in self.checks:
             return True
-        return len(self.run.seconds) < self.plan.fewest_rounds and not any(test.has_failed for test in tests)
-
-    def _round(self, slots: Sequence[str], draw: str, poison: int) -> dict[str, float]:
-        """Launch each slot once, in this order, and judge what it wrote. Gives the seconds of each."""
-        launched = dict(zip(slots, self._launch(slots, draw, poison), strict=True))
-        # The candidate last: what it is held against is verified before.
-        for slot in sorted(launched, key=lambda slot: slot == CANDIDATE):
-            if slot in self.checks:
-                self._judge(slot, draw, poison, launched[slot].digest)
-        return {slot: one.seconds for slot, one in launched.items()}
-
-    def _judge(self, slot: str, draw: str, poison: int, digest: bytes) -> None:
-        """Read the outputs of a launch and look at them, where they are not those of an earlier one on these inputs."""
         check = self.checks[slot]
-        if check.is_known(draw, poison, digest):
-            return
-        outputs, reference = self.buffers.outputs(slot), self.references[draw]
-        check.judge(draw, poison, digest, outputs)
+        if check.is_known(draw, step.poison, launched.digest):
+            return True
+        self.varies |= bool(check.expected(draw))
+        if not (launched.is_kept or is_there):
+            check.launches -= 1
+            return False
+        outputs, reference = self.buffers.outputs(SPARE if launched.is_kept else slot), self.references[draw]
+        check.judge(draw, step.poison, launched.digest, outputs)
         if slot != CANDIDATE and check.problem:
             self._drop(slot, f"is wrong: {check.problem}")
         elif slot != CANDIDATE and reference.verified is None:
-            reference.verify(
-                slot, self.executables[slot].name, outputs, self.plan.counterparts[slot].tolerances
-            )
+            name, tolerances = self.executables[slot].name, self.plan.counterparts[slot].tolerances
+            reference.verify(slot, name, outputs, tolerances)
             self.checks[CANDIDATE].judge_again(draw)
         if (
             reference.wrong and reference.verified_slot in self.executables
         ):  # a candidate that was right said so
             self._drop(reference.verified_slot, f"is wrong: {reference.wrong}")
+        return True
 
-    def _launch(self, slots: Sequence[str], draw: str, poison: int) -> Iterator[Launched]:
-        deadlines = [self.executables[slot].deadline_seconds for slot in slots]
-        launches = self.worker.run(slots, draw, poison, deadlines, self.plan.cold)
-        for slot in slots:
-            begin = time.monotonic()
-            self.run.fault_of = slot
-            try:
-                launched = next(launches)
-            except DeviceFault as fault:
-                if slot != CANDIDATE:
-                    raise DeviceFault(
-                        f"the {slot} {self.executables[slot].name}: {fault}", fault.kind
-                    ) from fault
-                raise
-            finally:
-                if slot == CANDIDATE:
-                    wall = time.monotonic() - begin
-                    self.run.slowest_wall_seconds = max(self.run.slowest_wall_seconds, wall)
-            yield launched
+    def _run(self, steps: Sequence[Step], is_held: bool) -> list[Launched]:
+        """Let the worker run a batch. A fault is that of the slot whose launch did not end."""
+        deadlines = [
+            self.executables[step.slot].deadline_seconds * (step.count + step.untimed) for step in steps
+        ]
+        began, done = time.monotonic(), list[Launched]()
+        self.run.fault_of = steps[0].slot
+        try:
+            for launched in self.worker.run(steps, deadlines, is_held):
+                done.append(launched)
+                self.run.fault_of = steps[min(len(done), len(steps) - 1)].slot
+        except DeviceFault as fault:
+            ended = len(done) if fault.steps_done is None else fault.steps_done
+            slot = self.run.fault_of = steps[min(ended, len(steps) - 1)].slot
+            others = sorted({step.slot for step in steps[len(done) :]} - {slot})
+            text = str(fault)
+            if fault.kind == "crash" and fault.steps_done is None and others:
+                text += f" (launches of the {' and '.join(others)} were queued with it)"
+            if slot == CANDIDATE:
+                self._note_wall(
+                    time.monotonic() - began if len(steps) == 1 or fault.kind == "deadline" else 0.0
+                )
+                raise DeviceFault(text, fault.kind) from fault
+            raise DeviceFault(f"the {slot} {self.executables[slot].name}: {text}", fault.kind) from fault
+        for step, launched in zip(steps, done, strict=True):
+            if step.slot == CANDIDATE:
+                self._note_wall(launched.seconds if is_held else time.monotonic() - began)
         self.run.fault_of = CANDIDATE
+        return done
 
-    def _note_misuse(self, slot: str) -> None:
+    def _note_wall(self, seconds: float) -> None:
+        self.run.slowest_wall_seconds = max(self.run.slowest_wall_seconds, seconds)
+
+    def note_misuse(self, slot: str) -> None:
+        """Look at what a slot did to its inputs, and outside of its buffers; a counterpart that did is dropped."""
         check = self.checks[slot]
         check.note_misuse(*self.buffers.misuse(slot))
         if slot != CANDIDATE and (check.changed or check.damaged):

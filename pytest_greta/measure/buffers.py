@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_greta.device.protocol import BAND_BYTES, LARGE_BYTE, NAN_BYTE, BufferPlan
+from pytest_greta.device.protocol import BAND_BYTES, LARGE_BYTE, NAN_BYTE, SPARE, BufferPlan
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.worker import Worker
 from pytest_greta.dtypes import dtype_of
@@ -58,6 +58,9 @@ class Buffers:
             for name, workspace in workspaces[slot].items():
                 origins = {draw: f"{slot}/{draw}/{workspace.initial}" for draw in draws}
                 self._plans[f"{slot}/{name}"] = _plan(slot, workspace, origins)
+        for name, output in outputs.items():
+            size_bytes = math.prod(output.shape) * dtype_of(output.dtype).itemsize
+            self._plans[f"{SPARE}/{name}"] = BufferPlan(size_bytes, SPARE, is_output=True)
         worker.allocate(self._plans)
         for name, (memory, _) in self._sources.items():
             worker.write(name, memory)
@@ -80,8 +83,23 @@ class Buffers:
         kept = f"{slot}/{draw}/{initial} of the family"
         return kept if kept in self._plans else f"{slot}/{draw}/{initial}"
 
+    def exchange(self, one: str, other: str) -> None:
+        """Let two slots change the places of what both have alike: outputs, and inputs that hold the same."""
+        pairs = []
+        for name, plan in self._plans.items():
+            slot, _, rest = name.partition("/")
+            twin = f"{other}/{rest}"
+            source, its_source = self._sources.get(name), self._sources.get(twin)
+            if slot == one and plan.size_bytes == getattr(self._plans.get(twin), "size_bytes", None):
+                same = plan.is_output or (
+                    source is not None and its_source is not None and source[0] is its_source[0]
+                )
+                if same and plan.bands == self._plans[twin].bands:
+                    pairs.append((name, twin))
+        self._worker.exchange(pairs)
+
     def outputs(self, slot: str) -> dict[str, NDArray[np.generic]]:
-        """Copies of the outputs of a slot."""
+        """Copies of the outputs of a slot; those of `SPARE` are what the device kept of a launch."""
         found = {}
         for name, array in self._outputs.items():
             with self._raw(f"{slot}/{name}") as raw:

@@ -52,8 +52,9 @@ class Plan:
     """The commit of the last accepted run, where its code and launches are the candidate's, byte for byte."""
     peak: Peak | None = None
     """What the device can do at best, where gates.yaml says."""
-    cold: bool = True
-    """Whether caches are made cold before every launch: not where times do not count."""
+    caches: str = ""
+    """What caches hold before a launch that is timed: `cold`, `warm`, or `auto`: cold, where one launch is long enough
+    for the clock. Empty where times do not count: then nothing is done for them."""
 
 
 def without_accepted(plan: Plan, problem: str) -> Plan:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_greta.errors import DeviceFault
 from pytest_greta.gates.model import Quantity
 from pytest_greta.kernel import Array
+from pytest_greta.measure.batches import Manner, Round
 from pytest_greta.measure.executable import BASELINE, CANDIDATE
 from pytest_greta.stats.pairs import PairedTest
 
@@ -37,7 +38,13 @@ class Run:
     plan: Plan
     device: DeviceInfo
     seconds: list[float] = field(default_factory=list)
-    """Device seconds of the candidate's timed launches."""
+    """Device seconds of a launch of the candidate, by rounds."""
+    rounds: list[Round] = field(default_factory=list)
+    """These rounds: the order of their launches, and what they read."""
+    manner: Manner = field(default_factory=Manner)
+    """How launches were timed."""
+    warm_up: str = ""
+    """What was done before launches were timed, in words."""
     baseline: PairedTimes = field(default_factory=PairedTimes)
     accepted: PairedTimes = field(default_factory=PairedTimes)
     buffers: dict[str, Array] = field(default_factory=dict)

@@ -41,6 +41,10 @@ class Verification:
         self._poisoned: dict[int, Arrays] = {}
         """Outputs by poison: what holds its poison in all of them was not written."""
 
+    def expected(self, draw: str) -> bytes:
+        """The digest that outputs on a draw should have; empty where none was read yet."""
+        return self._digests.get(draw, b"")
+
     def is_known(self, draw: str, poison: int, digest: bytes) -> bool:
         """Count a launch; whether its outputs, of that digest, were judged before. If not, they are to be read."""
         self.launches += 1

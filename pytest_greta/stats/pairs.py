@@ -127,7 +127,7 @@ class PairedTest:
         self._bounds = np.log(np.asarray(bounds, dtype=float))
         self._growth = np.zeros((2, len(bounds), len(STAKES)))
 
-    def add_block(self, log_ratio: float, seconds: float = 0.0) -> None:
+    def add_block(self, log_ratio: float, seconds: float = 0.0, order: int = 0) -> None:
         """Add the log-ratio of one block, and the time it took. Raises ValueError unless it is finite."""
         if not math.isfinite(log_ratio):
             raise ValueError(f"the log-ratio of a block must be finite, not {log_ratio}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.clang import Job, run_compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
-from pytest_greta.device import BoundLaunch
+from pytest_greta.device import BoundLaunch, run_once
 from pytest_greta.device.cpu import CpuDevice, open_cpu
 
 Run = Callable[..., None]
@@ -54,7 +54,7 @@ def run_hip(cpu_device: CpuDevice, tmp_path: Path) -> Run:
         for buffer, array in zip(buffers, arrays, strict=True):
             cpu_device.write(buffer, 0, array.data)
         arguments = tuple((buffer, 0) for buffer in buffers)
-        cpu_device.launch([BoundLaunch(cpu_device.function(module, "k"), (grid, 1, 1), block, arguments)])
+        run_once(cpu_device, [BoundLaunch(cpu_device.function(module, "k"), (grid, 1, 1), block, arguments)])
         for buffer, array in zip(buffers, arrays, strict=True):
             cpu_device.read(buffer, 0, array.data)
             cpu_device.free(buffer)

@@ -12,7 +12,7 @@ from kernels.softmax.softmax import Softmax
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.clang import Job, run_compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
-from pytest_greta.device import BoundLaunch
+from pytest_greta.device import BoundLaunch, run_once
 from pytest_greta.device.cpu import CpuDevice, open_cpu
 from pytest_greta.errors import DeviceFault
 
@@ -87,13 +87,13 @@ def test_structs_and_vectors_arrive_by_value(cpu_device: CpuDevice, tmp_path: Pa
     function = cpu_device.function(cpu_device.load(code), "k")
     for given in (struct, np.void(struct.tobytes())):
         cpu_device.fill(out, 0, 0, 28)
-        cpu_device.launch([BoundLaunch(function, (1, 1, 1), (64, 1, 1), (given, *vectors, (out, 0)))])
+        run_once(cpu_device, [BoundLaunch(function, (1, 1, 1), (64, 1, 1), (given, *vectors, (out, 0)))])
         into = bytearray(28)
         cpu_device.read(out, 0, memoryview(into))
         assert np.frombuffer(into, np.float32).tolist() == [-3, 0.5, 2, 4, 2, 4, 7]
     short = np.void(struct.tobytes()[:-1])
     with pytest.raises(DeviceFault, match="argument 1 of k is of another size"):
-        cpu_device.launch([BoundLaunch(function, (1, 1, 1), (64, 1, 1), (short, *vectors, (out, 0)))])
+        run_once(cpu_device, [BoundLaunch(function, (1, 1, 1), (64, 1, 1), (short, *vectors, (out, 0)))])
 
 
 def test_what_is_wrong_is_a_fault_that_says_so(cpu_device: CpuDevice) -> None:

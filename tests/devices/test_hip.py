@@ -21,9 +21,10 @@ import pytest
 from pytest_greta.compiler.builder import hiprtc_options
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.contract import refusal
-from pytest_greta.device import BoundLaunch
-from pytest_greta.device.hip import Buffer, Function, HipDevice, open_hip
+from pytest_greta.device import BoundLaunch, run_once
+from pytest_greta.device.hip import HipDevice, open_hip
 from pytest_greta.device.hip_bindings import HipError
+from pytest_greta.device.hip_handles import Buffer, Function
 from pytest_greta.errors import CompileError, DeviceUnavailable
 from pytest_greta.gates.file import load
 from pytest_greta.kernel import Kernel, Launch, Problem, Value, Variant
@@ -197,7 +198,7 @@ def test_scalars_of_every_width_arrive(device: HipDevice) -> None:
         *(np.bool_(True), np.float32(2.5), np.int32(-7), np.uint8(200)),
     ]
     out = device.allocate(8 * len(values))
-    device.launch([bound(build(device, SCALARS, "scalars"), 1, (out, 0), *values)])
+    run_once(device, [bound(build(device, SCALARS, "scalars"), 1, (out, 0), *values)])
     assert read(device, out, len(values), np.float64).tolist() == [float(v.item()) for v in values]
 
 
@@ -205,14 +206,14 @@ def test_structs_and_vectors_arrive_by_value(device: HipDevice) -> None:
     params = np.dtype([("kind", "i1"), ("scale", "f8"), ("pair", "i2", (2,))], align=True)
     struct, vector = np.array((-3, 0.5, (1, 2)), params)[()], np.array([1, 2, 3, 4], np.float32)
     out = device.allocate(6 * 4)
-    device.launch([bound(build(device, STRUCTS, "structs"), 1, (out, 0), struct, vector, np.int32(7))])
+    run_once(device, [bound(build(device, STRUCTS, "structs"), 1, (out, 0), struct, vector, np.int32(7))])
     assert read(device, out, 6, np.float32).tolist() == [-3, 0.5, 2, 2, 4, 7]
 
 
 def test_a_pointer_may_lie_inside_a_buffer(device: HipDevice) -> None:
     out = device.allocate(4 * 300)
     device.fill(out, 0, 0, out.size_bytes)
-    device.launch([bound(build(device, FILL, "fill"), 128, (out, 400), np.int32(100), np.int32(9))])
+    run_once(device, [bound(build(device, FILL, "fill"), 128, (out, 400), np.int32(100), np.int32(9))])
     got = read(device, out, 300, np.int32)
     assert not got[:100].any()
     assert (got[100:200] == 9).all()
@@ -226,7 +227,7 @@ def test_launches_run_in_order(device: HipDevice) -> None:
     launches = [
         bound(f, 256, (out, 0), n, np.int32(v), blocks=16) for f, v in ((fill, 5), (add, 2), (add, 3))
     ]
-    assert device.launch(launches) > 0
+    assert run_once(device, launches) > 0
     assert (read(device, out, 4096, np.int32) == 10).all()
 
 
@@ -247,7 +248,7 @@ def test_definitions_reach_the_compiler(device: HipDevice) -> None:
     source = 'extern "C" __global__ void k(int* out) { out[0] = VALUE; }'
     out = device.allocate(4)
     module = device.load(device.compile(source, "k.hip", ["-DVALUE=42"]))
-    device.launch([bound(device.function(module, "k"), 1, (out, 0))])
+    run_once(device, [bound(device.function(module, "k"), 1, (out, 0))])
     assert read(device, out, 1, np.int32)[0] == 42
 
 
@@ -288,23 +289,23 @@ def test_a_block_that_is_too_large_is_refused_and_the_device_lives_on(device: Hi
     fill = build(device, FILL, "fill")
     out = device.allocate(4096)
     with pytest.raises(HipError, match=r"fill, grid \(1, 1, 1\), block \(4096, 1, 1\)") as caught:
-        device.launch([bound(fill, 4096, (out, 0), np.int32(4), np.int32(1))])
+        run_once(device, [bound(fill, 4096, (out, 0), np.int32(4), np.int32(1))])
     assert caught.value.name in ("hipErrorInvalidValue", "hipErrorInvalidConfiguration")
-    device.launch([bound(fill, 64, (out, 0), np.int32(64), np.int32(3))])
+    run_once(device, [bound(fill, 64, (out, 0), np.int32(64), np.int32(3))])
     assert (read(device, out, 64, np.int32) == 3).all()
 
 
 def test_dynamic_lds_up_to_64_kib(device: HipDevice) -> None:
     n = 15 * 1024  # 60 KiB
     out = device.allocate(4 * n)
-    device.launch([bound(build(device, LDS, "lds"), 256, (out, 0), np.int32(n), lds_bytes=4 * n)])
+    run_once(device, [bound(build(device, LDS, "lds"), 256, (out, 0), np.int32(n), lds_bytes=4 * n)])
     assert np.array_equal(read(device, out, n, np.int32), np.arange(n - 1, -1, -1))
 
 
 def test_too_much_lds_is_refused(device: HipDevice) -> None:
     out = device.allocate(4)
     with pytest.raises(HipError, match="1048576 bytes of LDS"):
-        device.launch([bound(build(device, LDS, "lds"), 64, (out, 0), np.int32(1), lds_bytes=1 << 20)])
+        run_once(device, [bound(build(device, LDS, "lds"), 64, (out, 0), np.int32(1), lds_bytes=1 << 20)])
 
 
 def test_out_of_memory_says_how_much_is_free(device: HipDevice) -> None:
@@ -338,7 +339,7 @@ def test_closing_frees_everything_and_may_be_repeated(device: HipDevice) -> None
 def test_a_wavefront_exchanges_values(device: HipDevice) -> None:
     wave = device.info.wave_size
     out = device.allocate(4 * 2 * wave)
-    device.launch([bound(build(device, WAVE_SUM, "wave_sum"), 2 * wave, (out, 0))])
+    run_once(device, [bound(build(device, WAVE_SUM, "wave_sum"), 2 * wave, (out, 0))])
     sums = np.arange(2 * wave).reshape(2, wave).sum(axis=1)
     assert np.array_equal(read(device, out, 2 * wave, np.int32), np.repeat(sums, wave))
 
@@ -397,14 +398,14 @@ def test_event_times_agree_with_the_wall_clock(device: HipDevice) -> None:
     spin = build(device, SPIN, "spin")
     out = device.allocate(4)
     steps = 1_000_000
-    seconds = device.launch([bound(spin, 1, (out, 0), np.int64(steps))])
+    seconds = run_once(device, [bound(spin, 1, (out, 0), np.int64(steps))])
     while seconds < 0.15:
         steps = int(steps * max(1.5, min(10, 0.25 / seconds)))
-        seconds = device.launch([bound(spin, 1, (out, 0), np.int64(steps))])
+        seconds = run_once(device, [bound(spin, 1, (out, 0), np.int64(steps))])
     differences = []
     for _ in range(3):
         start = time.perf_counter()
-        seconds = device.launch([bound(spin, 1, (out, 0), np.int64(steps))])
+        seconds = run_once(device, [bound(spin, 1, (out, 0), np.int64(steps))])
         wall = time.perf_counter() - start
         differences.append(abs(wall - seconds) / wall)
     assert min(differences) < 0.01, differences
@@ -413,7 +414,7 @@ def test_event_times_agree_with_the_wall_clock(device: HipDevice) -> None:
 def test_an_illegal_address_is_a_fault_of_that_process_only(device: HipDevice) -> None:
     program = (
         "import numpy as np\n"
-        "from pytest_greta.device import BoundLaunch\n"
+        "from pytest_greta.device import BoundLaunch, run_once\n"
         "from pytest_greta.device.hip import open_hip\n"
         "from pytest_greta.device.hip_bindings import HipError\n"
         "device = open_hip()\n"
@@ -422,7 +423,7 @@ def test_an_illegal_address_is_a_fault_of_that_process_only(device: HipDevice) -
         "wild = device.function(device.load(code), 'wild')\n"
         "launch = BoundLaunch(wild, (1, 1, 1), (1, 1, 1), ((out, 0),))\n"
         "try:\n"
-        "    device.launch([launch])\n"
+        "    run_once(device, [launch])\n"
         "except HipError as error:\n"
         "    print(error.kind, error)\n"
         "device.close()\n"
@@ -441,7 +442,7 @@ def test_an_illegal_address_is_a_fault_of_that_process_only(device: HipDevice) -
     else:
         assert done.returncode < 0, done.stderr
     out = device.allocate(256)
-    device.launch([bound(build(device, FILL, "fill"), 64, (out, 0), np.int32(64), np.int32(1))])
+    run_once(device, [bound(build(device, FILL, "fill"), 64, (out, 0), np.int32(64), np.int32(1))])
     assert (read(device, out, 64, np.int32) == 1).all()
 
 
@@ -487,7 +488,8 @@ def test_the_kernels_compute_what_their_references_do(
     module = device.load(code)
     planned = kernel.launch(problem, variant)
     launches = [planned] if isinstance(planned, Launch) else list(planned)
-    seconds = device.launch(
+    seconds = run_once(
+        device,
         [
             BoundLaunch(
                 device.function(module, launch.entry or variant.entry),
@@ -497,7 +499,7 @@ def test_the_kernels_compute_what_their_references_do(
                 launch.dynamic_lds_bytes,
             )
             for launch in launches
-        ]
+        ],
     )
     assert seconds > 0
     for n, out in outputs.items():

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_greta.compiler.clang import Job, run_compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
-from pytest_greta.device import BoundLaunch
+from pytest_greta.device import BoundLaunch, run_once
 from pytest_greta.device.cpu import CpuDevice
 
 HEADER = Path(__file__).resolve().parents[2] / "kernels" / "prefill" / "matrix.h"
@@ -94,7 +94,7 @@ def run(device: CpuDevice, code: bytes, entry: str, counts: list[int]) -> list[l
         module = device.load(code)
     buffers = [device.allocate(4 * count) for count in counts]
     function = device.function(module, entry)
-    device.launch([BoundLaunch(function, (1, 1, 1), (1, 1, 1), tuple((b, 0) for b in buffers))])
+    run_once(device, [BoundLaunch(function, (1, 1, 1), (1, 1, 1), tuple((b, 0) for b in buffers))])
     found = []
     for buffer, count in zip(buffers, counts, strict=True):
         values = np.empty(count, np.int32)

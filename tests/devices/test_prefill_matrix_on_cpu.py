@@ -23,7 +23,7 @@ from pytest_greta import contract
 from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET
-from pytest_greta.device import BoundLaunch
+from pytest_greta.device import BoundLaunch, run_once
 from pytest_greta.device.cpu import CpuDevice
 from pytest_greta.kernel import Problem
 
@@ -100,7 +100,7 @@ def attention(cpu_device: CpuDevice, code_cache: Path) -> Iterator[Attention]:
             arguments = tuple((buffers[a], 0) if isinstance(a, str) else a for a in launch.args)
             function = cpu_device.function(modules[build], launch.entry or variant.entry)
             bound.append(BoundLaunch(function, launch.grid, launch.block, arguments))
-        cpu_device.launch(bound)
+        run_once(cpu_device, bound)
         cpu_device.read(buffers["out"], 0, out.view(np.uint8).data)
         for buffer in buffers.values():
             cpu_device.free(buffer)

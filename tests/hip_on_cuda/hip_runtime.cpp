@@ -234,6 +234,35 @@ HIP_ON_CUDA_API HipStatus hipEventElapsedTime(float* milliseconds, CUevent start
   return on_device([=] { return CU(cuEventElapsedTime)(milliseconds, start_event, stop_event); });
 }
 
+// -- graphs ----------------------------------------------------------------------------------------------------
+
+HIP_ON_CUDA_API HipStatus hipStreamBeginCapture(CUstream stream, int mode) {
+  return on_device([=] { return CU(cuStreamBeginCapture)(stream, static_cast<CUstreamCaptureMode>(mode)); });
+}
+
+HIP_ON_CUDA_API HipStatus hipStreamEndCapture(CUstream stream, CUgraph* graph) {
+  *graph = nullptr;
+  return on_device([=] { return CU(cuStreamEndCapture)(stream, graph); });
+}
+
+HIP_ON_CUDA_API HipStatus hipGraphInstantiateWithFlags(CUgraphExec* executable, CUgraph graph,
+                                                       unsigned long long flags) {
+  *executable = nullptr;
+  return on_device([=] { return CU(cuGraphInstantiate)(executable, graph, flags); });
+}
+
+HIP_ON_CUDA_API HipStatus hipGraphLaunch(CUgraphExec executable, CUstream stream) {
+  return on_device([=] { return CU(cuGraphLaunch)(executable, stream); });
+}
+
+HIP_ON_CUDA_API HipStatus hipGraphExecDestroy(CUgraphExec executable) {
+  return on_device([=] { return CU(cuGraphExecDestroy)(executable); });
+}
+
+HIP_ON_CUDA_API HipStatus hipGraphDestroy(CUgraph graph) {
+  return on_device([=] { return CU(cuGraphDestroy)(graph); });
+}
+
 // -- memory ----------------------------------------------------------------------------------------------------
 
 HIP_ON_CUDA_API HipStatus hipMalloc(void** pointer, std::size_t size_bytes) {
@@ -243,6 +272,18 @@ HIP_ON_CUDA_API HipStatus hipMalloc(void** pointer, std::size_t size_bytes) {
 
 HIP_ON_CUDA_API HipStatus hipFree(void* pointer) {
   return on_device([=] { return CU(cuMemFree)(address(pointer)); });
+}
+
+// Memory of the host that kernels reach at the same address. HIP's flags say how caches treat it: x86 keeps it coherent.
+HIP_ON_CUDA_API HipStatus hipHostMalloc(void** pointer, std::size_t size_bytes, unsigned) {
+  *pointer = nullptr;
+  return on_device([=] {
+    return CU(cuMemHostAlloc)(pointer, size_bytes, CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_PORTABLE);
+  });
+}
+
+HIP_ON_CUDA_API HipStatus hipHostFree(void* pointer) {
+  return on_device([=] { return CU(cuMemFreeHost)(pointer); });
 }
 
 HIP_ON_CUDA_API HipStatus hipMemGetInfo(std::size_t* free_bytes, std::size_t* total_bytes) {

@@ -14,7 +14,7 @@ from pytest_greta.gates.model import Status
 from pytest_greta.kernel import Kernel, Variant
 from tests.rocm.build_all import build, gate_file, kernels, problems, verdicts
 
-DIGEST = Path(pytest_greta.device.__file__).with_name("digest.hip")
+DIGEST = Path(pytest_greta.device.__file__).with_name("queue.hip")
 CASES = [(kernel, variant) for kernel in kernels() for variant in kernel.variants]
 
 

@@ -15,7 +15,7 @@ from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.codeobject import CodeObject, KernelArgument
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.resources import resource_quantities
-from pytest_greta.device.hip import ARG_SLOT_BYTES, _pack
+from pytest_greta.device.hip_queue import ARG_SLOT_BYTES, pack
 from pytest_greta.gates.model import Quantity
 from pytest_greta.kernel import Array, Kernel, Launch, Problem, Value, Variant
 from pytest_greta.measure.executable import Executable, code_info, executable_of, is_same
@@ -150,8 +150,8 @@ def test_a_block_that_no_device_could_run_is_not_launchable(
 
 def test_values_are_packed_by_their_bytes_each_at_an_aligned_address() -> None:
     given: list[Value] = [STRUCT, np.bool_(True), VECTOR[::-1], np.float64(1), np.void(bytes(range(40)))]
-    packed = _pack(given)
-    for address, value in zip(packed.pointers, given, strict=True):
+    pointers, _storage = pack(given)
+    for address, value in zip(pointers, given, strict=True):
         assert address % ARG_SLOT_BYTES == 0
         assert ctypes.string_at(address, value.nbytes) == value.tobytes()
 

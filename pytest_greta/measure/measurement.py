@@ -1,0 +1,96 @@
+"""One measurement on a device: verify, warm up, time beside the counterparts; then quantities for the gates.
+
+Everything here runs in the test process. The worker only launches what it is told to.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_greta.device.worker import Worker
+from pytest_greta.errors import DeviceFault
+from pytest_greta.gates.model import Quantity
+from pytest_greta.measure.batches import Round
+from pytest_greta.measure.bench import Bench, Progress
+from pytest_greta.measure.correctness import POISONS
+from pytest_greta.measure.draws import DRAWS, Draws, draw_inputs
+from pytest_greta.measure.executable import CANDIDATE
+from pytest_greta.measure.quantities import add_quantities
+from pytest_greta.measure.reference import ROWS_SECONDS
+from pytest_greta.measure.run import Run
+from pytest_greta.measure.timing import Timing
+
+if TYPE_CHECKING:
+    from pytest_greta.measure.plan import Plan
+
+_OF_A_WHOLE_RUN = (
+    *("complete", "canaries", "inputs_unchanged", "deterministic", "max_error"),
+    *("prefill_seconds", "tokens_per_second", "speedup"),
+)
+
+
+def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
+    """Measure `plan` on the worker's device. A device fault ends the run early and is kept in the result."""
+    run = Run(plan, worker.info)
+    worker.begin_output()
+    with ExitStack() as stack:
+        bench = None
+        try:
+            rng = np.random.default_rng(plan.seed)
+            progress("drawing inputs")
+            executables = (plan.candidate, *(other.executable for other in plan.counterparts.values()))
+            variants = [executable.variant for executable in executables if executable.variant]
+            count = 1 if plan.single_shot else 2
+            draws = draw_inputs(plan.kernel, plan.problem, variants, rng, count, stack)
+            bench = Bench(worker, plan, run, progress, rng, draws)
+            _verify_and_time(bench)
+        except DeviceFault as fault:
+            run.fault = fault
+            worker.kill()  # after a fault nothing the device says can be trusted; the next test gets a new worker
+            if bench and bench.checks and bench.checks[CANDIDATE].first:
+                bench.checks[CANDIDATE].add_errors(run)
+    run.worker_output = worker.output()
+    add_quantities(run)
+    if run.fault:
+        for name in _OF_A_WHOLE_RUN:
+            run.quantities.setdefault(name, Quantity(None, reason="not reached: the run ended early"))
+    return run
+
+
+def time_only(worker: Worker, plan: Plan, draws: Draws, progress: Progress) -> Run:
+    """Time candidate and counterparts, and check nothing: for code that was verified before. Raises DeviceFault."""
+    run = Run(plan, worker.info)
+    try:
+        bench = Bench(worker, plan, run, progress, np.random.default_rng(plan.seed), draws)
+        bench.load()
+        bench.first_seconds |= bench.launch([Round(list(bench.executables), DRAWS[0], POISONS[0])])[0]
+        Timing(bench).time_unthrottled()
+    except DeviceFault:
+        worker.kill()
+        raise
+    add_quantities(run)
+    return run
+
+
+def _verify_and_time(bench: Bench) -> None:
+    plan, run = bench.plan, bench.run
+    bench.load()
+    bench.refer()
+    for slot in list(bench.executables):
+        bench.verify(slot)
+    if not plan.single_shot:
+        Timing(bench).time_unthrottled()
+        for draw in bench.draws.shared:
+            if draw not in bench.checks[CANDIDATE].first:  # so few rounds that none took it
+                bench.launch([Round(list(bench.executables), draw, POISONS[0])])
+    for slot in list(bench.executables):
+        bench.note_misuse(slot)
+    for draw, reference in bench.references.items():
+        if reference.is_partial:
+            bench.progress("computing more rows of the references")
+            reference.extend(ROWS_SECONDS)
+            bench.checks[CANDIDATE].judge_again(draw)
+    bench.checks[CANDIDATE].add_quantities(run)
