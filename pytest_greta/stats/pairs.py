@@ -1,28 +1,20 @@
 """When enough pairs have been measured, and what they say. Pure: no clock, no I/O, no randomness.
 
-A block is one launch of each variant, in an order drawn by a fair coin; its log-ratio x is the unit. Suppose the true
-ratio is r. Under exchange of the two launches x - log r changes its sign, and the coin makes both equally likely: given
-all that came before, x - log r is symmetric around zero, whatever the noise (heavy tails, drifts, modes, bursts), as
-long as it does not know which variant it meets. For such data, any stake 0 < g <= 1 and any slope b > 0
+A pair is one launch of each variant, a couple is two pairs of opposite order, and x, the log-ratio of a pair, is what
+is counted. Two games judge a limit (`game.py` says why they are fair):
 
-    E(g, b) = product over blocks of (1 + g tanh(b (x - log r)))
+- that of the **couples** bets on the mean of each couple. The couple's coin alone makes it fair, whatever the noise. A
+  bound on the ratio is refuted from one side when it reaches 1 / `ERROR`: 1000.
+- that of the **pairs** bets on both pairs of a couple, less what earlier couples show of the effect of the order. It
+  takes half as many couples where noise is calm, and what it assumes is that the two pairs of a couple are no more
+  alike than two coins make them. For a couple of coin c and differences d1, d2 (second launch less first) its factor is
+  (1 + g tanh(b c d1)) (1 - g tanh(b c d2)), with mean 1 - g^2 tanh(b d1) tanh(b d2) over the coin: at most 1 for every
+  effect of the order (d1 and d2 alike), above 1 with noise of period three to five launches. A FAIL takes 100 000 of
+  it as well as 1000 of the couples: it is wrong once in 1000 times at most, and once in 100 000 in all noise but such.
 
-is a fair game (tanh is odd, so each factor has mean 1), and so is its mean over several bets (g, b). By Ville's
-inequality it ever reaches 1 / error with a probability of at most `error`, however often one looks: a limit r against
-which the evidence has reached 1000 is on the wrong side with a probability of at most 1 in 1000. No variance is
-estimated and no distribution assumed; tanh is bounded, so a wild value weighs no more than any other large one.
-
-With g = 1, the factor is the likelihood ratio of N(m, s^2) against its symmetrised self for b = m / s^2: no other bet
-against symmetry grows faster on normal data. Smaller stakes with steep slopes are close to counting signs, and are what
-decides when the noise has heavy tails. Sources:
-- J. Ville, "Etude critique de la notion de collectif" (1939);
-- V. de la Pena, "A general class of exponential inequalities for martingales and ratios", Annals of Probability 27
-  (1999);
-- A. Ramdas, J. Ruf, M. Larsson, W. Koolen, "Admissible anytime-valid sequential inference must rely on nonnegative
-  martingales" (arXiv 2009.03167);
-- V. Vovk, R. Wang, "Nonparametric e-tests of symmetry" (arXiv 2208.08925);
-- S. Howard, A. Ramdas, J. McAuliffe, J. Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences",
-  Annals of Statistics 49 (2021).
+A bound once refuted at a look stays refuted, whatever other gates of the run go on for: Ville's inequality is about all
+looks at once. A look comes after each couple; one that finds two modes, a drift, an effect on the successor or a coarse
+clock that reaches across the bound refutes nothing.
 """
 
 from __future__ import annotations
@@ -35,81 +27,104 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_greta.gates.model import Interval, Limit, Status
+from pytest_greta.stats.effort import is_futile, tells
+from pytest_greta.stats.game import ERROR, FAIL_ERROR, couples, reached, refuted_below
+from pytest_greta.stats.order import CarryOver, carry_over, order_effect, without_order
 from pytest_greta.stats.shape import Shape, centre, shape, t_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-ERROR = 0.001
-"""Probability that one end of an interval is wrong, at any time of looking: a wrong FAIL, or a wrong PASS."""
+FEWEST_PAIRS = 6
+"""Nothing is decided on fewer."""
 
-FEWEST_BLOCKS = 12
-"""No decision on fewer: ten coins that fall alike are as rare as `ERROR`, two more let the bets differ."""
+FEWEST_BLOCKS = 26
+"""From here on the coins alone decide. Ten couples (20 pairs) fall alike once in 1000 times; three more let the bets
+differ. Fewer decide what no noise explains."""
 
 MOST_BLOCKS = 300
-"""Enough for a distance from the limit of 0.37 times the spread of one block, in 95 of 100 cases."""
-
-STAKES, SLOPES = np.array(
-    [(1.0, 4.0**k) for k in range(7)] + [(stake, 4.0**k) for stake in (0.5, 0.25) for k in range(2, 6)]
-).T
-"""The bets; slopes in units of 1 / log-ratio. On normal noise the best slope is distance / variance: 50 at 1 % from the
-limit with 1.4 % noise. Slope 4096 resolves a distance of 0.03 %. With twice as many bets it takes as many blocks."""
+"""Enough for a distance from the limit of 0.37 times the spread of one pair, in 95 of 100 cases."""
 
 FEW_BLOCKS_MARGIN = math.log(1.10)
-"""How far beyond the measured ratios the truth may lie when there were too few blocks for the coins to guarantee
-anything: clocks have modes that are up to 10 % apart, and three launches may all have met the same one."""
+"""How far beyond the measured ratios the truth may lie when there were too few couples for their coins to guarantee
+anything: clocks have modes that are up to 10 % apart, and a few launches may all have met the same one."""
+
+FEWEST_TICKS = 50
+"""A launch that lasts fewer ticks of its clock has a time that may be off by one tick in every launch alike."""
+
+_ABOVE, _BELOW = 1, -1
+
+Bound = tuple[float, int]
+"""A ratio that a limit names, and the side of it that fails."""
 
 
-def evidence(excess: ArrayLike) -> NDArray[np.float64]:
-    """Logarithm of the evidence that the centre of `excess` is above zero, after each block.
+def bounds(limits: Sequence[Limit]) -> list[Bound]:
+    """What limits on a ratio ask. A speedup "above 0" holds for every ratio there is: it asks nothing."""
+    ends = [(limit.min, _BELOW) for limit in limits] + [(limit.above, _BELOW) for limit in limits]
+    ends += [(limit.max, _ABOVE) for limit in limits]
+    return sorted({(end, side) for end, side in ends if end is not None and end > 0})
 
-    `excess` has shape (..., n): log-ratios less the logarithm of the limit, in the order of measurement. The result has
-    the same shape; from `log(1 / ERROR)` on, "at or below zero" is refuted.
+
+def coarseness(seconds: Sequence[float], tick: float) -> float:
+    """How far ratios of such times may be off (as a logarithm) because their clock has ticks of `tick` seconds.
+
+    0 where launches last at least `FEWEST_TICKS`, or nothing is known: noise of a launch then spreads its time over
+    several ticks, and means are finer than one.
     """
-    return _mixed(np.cumsum(_gains(np.asarray(excess, dtype=float)), axis=-2))
+    times = sorted(s for s in seconds if s > 0)
+    if not times or tick <= 0:
+        return 0.0
+    middle = times[len(times) // 2]
+    return math.log1p(tick / middle) if middle < FEWEST_TICKS * tick else 0.0
 
 
-def _gains(excess: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithms of the factors of every bet, shape (..., bets)."""
-    # tanh is never quite -1; rounded to it, one block would ruin a bet for good.
-    odd = np.maximum(np.tanh(excess[..., None] * SLOPES), -1 + 1e-15)
-    return np.asarray(np.log1p(STAKES * odd))
+def decisions(
+    log_ratios: ArrayLike, limit: Limit, orders: ArrayLike = 0
+) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """Where `PairedTest` would have stopped at a limit with one bound, for many series of log-ratios at once.
 
-
-def _mixed(growth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The logarithm of the mean of all bets, of their logarithms (..., bets)."""
-    top = growth.max(axis=-1, keepdims=True)
-    return np.asarray(top[..., 0] + np.log(np.exp(growth - top).mean(axis=-1)))
-
-
-def decisions(log_ratios: ArrayLike, limit: float) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """Where `PairedTest` would have stopped at a limit on the ratio, for many series of log-ratios at once.
-
-    `log_ratios` has shape (..., n), a series in its order of measurement.
-    Gives, in shape (...), the number of blocks used (n where undecided), and +1 where the ratio is above the limit, -1
-    where it is below, 0 where the series cannot tell. Data of two levels on both sides of the limit cannot tell.
+    `log_ratios` has shape (..., n), a series in its order of measurement, and `orders` is what `add_block` takes.
+    Gives, in shape (...), the number of pairs used (n where undecided), and +1 where the ratio is above the limit, -1
+    where it is below, 0 where the series cannot tell.
     """
-    excess = np.asarray(log_ratios, dtype=float) - math.log(limit)
-    count = excess.shape[-1]
-    used, side = np.full(excess.shape[:-1], count), np.zeros(excess.shape[:-1], dtype=int)
-    for sign in (1, -1):
-        refuted = evidence(sign * excess) >= -math.log(ERROR)
-        refuted[..., : FEWEST_BLOCKS - 1] = False
-        first = np.where(refuted.any(axis=-1), refuted.argmax(axis=-1) + 1, count + 1)
-        side = np.where(first <= used, sign, side)
-        used = np.minimum(first, used)
-    for blocks in np.unique(used[side != 0]):
-        there = (side != 0) & (used == blocks)
-        low, high = shape(excess[there][..., :blocks]).levels()
-        side[there] = np.where((low < 0) & (high > 0), 0, side[there])
-    return used, side
+    values = np.asarray(log_ratios, dtype=float)
+    ((bound, fails),) = bounds([limit])
+    flat = values.reshape(-1, values.shape[-1]) - math.log(bound)
+    turned = np.broadcast_to(np.asarray(orders), values.shape).reshape(flat.shape)
+    pairs, means = without_order(flat, turned), couples(flat)
+    used, side = np.full(len(flat), flat.shape[-1]), np.zeros(len(flat), dtype=int)
+    refuted = {way: _refuted(way * means, way * pairs, way == fails) for way in (_ABOVE, _BELOW)}
+    for couple in range(FEWEST_PAIRS // 2, means.shape[-1] + 1):
+        for way in (_ABOVE, _BELOW):
+            open_ = np.flatnonzero((side == 0) & refuted[way][:, couple - 1])
+            if open_.size:
+                low, high = shape(_steady(flat[open_, : 2 * couple], turned[open_, : 2 * couple])).levels()
+                there = open_[~((low < 0) & (high > 0))]
+                side[there], used[there] = way, 2 * couple
+    return used.reshape(values.shape[:-1]), side.reshape(values.shape[:-1])
+
+
+def _refuted(means: NDArray[np.float64], pairs: NDArray[np.float64], fails: bool) -> NDArray[np.bool_]:
+    """After each couple: whether "at or below zero" is refuted, of the means of couples and of their pairs."""
+    enough = reached(means) >= -math.log(ERROR)
+    if fails:
+        enough &= reached(pairs)[..., 1::2][..., : means.shape[-1]] >= -math.log(FAIL_ERROR)
+    return np.asarray(enough)
+
+
+def _steady(log_ratios: NDArray[np.float64], orders: NDArray[np.int_]) -> NDArray[np.float64]:
+    """Series (series, n) without the effect of their order, which is neither a mode nor a drift."""
+    effects = [order_effect(x, o) for x, o in zip(log_ratios, orders, strict=True)]
+    return np.asarray(log_ratios - orders * np.asarray(effects)[:, None])
 
 
 class PairedTest:
-    """Blocks of pairs, one after the other, until every limit is decided, or blocks or time are used up.
+    """Pairs, one after the other, until every limit is decided, or pairs or time are used up.
 
     `limits` are what the ratio will be held against; without any, all `most_blocks` are measured. The ratio is whatever
-    the caller takes the logarithm of: baseline over candidate for a speedup. No block begins after `budget_seconds`.
+    the caller takes the logarithm of: baseline over candidate for a speedup. No pair begins after `budget_seconds`,
+    which may be raised while the test goes on. `resolution` is what `coarseness` says of the times, and may be set
+    before any pair is added; so may `carries`, what `order.carries` says of the launches so far.
     """
 
     def __init__(
@@ -117,136 +132,257 @@ class PairedTest:
         limits: Sequence[Limit] = (),
         budget_seconds: float = math.inf,
         most_blocks: int = MOST_BLOCKS,
+        resolution: float = 0.0,
     ) -> None:
         self.limits, self.budget_seconds, self.most_blocks = tuple(limits), budget_seconds, most_blocks
+        self.resolution = resolution
         self.log_ratios: list[float] = []
+        self.orders: list[int] = []
+        self.carries: Sequence[float] = ()
         self.spent_seconds = 0.0
-        ends = [(limit.min, limit.max, limit.above) for limit in limits]
-        # A speedup "above 0" holds for every ratio there is: nothing to decide.
-        bounds = sorted({bound for end in ends for bound in end if bound is not None and bound > 0})
-        self._bounds = np.log(np.asarray(bounds, dtype=float))
-        self._growth = np.zeros((2, len(bounds), len(STAKES)))
+        self._settled: dict[Bound, int] = {}
+        self._bounds = bounds(limits)
+        self._pairs: list[float] = []
+        """The log-ratios less the effect of their order, as earlier couples showed it."""
 
     def add_block(self, log_ratio: float, seconds: float = 0.0, order: int = 0) -> None:
-        """Add the log-ratio of one block, and the time it took. Raises ValueError unless it is finite."""
+        """Add the log-ratio of one pair, and the time it took. Raises ValueError unless it is finite.
+
+        `order` is +1 where the candidate was launched after its counterpart, -1 where before, 0 where nobody knows.
+        """
         if not math.isfinite(log_ratio):
-            raise ValueError(f"the log-ratio of a block must be finite, not {log_ratio}")
+            raise ValueError(f"the log-ratio of a pair must be finite, not {log_ratio}")
+        even = self.blocks // 2 * 2
+        effect = order_effect(self.log_ratios[:even], self.orders[:even]) if order else 0.0
+        self._pairs.append(log_ratio - order * effect)
         self.log_ratios.append(log_ratio)
+        self.orders.append(order)
         self.spent_seconds += seconds
-        excess = log_ratio - self._bounds
-        self._growth += _gains(np.stack([excess, -excess]))
+        if self.blocks % 2 == 0 and self.blocks >= FEWEST_PAIRS and self._left():
+            self._look()
 
     @property
     def blocks(self) -> int:
-        """How many blocks were added."""
+        """How many pairs were added."""
         return len(self.log_ratios)
 
     @property
     def is_finished(self) -> bool:
-        """Whether no further block is needed, or none is allowed."""
+        """Whether no further pair is needed, or none is allowed."""
         return bool(self.why_finished)
 
     @property
     def why_finished(self) -> str:
-        """`decided`, or which allowance is used up; empty while blocks are still needed."""
-        if self._decided():
+        """`decided`, or which allowance is used up or cannot suffice; empty while pairs are still needed."""
+        if self._bounds and not self._left():
             return "decided"
         if self.blocks >= self.most_blocks:
             return f"{self.most_blocks} pairs are the most"
         if self.blocks and self.spent_seconds >= self.budget_seconds:
             return f"the budget of {self.budget_seconds:g} s is used up"
+        if self.is_futile:
+            return "more pairs within the budget would hardly decide"
         return ""
 
-    def _decided(self) -> bool:
-        """Whether each bound is refuted from one side."""
-        if self.blocks < FEWEST_BLOCKS or not self._growth.size:
+    @property
+    def is_futile(self) -> bool:
+        """Whether the pairs that are left would hardly decide any of the bounds that are."""
+        left = self._left()
+        if not left or self.blocks < FEWEST_PAIRS:
             return False
-        return bool((_mixed(self._growth) >= -math.log(ERROR)).any(axis=0).all())
+        each = self.spent_seconds / self.blocks
+        more: float = self.most_blocks - self.blocks
+        if each > 0:
+            more = min(more, (self.budget_seconds - self.spent_seconds) / each)
+        means, middle = couples(self.log_ratios), math.log(self.ratio)
+        few = self.blocks + more < FEWEST_BLOCKS  # only a margin can decide
+        return all(
+            is_futile(means, more / 2, middle - math.log(bound))
+            and not (few and abs(middle - math.log(bound)) > FEW_BLOCKS_MARGIN / 2)
+            for bound, _ in left
+        )
+
+    def _left(self) -> list[Bound]:
+        return [bound for bound in self._bounds if bound not in self._settled]
+
+    def _look(self) -> None:
+        """Settle every bound that is refuted from one side by now, and that nothing reaches across."""
+        for bound, fails in self._left():
+            for way in (_ABOVE, _BELOW):
+                means, pairs = self._beyond(bound, way)
+                if _refuted(means, pairs, way == fails)[-1]:
+                    low, high = self.shape.levels()
+                    off = self._allowance
+                    if not low < math.log(bound) < high and (
+                        not off or _refuted(means - off, pairs - off, way == fails)[-1]
+                    ):
+                        self._settled[bound, fails] = way
+                        break
+
+    def _beyond(self, bound: float, way: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How far couples and pairs lie beyond a bound, on one side of it."""
+        at = math.log(bound)
+        return way * (couples(self.log_ratios) - at), way * (np.asarray(self._pairs) - at)
 
     @property
     def has_failed(self) -> bool:
-        """Whether enough blocks have refuted all that one of the limits allows."""
-        if not self._decided():
-            return False
-        return any(self.verdict(limit)[0] is Status.FAIL for limit in self.limits)
-
-    def _spread(self) -> float:
-        """Standard deviation of a block's log-ratio, hardly touched by wild ones: 1.4826 MAD, as of normal noise."""
-        middle = statistics.median(self.log_ratios)
-        return 1.4826 * statistics.median(abs(x - middle) for x in self.log_ratios)
+        """Whether enough pairs have refuted all that one of the limits allows."""
+        return any(way == fails for (_, fails), way in self._settled.items())
 
     @property
     def shape(self) -> Shape:
-        """Whether the log-ratios have two modes or a trend. Needs at least one block."""
-        return shape(self.log_ratios)
+        """Whether the log-ratios have two modes or a trend, their order apart. Needs at least one pair."""
+        values, orders = np.asarray(self.log_ratios), np.asarray(self.orders)
+        return shape(_steady(values[None], orders[None])[0])
+
+    @property
+    def carry_over(self) -> CarryOver:
+        """What a launch does to the time of the next one."""
+        return carry_over(self.carries)
+
+    @property
+    def _allowance(self) -> float:
+        """How far the log-ratio may be off for reasons that do not show in it."""
+        return self.carry_over.bias + self.resolution
 
     @property
     def ratio(self) -> float:
-        """The ratio, as the centre of all blocks. Raises ValueError before the first block."""
-        return math.exp(centre(self.log_ratios))
+        """The ratio, as the centre of all couples. Raises ValueError before the first pair."""
+        return math.exp(centre(couples(self.log_ratios).tolist() or self.log_ratios))
+
+    def against(self, limits: Sequence[Limit]) -> PairedTest:
+        """This test if it is one of these limits, else what it would have been with them."""
+        if set(bounds(limits)) <= set(self._bounds):
+            return self
+        test = PairedTest(limits, self.budget_seconds, self.most_blocks, self.resolution)
+        test.carries = self.carries
+        for value, order in zip(self.log_ratios, self.orders, strict=True):
+            test.add_block(value, order=order)
+        test.spent_seconds = self.spent_seconds
+        return test
 
     @property
     def interval(self) -> Interval | None:
         """Where the ratio is: each end is wrong with a probability of at most `ERROR`, whenever one looks.
 
-        Where the blocks have two modes or a trend, the interval covers both levels: there is no single ratio. With
-        fewer than `FEWEST_BLOCKS` blocks nothing but a margin far beyond the noise protects it: Student's interval of
-        normal noise, and the measured ratios widened by `FEW_BLOCKS_MARGIN`. None with fewer than three blocks.
+        It says what was settled, and no more: it fails a limit only where the pairs say so at `FAIL_ERROR` as well.
+        Where the pairs have two modes or a trend, it covers both levels: there is no single ratio. With fewer than
+        `FEWEST_BLOCKS` pairs nothing but a margin far beyond the noise protects it: Student's interval of normal noise
+        (at `FAIL_ERROR` where it would fail), and the measured ratios widened by `FEW_BLOCKS_MARGIN`. None with fewer
+        than `FEWEST_PAIRS`.
         """
-        count, values = self.blocks, np.asarray(self.log_ratios)
-        if count < 3:
+        if self.blocks < FEWEST_PAIRS:
             return None
-        if count < FEWEST_BLOCKS:
-            half = t_quantile(1 - ERROR, count - 1) * statistics.stdev(self.log_ratios) / math.sqrt(count)
-            mean = statistics.fmean(self.log_ratios)
-            low = min(mean - half, values.min() - FEW_BLOCKS_MARGIN)
-            high = max(mean + half, values.max() + FEW_BLOCKS_MARGIN)
+        few = self.blocks < FEWEST_BLOCKS
+        means, off = couples(self.log_ratios), self._allowance
+        low, high = refuted_below(means) - off, -refuted_below(-means) + off
+        if few:
+            low, high = max(low, self._few(ERROR)[0]), min(high, self._few(ERROR)[1])
         else:
-            low, high = _refuted_below(values), -_refuted_below(-values)
             first, last = self.shape.levels()
             low, high = min(low, float(first)), max(high, float(last))
-        return Interval(_exp(low), _exp(high))
+        low, high = _exp(low), _exp(high)
+        for bound, fails in self._bounds:
+            below, above = math.nextafter(bound, -math.inf), math.nextafter(bound, math.inf)
+            way = self._settled.get((bound, fails))
+            if way == _ABOVE:
+                low = max(low, above)
+            elif way == _BELOW:
+                high = min(high, below)
+            elif not few or self._fails_by_chance(bound, fails):
+                low, high = min(low, below), max(high, above)
+        return Interval(low, high)
+
+    def _few(self, error: float) -> tuple[float, float]:
+        """Ends of the interval of too few pairs, as logarithms."""
+        values, count = self.log_ratios, self.blocks
+        half = t_quantile(1 - error, count - 1) * statistics.stdev(values) / math.sqrt(count)
+        middle, off = statistics.fmean(values), self._allowance
+        low = min(middle - half, min(values) - FEW_BLOCKS_MARGIN) - off
+        return low, max(middle + half, max(values) + FEW_BLOCKS_MARGIN) + off
+
+    def _fails_by_chance(self, bound: float, fails: int) -> bool:
+        """Of few pairs: whether they fail a bound at `ERROR` and not at `FAIL_ERROR`."""
+        at, surely, hardly = math.log(bound), self._few(FAIL_ERROR), self._few(ERROR)
+        if fails == _ABOVE:
+            return surely[0] <= at < hardly[0]
+        return hardly[1] < at <= surely[1]
 
     def verdict(self, limit: Limit) -> tuple[Status, str]:
         """PASS, FAIL or INCONCLUSIVE for a limit on the ratio, and in words what the ratio hides or what is missing."""
-        note = "" if self.blocks < FEWEST_BLOCKS else str(self.shape)
-        interval = self.interval
+        test = self.against([limit])
+        interval = test.interval
         if interval is None:
-            return Status.INCONCLUSIVE, f"{self.blocks} pairs are too few"
+            return Status.INCONCLUSIVE, f"{self.blocks} pair{'s' * (self.blocks != 1)} are too few"
+        note = test.note
         if limit.excludes(interval):
             return Status.FAIL, note
         if limit.allows(interval.low) and limit.allows(interval.high):
             return Status.PASS, note
+        return Status.INCONCLUSIVE, "; ".join(filter(None, [note, test.why_undecided()]))
+
+    @property
+    def note(self) -> str:
+        """What the ratio hides, in words; empty where it hides nothing."""
+        texts = [str(self.shape)] if self.blocks >= _FEWEST_FOR_NOTE else []
+        carried = self.carry_over
+        if carried.size:
+            texts.append(
+                f"the launch behind one of the two is {math.expm1(abs(carried.size)):.1%} slower than behind "
+                f"the other, so the ratio may be off by {math.expm1(carried.bias):.1%}"
+            )
+        if self.resolution:
+            texts.append(
+                f"launches last fewer than {FEWEST_TICKS} ticks of their clock, "
+                f"so the ratio may be off by {math.expm1(self.resolution):.1%}"
+            )
+        return "; ".join(filter(None, texts))
+
+    def why_undecided(self) -> str:
+        """Why a limit is not decided, what would have been told, and what would help."""
         why = f"undecided after {self.blocks} pairs"
         if self.why_finished not in ("", "decided"):
             why += f" ({self.why_finished})"
-        if self.blocks >= FEWEST_BLOCKS:
-            found = math.expm1(smallest_difference(self._spread(), self.blocks))
-            why += f"; with this spread they tell {found:.1%} from the limit"
-        return Status.INCONCLUSIVE, f"{note}; {why}" if note else why
+        effect = order_effect(self.log_ratios, self.orders)
+        if effect:
+            why += f"; the order of its two launches makes {math.expm1(abs(effect)):.1%} of a pair's ratio"
+        each = self.spent_seconds / self.blocks
+        if self.blocks < FEWEST_BLOCKS:
+            return why + _advice(
+                FEWEST_BLOCKS * each, f"{FEWEST_BLOCKS} pairs would take", self.budget_seconds
+            )
+        found = self._told()
+        if not found:
+            return why
+        distance, told = found
+        why += f"; with this spread they tell {math.expm1(told):.1%} from the limit"
+        needed = math.inf if not distance else self.blocks * (told / distance) ** 2
+        if needed > MOST_BLOCKS:
+            return why
+        return why + _advice(needed * each, "the measured difference would take", self.budget_seconds)
+
+    def _told(self) -> tuple[float, float] | None:
+        """Of the bound nearest to the ratio that is not settled: its distance, and the one that is told."""
+        middle = math.log(self.ratio)
+        near = [(abs(middle - math.log(bound)), bound, fails) for bound, fails in self._left()]
+        if not near:
+            return None
+        distance, bound, fails = min(near)
+        way = _ABOVE if middle >= math.log(bound) else _BELOW
+        told = tells(*self._beyond(bound, way), way == fails)
+        return (distance, told) if math.isfinite(told) else None
 
 
-def smallest_difference(spread: float, blocks: int) -> float:
-    """Distance from the limit (in logarithms) that `blocks` blocks decide in 95 of 100 cases.
-
-    `spread` is the standard deviation of a block's log-ratio. From simulation with normal noise:
-    42 (spread / distance)^2 blocks suffice in 95 of 100 cases, 23 on average.
-    """
-    return spread * math.sqrt(42 / blocks)
+_FEWEST_FOR_NOTE = 12
+"""Two modes or a drift in fewer pairs are of a few launches, and tell nothing."""
 
 
-def _refuted_below(values: NDArray[np.float64]) -> float:
-    """The largest centre that the evidence refutes from above: the lower end of the interval."""
-    low, high = float(values.min()) - 1.0, float(values.max())
-    if evidence(values - low)[-1] < -math.log(ERROR):
-        return -math.inf
-    for _ in range(60):
-        middle = (low + high) / 2
-        if evidence(values - middle)[-1] >= -math.log(ERROR):
-            low = middle
-        else:
-            high = middle
-    return low
+def _advice(seconds: float, what: str, budget_seconds: float) -> str:
+    """What budget to ask for; nothing where no time was stated, or time was not what was missing."""
+    if seconds <= budget_seconds or math.isinf(budget_seconds):
+        return ""
+    step = 10.0 ** (math.floor(math.log10(seconds)) - 1)
+    return f"; {what} --greta-budget={math.ceil(seconds / step) * step:g}"
 
 
 def _exp(value: float) -> float:

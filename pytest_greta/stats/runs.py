@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_greta.gates.model import Interval
-from pytest_greta.stats.pairs import ERROR
+from pytest_greta.stats.game import ERROR
 from pytest_greta.stats.shape import Shape, shape, t_quantile
 
 if TYPE_CHECKING:
