@@ -56,8 +56,6 @@ class Device(Protocol):
     """
 
     info: DeviceInfo
-    queues: bool
-    """Whether work waits in a queue: else each launch is done when `enqueue` returns."""
 
     def compile(self, source: str, name: str, options: Sequence[str]) -> bytes:
         """Compile HIP source text to a code object on the device's own compiler.

@@ -92,8 +92,6 @@ class _Checked:
 class CpuDevice:
     """A CPU as a `Device` (see `pytest_greta.device`)."""
 
-    queues = False
-
     def __init__(self, cl: Any, device: Any, cache: CodeCache) -> None:
         self._cl = cl
         self._cache = cache

@@ -63,8 +63,6 @@ def open_hip(index: int = 0, cache: CodeCache | None = None) -> Device:
 class HipDevice:
     """One GPU. See `Device` for the methods."""
 
-    queues = True
-
     def __init__(self, bindings: Bindings, index: int, cache: CodeCache | None) -> None:
         self._hip, self._hiprtc = bindings.hip, bindings.hiprtc
         self._modules: set[Module] = set()

@@ -121,19 +121,20 @@ class _Server:
         bound = [self._bind(step.slot, step.draw) for step in steps]  # before anything waits for the host
         spare = self._outputs(SPARE)
         self.device.begin([step.expected for step in steps], len(spare))
-        todo = list(zip(steps, bound, strict=True))
-        parts = [todo] if self.device.queues else [[one] for one in todo]
+        waiting = False
         with self.telemetry.launching():
-            for part in parts:
-                for step, launches in part:
-                    with self.device.held() if held else contextlib.nullcontext():
-                        self._prepare_all(step)
-                        if step.cold:
-                            self.device.flush_caches()
-                        what = outputs[step.slot], spare, step.count, step.untimed
-                        self.device.enqueue(launches, *what)
-                for _ in part:
-                    yield self.device.result()
+            for step, launches in zip(steps, bound, strict=True):
+                # Queued behind the launch before, whose result is waited for here: the device is never idle.
+                with self.device.held() if held else contextlib.nullcontext():
+                    if waiting:
+                        yield self.device.result()
+                    self._prepare_all(step)
+                    if step.cold:
+                        self.device.flush_caches()
+                    what = outputs[step.slot], spare, step.count, step.untimed
+                    self.device.enqueue(launches, *what)
+                    waiting = True
+            yield self.device.result()
 
     def _outputs(self, slot: str) -> list[Range]:
         """Where the outputs of a slot are."""

@@ -160,7 +160,7 @@ class Worker:
     ) -> Iterator[Launched]:
         """Run a batch; yields what is known of each step as it ends. Each has its own deadline.
 
-        If `held`, none begins before all of it is queued, on a device that has a queue.
+        If `held`, a device that has a queue begins none before all of it is queued, and is never idle between two.
         """
         self._send("run", steps=list(steps), held=held)
         for deadline_seconds in deadlines_seconds:
