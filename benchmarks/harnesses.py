@@ -35,6 +35,7 @@ from pytest_greta.measure.correctness import Tolerance
 from pytest_greta.measure.executable import BASELINE, Executable
 from pytest_greta.measure.measurement import measure
 from pytest_greta.measure.plan import Counterpart, Plan
+from pytest_greta.measure.problem_data import DataStore
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,6 +89,7 @@ CASES = (
     Case("axpy of 64 M", "axpy", 64_000_000, 8192, 2_000_000),
     Case("spin 2.5 ms", "spin", 1_110_000, 132, 33_500),
 )
+DATA = DataStore()
 VERDICTS = ("spin 3 us", "axpy of 1 M", "spin 30 us", "spin 200 us")
 
 
@@ -117,11 +119,11 @@ class Reading:
 class Family(Kernel):
     """A case as a family, whose variants do some more work."""
 
-    name = "harness"
     variants = tuple(Variant(name, "harness.hip") for name in ("base", "same", "slower"))
 
     def __init__(self, case: Case) -> None:
         self.case = case
+        self.name = case.name  # type: ignore[misc]
 
     def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         """Numbers from 0 to 1."""
@@ -177,7 +179,7 @@ def greta(worker: Worker, case: Case, other: str, caches: str, seconds: float, r
         seed=1,
         caches=caches,
     )
-    run = measure(worker, plan, lambda _: None)
+    run = measure(worker, plan, lambda _: None, DATA)
     if run.fault:
         raise run.fault
     return run

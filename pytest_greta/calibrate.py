@@ -26,7 +26,7 @@ from pytest_greta.compiler.cache import write_whole
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Limit, Measurement, Status, Verdict
 from pytest_greta.measure.bench import Progress
-from pytest_greta.measure.draws import draw_inputs
+from pytest_greta.measure.draws import derive, draw_shared
 from pytest_greta.measure.executable import BASELINE, Executable
 from pytest_greta.measure.measurement import time_only
 from pytest_greta.measure.plan import Counterpart, Plan
@@ -150,6 +150,7 @@ def calibrate(
             budget_seconds=budget_seconds,
             single_shot=False,
             seed=next(seeds),
+            caches="auto",
         )
         return time_only(worker, plan, draws, progress)
 
@@ -166,7 +167,8 @@ def calibrate(
 
     with ExitStack() as stack:
         # Once for all gates: drawing takes far longer than timing. Every gate has buffers and coins of its own.
-        draws = draw_inputs(kernel, problem, [variant], np.random.default_rng(seed), 2, stack)
+        shared = draw_shared(kernel, problem, np.random.default_rng(seed), 2, stack)
+        draws = derive(kernel, problem, shared, [variant], stack)
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         where = (worker.info.identity, kernel.name, variant.name, problem.context, str(problem))
         found = Calibration(*where, now, budget_seconds, judged(0.0, (), gates), ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
@@ -46,6 +46,7 @@ class Planner:
     past: PastRuns
     parallel: bool
     """pytest-xdist runs other tests at the same time, so times mean nothing."""
+    _seeds: dict[tuple[str, Problem], int] = field(default_factory=dict)
 
     def plan(
         self, kernel: Kernel, candidate: Executable, variant: Variant, problem: Problem, gates: Sequence[Gate]
@@ -90,7 +91,7 @@ class Planner:
             most_rounds=most,
             budget_seconds=options.budget_seconds,
             single_shot=options.single_shot,
-            seed=self.draw_seed(),
+            seed=self._seeds.setdefault((kernel.name, problem), self.draw_seed()),
             unchanged_since=unchanged_since,
             peak=self.gate_file.peak_of(device.name, device.target),
             caches=self._caches(kernel, gates, device),
@@ -138,7 +139,7 @@ class Planner:
         return self.gate_file.caches_of(kernel.name) or "auto"
 
     def draw_seed(self) -> int:
-        """The seed of the next inputs: that of `--greta-seed`, else a new one."""
+        """The seed of inputs that were not drawn yet: that of `--greta-seed`, else a new one."""
         return secrets.randbits(32) if self.options.seed is None else self.options.seed
 
     def _limits(self, gates: Sequence[Gate], device: DeviceInfo, name: str) -> tuple[Limit, ...]:

@@ -24,6 +24,7 @@ from pytest_greta.history.acceptance import Acceptance, acceptance, no_reference
 from pytest_greta.history.records import info_of
 from pytest_greta.history.regression import regression
 from pytest_greta.measure.executable import ACCEPTED, BASELINE
+from pytest_greta.measure.problem_data import DataStore
 from pytest_greta.options import OPTIONS
 from pytest_greta.problems import as_emulated, is_not_for
 from pytest_greta.results import CodeResult, GatedMeasurement, RunResult
@@ -54,6 +55,8 @@ class Runner:
     planner: Planner
     past: PastRuns
     progress: Progress
+    data: DataStore = field(default_factory=DataStore)
+    """Inputs and references of the problems that were measured last."""
     planned: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
     """Problems this session will run, by kernel and variant."""
     listed: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
@@ -192,10 +195,10 @@ class Runner:
         plan = self.planner.plan(kernel, candidate, variant, problem, gates)
         self.builder.compiler.settle()
         with self.progress.measuring(f"{variant.name} @ {problem.id}"):
-            run = measure(self.device.worker(), plan, self.progress.show)
+            run = measure(self.device.worker(), plan, self.progress.show, self.data)
             if run.fault and run.fault_of == ACCEPTED:  # no fault of the code that is tested
                 plan = without_accepted(plan, f"fails today: {run.fault}")
-                run = measure(self.device.worker(), plan, self.progress.show)
+                run = measure(self.device.worker(), plan, self.progress.show, self.data)
         self._add_scaling(run, gates)
         return run
 
@@ -289,7 +292,7 @@ class Runner:
             plan, problem=first, candidate=executable, counterparts={}, missing=missing
         )
         self.progress.show(f"timing {plan.variant.name} @ {first.id}, which scaling is measured from")
-        run = measure(self.device.worker(), alone, self.progress.show)
+        run = measure(self.device.worker(), alone, self.progress.show, self.data)
         if run.seconds and not run.fault:
             self._first_seconds[key] = first.context, run.prefill_seconds
 

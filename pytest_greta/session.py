@@ -44,8 +44,9 @@ class Session:
     """Cases that are listed and not tested: kernel, variant, problem or target, and why."""
 
     def close(self) -> None:
-        """End the compiler."""
+        """End the compiler, and let go of what was drawn."""
         self.builder.compiler.close()
+        self.runner.data.close()
 
     def kernel(self, name: str | None) -> Kernel:
         """The kernel a test names, or the only one there is. Raises ConfigError."""

@@ -1,11 +1,11 @@
 """The stream of a GPU: what is queued runs in order, and nobody waits before a result is asked for.
 
 A launch between two events on a GPU that has nothing else to do measures the host as well: the GPU records the first
-event at once, and the launch comes when the host has got to it. So each is queued, with its events, behind a kernel that
-ends when all of it is there (`greta_hold` in queue.hip), and the GPU takes it from then on without the host. One hold
-for many launches would be faster; but the GPU then fetches what was queued from the host while it works, and times
-spread two to seven times as much (docs/measurements.md). Launches that are too short to be timed one by one are captured
-in a graph, which the GPU runs without gaps between them.
+event at once, and the launch comes when the host has got to it. So each is queued, with its events, behind a kernel
+that ends when all of it is there (`greta_hold` in queue.hip), and the GPU takes it from then on without the host. One
+hold for many launches would be faster; but the GPU then fetches what was queued from the host while it works, and times
+spread two to seven times as much (docs/measurements.md). Launches that are too short to be timed one by one are
+captured in a graph, which the GPU runs without gaps between them.
 """
 
 from __future__ import annotations

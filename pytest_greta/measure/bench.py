@@ -18,13 +18,11 @@ from pytest_greta.measure.buffers import Buffers
 from pytest_greta.measure.correctness import POISONS
 from pytest_greta.measure.draws import DRAWS, Draws
 from pytest_greta.measure.executable import ACCEPTED, BASELINE, CANDIDATE, Executable, array_number
-from pytest_greta.measure.reference import Reference, references_of
+from pytest_greta.measure.reference import Reference
 from pytest_greta.measure.run import Run
 from pytest_greta.measure.verification import Verification
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pytest_greta.measure.plan import Plan
 
 Progress = Callable[[str], None]
@@ -39,11 +37,10 @@ class Bench:
         plan: Plan,
         run: Run,
         progress: Progress,
-        rng: np.random.Generator,
         draws: Draws,
     ) -> None:
         self.worker, self.plan, self.run, self.progress = worker, plan, run, progress
-        self.rng, self.draws = rng, draws
+        self.draws = draws
         self.outputs = contract.outputs(plan.kernel, plan.problem)
         self.references: dict[str, Reference] = {}
         """What the outputs must hold, by draw; empty where nothing is checked."""
@@ -63,16 +60,13 @@ class Bench:
             if not problem:
                 self.executables[slot] = other.executable
 
-    def refer(self) -> None:
-        """Compute what the outputs must hold: from now on, what is launched is judged."""
-        plan = self.plan
-        self.progress("computing references")
-        inputs = {draw: drawn.arrays for draw, drawn in self.draws.shared.items()}
-        self.references = references_of(plan.kernel, plan.problem, inputs, self.outputs, self.rng)
+    def hold_against(self, references: dict[str, Reference]) -> None:
+        """From now on, what is launched is judged by these."""
+        self.references, plan = references, self.plan
         tolerances = {CANDIDATE: plan.tolerances}
         tolerances |= {slot: other.tolerances for slot, other in plan.counterparts.items()}
         self.checks = {
-            slot: Verification(self.outputs, self.references, tolerances[slot]) for slot in self.executables
+            slot: Verification(self.outputs, references, tolerances[slot]) for slot in self.executables
         }
 
     def load(self) -> None:

@@ -79,26 +79,26 @@ class Draws:
         return {**self.layout, **(own[DRAWS[0]].layout if own else {})}
 
 
-def draw_inputs(
-    kernel: Kernel,
-    problem: Problem,
-    variants: Sequence[Variant],
-    rng: np.random.Generator,
-    count: int,
-    stack: ExitStack,
-) -> Draws:
-    """Draw a kernel's inputs once or twice, and derive those of `variants`, in memory that lives as long as the stack.
-
-    Raises KernelMistake.
-    """
+def draw_shared(
+    kernel: Kernel, problem: Problem, rng: np.random.Generator, count: int, stack: ExitStack
+) -> dict[str, Inputs]:
+    """Draw a kernel's inputs once or twice, in memory that lives as long as the stack. Raises KernelMistake."""
     shared: dict[str, Inputs] = {}
-    own: dict[str, dict[str, Inputs]] = {variant.name: {} for variant in variants}
     for draw in DRAWS[:count]:
         shared[draw] = stack.enter_context(closing(Inputs(contract.inputs(kernel, problem, rng))))
         contract.same_arrays(kernel, "inputs", shared[DRAWS[0]].arrays, shared[draw].arrays)
-        for variant in {variant.name: variant for variant in variants}.values():
-            given = contract_arrays.variant_inputs(kernel, problem, variant, shared[draw].arrays)
-            derived = own[variant.name]
+    return shared
+
+
+def derive(
+    kernel: Kernel, problem: Problem, shared: ByDraw, variants: Sequence[Variant], stack: ExitStack
+) -> Draws:
+    """The inputs of a measurement, with those that its variants derive. Raises KernelMistake."""
+    own: dict[str, dict[str, Inputs]] = {variant.name: {} for variant in variants}
+    for variant in {variant.name: variant for variant in variants}.values():
+        derived = own[variant.name]
+        for draw, inputs in shared.items():
+            given = contract_arrays.variant_inputs(kernel, problem, variant, inputs.arrays)
             derived[draw] = stack.enter_context(closing(Inputs(given)))
             contract.same_arrays(kernel, "variant_inputs", derived[DRAWS[0]].arrays, derived[draw].arrays)
     return Draws(shared, own)

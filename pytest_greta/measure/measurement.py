@@ -8,16 +8,15 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pytest_greta.device.worker import Worker
 from pytest_greta.errors import DeviceFault
 from pytest_greta.gates.model import Quantity
 from pytest_greta.measure.batches import Round
 from pytest_greta.measure.bench import Bench, Progress
 from pytest_greta.measure.correctness import POISONS
-from pytest_greta.measure.draws import DRAWS, Draws, draw_inputs
+from pytest_greta.measure.draws import DRAWS, Draws, derive
 from pytest_greta.measure.executable import CANDIDATE
+from pytest_greta.measure.problem_data import DataStore, ProblemData
 from pytest_greta.measure.quantities import add_quantities
 from pytest_greta.measure.reference import ROWS_SECONDS
 from pytest_greta.measure.run import Run
@@ -32,21 +31,23 @@ _OF_A_WHOLE_RUN = (
 )
 
 
-def measure(worker: Worker, plan: Plan, progress: Progress) -> Run:
-    """Measure `plan` on the worker's device. A device fault ends the run early and is kept in the result."""
+def measure(worker: Worker, plan: Plan, progress: Progress, store: DataStore) -> Run:
+    """Measure `plan` on the worker's device. A device fault ends the run early and is kept in the result.
+
+    `store` has what other measurements of the same problem drew and computed.
+    """
     run = Run(plan, worker.info)
     worker.begin_output()
     with ExitStack() as stack:
         bench = None
         try:
-            rng = np.random.default_rng(plan.seed)
-            progress("drawing inputs")
+            count = 1 if plan.single_shot else 2
+            data = store.of(plan.kernel, plan.problem, plan.seed, count, progress)
             executables = (plan.candidate, *(other.executable for other in plan.counterparts.values()))
             variants = [executable.variant for executable in executables if executable.variant]
-            count = 1 if plan.single_shot else 2
-            draws = draw_inputs(plan.kernel, plan.problem, variants, rng, count, stack)
-            bench = Bench(worker, plan, run, progress, rng, draws)
-            _verify_and_time(bench)
+            draws = derive(plan.kernel, plan.problem, data.shared, variants, stack)
+            bench = Bench(worker, plan, run, progress, draws)
+            _verify_and_time(bench, data)
         except DeviceFault as fault:
             run.fault = fault
             worker.kill()  # after a fault nothing the device says can be trusted; the next test gets a new worker
@@ -64,7 +65,7 @@ def time_only(worker: Worker, plan: Plan, draws: Draws, progress: Progress) -> R
     """Time candidate and counterparts, and check nothing: for code that was verified before. Raises DeviceFault."""
     run = Run(plan, worker.info)
     try:
-        bench = Bench(worker, plan, run, progress, np.random.default_rng(plan.seed), draws)
+        bench = Bench(worker, plan, run, progress, draws)
         bench.load()
         bench.first_seconds |= bench.launch([Round(list(bench.executables), DRAWS[0], POISONS[0])])[0]
         Timing(bench).time_unthrottled()
@@ -75,10 +76,11 @@ def time_only(worker: Worker, plan: Plan, draws: Draws, progress: Progress) -> R
     return run
 
 
-def _verify_and_time(bench: Bench) -> None:
+def _verify_and_time(bench: Bench, data: ProblemData) -> None:
     plan, run = bench.plan, bench.run
     bench.load()
-    bench.refer()
+    bench.progress("computing references")
+    bench.hold_against(data.references())
     for slot in list(bench.executables):
         bench.verify(slot)
     if not plan.single_shot:

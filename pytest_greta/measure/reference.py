@@ -92,6 +92,11 @@ class Reference:
                 self.wrong = next(filter(None, wrong), "")
         return found
 
+    def anew(self) -> Reference:
+        """The same rows for another measurement, which has verified nothing yet."""
+        kept = self.kernel, self.problem, self.inputs, self.outputs, self.others, self.whole
+        return Reference(*kept, self.rows)
+
     def forget(self, slot: str) -> None:
         """The outputs of a slot are no longer taken for right."""
         if self.verified_slot == slot:
