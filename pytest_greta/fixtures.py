@@ -215,21 +215,20 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         DeviceUnavailable,
         KernelMistake,
         NotForDevice,
+        SkippedByKernel,
         ToolMissing,
     )
 
     missing = ""
     try:
         return make()
-    except (CompileError, DeviceFault, KernelMistake) as error:
-        message = str(error)
     except NotForDevice as error:
         item.stash[STOPPED] = ("NOT MEASURED", str(error))
         pytest.skip(f"NOT MEASURED: {error}")
-    except pytest.skip.Exception as skipped:  # by the kernel's own code
-        message = missing = skipped.msg or "skipped"
-    except (DeviceUnavailable, ToolMissing) as error:
+    except (DeviceUnavailable, SkippedByKernel, ToolMissing) as error:
         message = missing = str(error)
+    except (CompileError, DeviceFault, KernelMistake) as error:
+        message = str(error)
     item.stash[STOPPED] = ("NOT MEASURED" if missing else "FAIL", _in_short(message))
     session = get_session(item.config)
     if not missing:

@@ -436,11 +436,6 @@ def test_a_method_that_is_not_there_is_named() -> None:
     assert contract.work(Bare(), PROBLEM) == {}
 
 
-def test_skipping_a_test_is_no_mistake() -> None:
-    with pytest.raises(pytest.skip.Exception, match="not today"):
-        ask_inputs(type("Changed", (Good,), {"inputs": lambda *_: pytest.skip("not today")})())
-
-
 def test_an_axis_that_there_is_not_is_named() -> None:
     for ask in (PROBLEM.__getitem__, PROBLEM.text):
         with pytest.raises(KeyError) as caught:
