@@ -175,7 +175,10 @@ def greta_run(
         def keep_all() -> None:
             """What is found by and by: an interrupted calibration keeps what it has."""
             for found in calibrate.calibrate_variant(session, greta_kernel, greta_variant, greta_problem):
-                calibrate.store(path, found)
+                try:
+                    calibrate.store(path, found)
+                except OSError as error:
+                    pytest.fail(f"{path} cannot be written: {error.strerror or error}", pytrace=False)
                 lines[-1] = str(found)
 
         _obtain(request.node, keep_all)
