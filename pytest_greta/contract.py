@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_greta.contract_values import NAME, define_problems, positive, real, value_problem
-from pytest_greta.dtypes import default_max_error, dtype_of, is_integer, is_number, is_real
+from pytest_greta.dtypes import default_max_error, dtype_of, is_integer, is_number, is_real, unknown_dtype
 from pytest_greta.errors import KernelMistake, SkippedByKernel, raised, shown
 from pytest_greta.kernel import Array, Kernel, Launch, Problem
 
@@ -332,7 +332,7 @@ def _arrays(kernel: Kernel, method: str, returned: object) -> dict[str, Array]:
         try:
             dtype = dtype_of(array.dtype)
         except Exception:  # numpy has several for what it does not know
-            refuse(kernel, method, f"{name!r} has dtype {shown(array.dtype)}, which numpy does not know")
+            refuse(kernel, method, f"{name!r} has {unknown_dtype(array.dtype)}")
         _check_dtype(kernel, method, name, dtype)
         if not holds(dtype, array.initial):
             what = f"which {dtype} cannot hold; give a number that it can, or the name of an input"
