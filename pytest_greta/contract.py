@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pytest_greta.contract_values import NAME, define_problems, positive, real, value_problem
+from pytest_greta.contract_values import NAME, define_problems, positive, real, rounded_problem, value_problem
 from pytest_greta.dtypes import default_max_error, dtype_of, is_integer, is_number, is_real, unknown_dtype
 from pytest_greta.errors import KernelMistake, SkippedByKernel, raised, shown
 from pytest_greta.kernel import Array, Kernel, Launch, Problem
@@ -199,6 +199,7 @@ def reference(
     found = real_arrays(kernel, "reference", ask(kernel, "reference", problem, given, row))
     shapes = {name: tuple(array.shape[len(row) :]) for name, array in expected.items()}
     check_shapes(kernel, "reference", found, shapes, "a row of the output")
+    check_exact(kernel, "reference", found, expected)
     return {
         name: array if is_integer(array.dtype) else array.astype("float64", copy=False)
         for name, array in found.items()
@@ -235,6 +236,19 @@ def check_shapes(
     for name, array in found.items():
         if array.shape != shapes[name]:
             refuse(kernel, method, f"{name!r} has shape {array.shape}, where {of} has {shapes[name]}")
+
+
+def check_exact(
+    kernel: Kernel, method: str, found: Mapping[str, NDArray[np.generic]], outputs: Mapping[str, Array]
+) -> None:
+    """Whole numbers are given as such, where they are too large for others."""
+    import numpy as np
+
+    for name, array in found.items():
+        dtype = dtype_of(outputs[name].dtype)
+        wrong = rounded_problem(dtype, array) if is_integer(dtype) else ""
+        if wrong and is_integer(decode(kernel, name, np.zeros(3, dtype)).dtype):
+            refuse(kernel, method, f"{name!r} {wrong}")
 
 
 def tokens(kernel: Kernel, problem: Problem) -> float:

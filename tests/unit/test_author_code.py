@@ -13,7 +13,7 @@ import pytest
 
 from pytest_greta import contract, contract_arrays, contract_family
 from pytest_greta.errors import KernelMistake, SkippedByKernel
-from pytest_greta.kernel import Kernel, Problem
+from pytest_greta.kernel import Array, Kernel, Problem
 from tests.unit.test_contract import ASKED, OUTPUT, PROBLEM, Good, family
 
 if TYPE_CHECKING:
@@ -133,3 +133,28 @@ def test_memory_that_a_method_fills_again_keeps_what_was_answered() -> None:
 def test_what_is_not_decoded_is_not_copied() -> None:
     output = np.arange(4, dtype=np.int8)
     assert contract.decode(family(), "y", output) is output
+
+
+# -- whole numbers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["reference", "reference_all"])
+def test_large_whole_numbers_are_given_as_such(method: str) -> None:
+    outputs = {"y": Array((2, 8), np.int64)}
+    shape = (8,) if method == "reference" else (2, 8)
+
+    def ask(values: object, **others: Any) -> Any:
+        kernel = family(**{method: {"y": values}, **others})
+        if method == "reference":
+            return contract.reference(kernel, PROBLEM, {}, (0,), outputs)
+        return contract_arrays.reference_all(kernel, PROBLEM, {}, outputs)
+
+    with pytest.raises(KernelMistake) as caught:
+        ask(np.full(shape, 2.0**53))
+    assert str(caught.value) == (
+        f"kernel 'good', {method}(): 'y' is given as float64, which rounds whole numbers beyond 2^53; give it as int64"
+    )
+    ask(np.full(shape, 2**60))
+    ask(np.full(shape, 2.0**53 - 1))
+    ask(np.full(shape, np.inf))
+    ask(np.full(shape, 2.0**60), decode=np.zeros(3))  # what it stands for are reals
