@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_greta.contract_values import NAME, define_problems, positive, real, rounded_problem, value_problem
@@ -30,33 +29,34 @@ def ask(kernel: Kernel, method: str, *arguments: Any, unwritten: Any = NotImplem
     """What an author's method answers; `unwritten` where there is none. What it raises is a KernelMistake that says
     where, also an exit of the process: Ctrl-C alone ends a session. Skipping a test is SkippedByKernel.
     """
-    import pytest
-
     try:
         return getattr(kernel, method)(*map(_lent, arguments))
     except (KernelMistake, KeyboardInterrupt):
         raise
-    except pytest.skip.Exception as skipped:
-        raise SkippedByKernel(skipped.msg or "skipped") from None
     except BaseException as error:
-        if isinstance(error, NotImplementedError):
-            if unwritten is not NotImplemented:
-                return unwritten
-            if getattr(type(kernel), method) is getattr(Kernel, method):
-                other = " and no reference_all()" if method == "reference" else ""
-                raise KernelMistake(f"kernel {kernel.name!r} has no {method}(){other}") from None
-        hint = _READ_ONLY if isinstance(error, ValueError) and "read-only" in str(error) else ""
-        refuse(kernel, method, raised(error, f"class {type(kernel).__name__}") + hint)
+        if isinstance(error, NotImplementedError) and unwritten is not NotImplemented:
+            return unwritten
+        _refuse_raised(kernel, method, error)
 
 
-_READ_ONLY = "; an array that a method is given cannot be written to: make a new one"
+def _refuse_raised(kernel: Kernel, method: str, error: BaseException) -> NoReturn:
+    import pytest
+
+    if isinstance(error, pytest.skip.Exception):
+        raise SkippedByKernel(error.msg or "skipped") from None
+    if isinstance(error, NotImplementedError) and getattr(type(kernel), method) is getattr(Kernel, method):
+        other = " and no reference_all()" if method == "reference" else ""
+        raise KernelMistake(f"kernel {kernel.name!r} has no {method}(){other}") from None
+    is_ours = isinstance(error, ValueError) and "read-only" in str(error)
+    hint = "; an array that a method is given cannot be written to: make a new one" if is_ours else ""
+    refuse(kernel, method, raised(error, f"class {type(kernel).__name__}") + hint)
 
 
 def _lent(argument: Any) -> Any:
     """An argument of an author's method as one that can be changed in place without changing what greta holds."""
     if isinstance(argument, Problem):
-        return replace(argument, sizes=dict(argument.sizes), axes=dict(argument.axes))
-    return dict(argument) if isinstance(argument, Mapping) else argument
+        return Problem(argument.context, dict(argument.sizes), dict(argument.axes), argument.spelled)
+    return dict(argument) if isinstance(argument, dict) else argument
 
 
 def refusal(kernel: Kernel, problem: Problem, variant: Variant) -> str:
