@@ -7,22 +7,19 @@ returns, and an exception that it raises, is a KernelMistake, which fails the te
 from __future__ import annotations
 
 import math
-import sysconfig
-import traceback
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pytest_greta.contract_values import NAME, define_problems, positive, real, value_problem
-from pytest_greta.dtypes import default_max_error, dtype_of, is_integer, is_number, is_real
-from pytest_greta.errors import KernelMistake, shown, shown_path
-from pytest_greta.kernel import Array, Kernel, Launch
+from pytest_greta.contract_values import NAME, define_problems, positive, real, rounded_problem, value_problem
+from pytest_greta.dtypes import default_max_error, dtype_of, is_integer, is_number, is_real, unknown_dtype
+from pytest_greta.errors import KernelMistake, SkippedByKernel, raised, shown
+from pytest_greta.kernel import Array, Kernel, Launch, Problem
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_greta.kernel import Problem, Variant
+    from pytest_greta.kernel import Variant
 
 _MAX_BLOCK_THREADS = 1024  # of every AMD GPU (hipDeviceProp_t.maxThreadsPerBlock)
 _MAX_GRID_THREADS = 1 << 32  # HIP: "the number of threads in a dimension must be less than 2^32"
@@ -30,35 +27,36 @@ _MAX_GRID_THREADS = 1 << 32  # HIP: "the number of threads in a dimension must b
 
 def ask(kernel: Kernel, method: str, *arguments: Any, unwritten: Any = NotImplemented) -> Any:
     """What an author's method answers; `unwritten` where there is none. What it raises is a KernelMistake that says
-    where. Skipping a test is no exception, and passes through.
+    where, also an exit of the process: Ctrl-C alone ends a session. Skipping a test is SkippedByKernel.
     """
     try:
-        return getattr(kernel, method)(*arguments)
-    except KernelMistake:
+        return getattr(kernel, method)(*map(_lent, arguments))
+    except (KernelMistake, KeyboardInterrupt):
         raise
-    except NotImplementedError as error:
-        if unwritten is not NotImplemented:
+    except BaseException as error:
+        if isinstance(error, NotImplementedError) and unwritten is not NotImplemented:
             return unwritten
-        if getattr(type(kernel), method) is getattr(Kernel, method):
-            other = " and no reference_all()" if method == "reference" else ""
-            raise KernelMistake(f"kernel {kernel.name!r} has no {method}(){other}") from None
-        refuse(kernel, method, _raised(kernel, error))
-    except Exception as error:
-        refuse(kernel, method, _raised(kernel, error))
+        _refuse_raised(kernel, method, error)
 
 
-def _raised(kernel: Kernel, error: Exception) -> str:
-    """An exception in words: what, of which class, and where in the author's own files."""
-    ours, libraries = str(Path(__file__).parent), (sysconfig.get_path("stdlib"), "site-packages")
-    frames = traceback.extract_tb(error.__traceback__)
-    authors = [
-        f
-        for f in frames
-        if not f.filename.startswith((ours, libraries[0])) and libraries[1] not in f.filename
-    ]
-    place = [f"{shown_path(frame.filename)}:{frame.lineno}" for frame in authors[-1:]]
-    what = "KeyError" if isinstance(error, KeyError) else type(error).__name__
-    return f"{what}: {error} ({', '.join([f'class {type(kernel).__name__}', *place])})"
+def _refuse_raised(kernel: Kernel, method: str, error: BaseException) -> NoReturn:
+    import pytest
+
+    if isinstance(error, pytest.skip.Exception):
+        raise SkippedByKernel(error.msg or "skipped") from None
+    if isinstance(error, NotImplementedError) and getattr(type(kernel), method) is getattr(Kernel, method):
+        other = " and no reference_all()" if method == "reference" else ""
+        raise KernelMistake(f"kernel {kernel.name!r} has no {method}(){other}") from None
+    is_ours = isinstance(error, ValueError) and "read-only" in str(error)
+    hint = "; an array that a method is given cannot be written to: make a new one" if is_ours else ""
+    refuse(kernel, method, raised(error, f"class {type(kernel).__name__}") + hint)
+
+
+def _lent(argument: Any) -> Any:
+    """An argument of an author's method as one that can be changed in place without changing what greta holds."""
+    if isinstance(argument, Problem):
+        return Problem(argument.context, dict(argument.sizes), dict(argument.axes), argument.spelled)
+    return dict(argument) if isinstance(argument, dict) else argument
 
 
 def refusal(kernel: Kernel, problem: Problem, variant: Variant) -> str:
@@ -168,17 +166,21 @@ def max_errors(kernel: Kernel, problem: Problem) -> dict[str, float | None]:
 
 
 def decode(kernel: Kernel, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
-    """What elements of an output stand for: real numbers, as many."""
+    """What elements of an output stand for: real numbers, as many, in memory of their own or of `values`."""
     import numpy as np
 
-    found: Any = ask(kernel, "decode", name, values)
+    given = values.view()
+    given.flags.writeable = False
+    found: Any = ask(kernel, "decode", name, given)
+    if found is given:
+        return values
     if not isinstance(found, np.ndarray) or found.shape != values.shape:
         what = f"shape {found.shape}" if isinstance(found, np.ndarray) else shown(found)
         expected = f"expected an array of their shape, {values.shape}"
         refuse(kernel, "decode", f"it makes {what} of {values.size} elements of {name!r}; {expected}")
     if not (is_integer(found.dtype) or is_real(found.dtype)):
         refuse(kernel, "decode", f"it makes {name!r} an array of dtype {found.dtype}, not of real numbers")
-    return found
+    return np.array(found)  # the next call may fill the same memory
 
 
 def workspaces(kernel: Kernel, problem: Problem, variant: Variant) -> dict[str, Array]:
@@ -197,19 +199,25 @@ def reference(
     found = real_arrays(kernel, "reference", ask(kernel, "reference", problem, given, row))
     shapes = {name: tuple(array.shape[len(row) :]) for name, array in expected.items()}
     check_shapes(kernel, "reference", found, shapes, "a row of the output")
-    return {n: array if is_integer(array.dtype) else array.astype("float64") for n, array in found.items()}
+    check_exact(kernel, "reference", found, expected)
+    return {
+        name: array if is_integer(array.dtype) else array.astype("float64", copy=False)
+        for name, array in found.items()
+    }
 
 
 def real_arrays(kernel: Kernel, method: str, returned: object) -> dict[str, NDArray[np.generic]]:
-    """What a method returns, as arrays of real numbers by name."""
+    """What a method returns, as arrays of real numbers by name; copies, as the next call may fill the same memory."""
     import numpy as np
 
     found: dict[str, NDArray[np.generic]] = {}
     for name, values in _mapping(kernel, method, returned).items():
         try:
-            found[name] = array = np.asarray(values)
-        except Exception as error:  # lists of several lengths, most often
-            refuse(kernel, method, f"{name!r} is no array of numbers: {error}")
+            found[name] = array = np.array(values, subok=False)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # lists of several lengths, most often
+            refuse(kernel, method, f"{name!r} is no array of numbers: {raised(error)}")
         if not (is_integer(array.dtype) or is_real(array.dtype)):
             refuse(kernel, method, f"{name!r} is of dtype {array.dtype}, not of real numbers")
     return found
@@ -228,6 +236,19 @@ def check_shapes(
     for name, array in found.items():
         if array.shape != shapes[name]:
             refuse(kernel, method, f"{name!r} has shape {array.shape}, where {of} has {shapes[name]}")
+
+
+def check_exact(
+    kernel: Kernel, method: str, found: Mapping[str, NDArray[np.generic]], outputs: Mapping[str, Array]
+) -> None:
+    """Whole numbers are given as such, where they are too large for others."""
+    import numpy as np
+
+    for name, array in found.items():
+        dtype = dtype_of(outputs[name].dtype)
+        wrong = rounded_problem(dtype, array) if is_integer(dtype) else ""
+        if wrong and is_integer(decode(kernel, name, np.zeros(3, dtype)).dtype):
+            refuse(kernel, method, f"{name!r} {wrong}")
 
 
 def tokens(kernel: Kernel, problem: Problem) -> float:
@@ -325,7 +346,7 @@ def _arrays(kernel: Kernel, method: str, returned: object) -> dict[str, Array]:
         try:
             dtype = dtype_of(array.dtype)
         except Exception:  # numpy has several for what it does not know
-            refuse(kernel, method, f"{name!r} has dtype {shown(array.dtype)}, which numpy does not know")
+            refuse(kernel, method, f"{name!r} has {unknown_dtype(array.dtype)}")
         _check_dtype(kernel, method, name, dtype)
         if not holds(dtype, array.initial):
             what = f"which {dtype} cannot hold; give a number that it can, or the name of an input"

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pytest_greta.contract import ask, check_shapes, numpy_arrays, outputs, real_arrays, refuse, workspaces
+from pytest_greta.contract import (
+    ask,
+    check_exact,
+    check_shapes,
+    numpy_arrays,
+    outputs,
+    real_arrays,
+    refuse,
+    workspaces,
+)
 from pytest_greta.dtypes import dtype_of
 from pytest_greta.kernel import Array
 
@@ -45,6 +54,7 @@ def reference_all(
     found = real_arrays(kernel, "reference_all", returned)
     shapes = {name: tuple(array.shape) for name, array in expected.items()}
     check_shapes(kernel, "reference_all", found, shapes, "the output")
+    check_exact(kernel, "reference_all", found, expected)
     return found
 
 

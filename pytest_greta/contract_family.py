@@ -7,28 +7,42 @@ from typing import Any
 
 from pytest_greta import sources
 from pytest_greta.contract_values import NAME, define_problems, positive, real
-from pytest_greta.errors import shown
+from pytest_greta.errors import raised, shown
 from pytest_greta.kernel import RESERVED, Kernel, Variant
 
 
 def registration_problems(registered: Sequence[Any]) -> Iterator[str]:
     """What is wrong with the families that `pytest_greta_kernels` returned, a line each."""
-    names = set()
+    names: set[str] = set()
     for kernel in registered:
-        if not isinstance(kernel, Kernel):
-            what = f"the class {kernel.__name__}" if isinstance(kernel, type) else shown(kernel)
-            yield f"pytest_greta_kernels returns instances of pytest_greta.Kernel, not {what}"
-            continue
-        name = getattr(kernel, "name", None)
-        where = f"kernel {type(kernel).__name__}"
-        if not isinstance(name, str) or not name or not name.isprintable():
-            yield f"{where}: name is {name!r}, not a text of one line"
-            continue
-        where = f"kernel {name!r}"
-        if name in names:
-            yield f"{where} is registered twice"
-        names.add(name)
-        yield from (f"{where}: {problem}" for problem in _family_problems(kernel))
+        yield from _told(kernel, names)
+
+
+def _told(kernel: Any, names: set[str]) -> list[str]:
+    try:
+        return list(_kernel_problems(kernel, names))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # by an attribute that is a property
+        return [f"kernel {type(kernel).__name__}: {raised(error)}"]
+
+
+def _kernel_problems(kernel: Any, names: set[str]) -> Iterator[str]:
+    """What is wrong with one of them; its name is added to those there are."""
+    if not isinstance(kernel, Kernel):
+        what = f"the class {kernel.__name__}" if isinstance(kernel, type) else shown(kernel)
+        yield f"pytest_greta_kernels returns instances of pytest_greta.Kernel, not {what}"
+        return
+    name = getattr(kernel, "name", None)
+    where = f"kernel {type(kernel).__name__}"
+    if not isinstance(name, str) or not name or not name.isprintable():
+        yield f"{where}: name is {name!r}, not a text of one line"
+        return
+    where = f"kernel {name!r}"
+    if name in names:
+        yield f"{where} is registered twice"
+    names.add(name)
+    yield from (f"{where}: {problem}" for problem in _family_problems(kernel))
 
 
 def _family_problems(kernel: Kernel) -> Iterator[str]:

@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_greta.dtypes import is_number
+from pytest_greta.dtypes import is_integer, is_number
 from pytest_greta.errors import shown
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """Of an axis, an array, a macro."""
@@ -93,3 +94,16 @@ def _is_plain(dtype: np.dtype[Any]) -> bool:
     if dtype.fields is not None:
         return all(_is_plain(field[0]) for field in dtype.fields.values())
     return dtype.kind == "V" or is_number(dtype)
+
+
+def rounded_problem(dtype: np.dtype[Any], values: NDArray[np.generic]) -> str:
+    """Why what whole numbers of a dtype must be does not tell them apart, if so; empty where it does."""
+    import numpy as np
+
+    if dtype.itemsize < 8 or is_integer(values.dtype):
+        return ""
+    with np.errstate(all="ignore"):
+        reals = np.abs(values.astype(np.float64))
+    if not (np.isfinite(reals) & (reals >= 2**53)).any():
+        return ""
+    return f"is given as {values.dtype}, which rounds whole numbers beyond 2^53; give it as {dtype}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_greta.errors import shown, suggestion
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike, NDArray
@@ -13,6 +15,12 @@ ITEM_BYTES = (1, 2, 4, 8)
 
 _SMALL_REALS = ("bfloat16", "float8_")
 """What the names of the reals begin with that ml_dtypes gives to numpy; numpy has them as bytes, of kind V."""
+
+
+_REALS = (
+    *("float16", "float32", "float64", "bfloat16"),
+    *("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"),
+)
 
 
 def dtype_of(wanted: DTypeLike) -> np.dtype[Any]:
@@ -28,6 +36,13 @@ def dtype_of(wanted: DTypeLike) -> np.dtype[Any]:
             raise TypeError(f"ml_dtypes has no {wanted!r}") from None
     dtype: np.dtype[Any] = np.dtype(wanted)
     return dtype
+
+
+def unknown_dtype(wanted: object) -> str:
+    """What to say of a dtype that `dtype_of` refuses: `bf16` is called otherwise here."""
+    names = ("bool", *(f"{kind}{8 * size}" for size in ITEM_BYTES for kind in ("int", "uint")), *_REALS)
+    known = suggestion(str(wanted).replace("fp", "float", 1), names)
+    return f"dtype {shown(wanted)}, which neither numpy nor ml_dtypes knows; {known}"
 
 
 def is_integer(dtype: np.dtype[Any]) -> bool:

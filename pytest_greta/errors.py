@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sysconfig
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +32,10 @@ class KernelMistake(GretaError):
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
+
+
+class SkippedByKernel(KernelMistake):
+    """A method of a kernel family asked pytest to skip: what it would have said is not measured, with its reason."""
 
 
 class CompileError(GretaError):
@@ -73,9 +79,30 @@ def shown(value: object) -> str:
     """A value of the user in words, cut where it is long."""
     try:
         text = repr(value)
-    except Exception:  # of the user's own class, or a number of more digits than Python writes
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # of the user's own class, or a number of more digits than Python writes
         return f"a {type(value).__name__} that cannot be written out"
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def raised(error: BaseException, *of: str) -> str:
+    """An exception of the user's code in words: what, of what (`class Scale`), and where in the user's own files."""
+    ours, libraries = str(Path(__file__).parent), (sysconfig.get_path("stdlib"), "site-packages")
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((ours, libraries[0])) and libraries[1] not in frame.filename
+    ]
+    where = [*of, *(f"{shown_path(frame.filename)}:{frame.lineno}" for frame in own[-1:])]
+    what = "KeyError" if isinstance(error, KeyError) else type(error).__name__
+    try:
+        text = f"{what}: {error}" if str(error) else what
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # of the user's own class
+        text = what
+    return f"{text} ({', '.join(where)})" if where else text
 
 
 def quote(name: str) -> str:

@@ -175,7 +175,10 @@ def greta_run(
         def keep_all() -> None:
             """What is found by and by: an interrupted calibration keeps what it has."""
             for found in calibrate.calibrate_variant(session, greta_kernel, greta_variant, greta_problem):
-                calibrate.store(path, found)
+                try:
+                    calibrate.store(path, found)
+                except OSError as error:
+                    pytest.fail(f"{path} cannot be written: {error.strerror or error}", pytrace=False)
                 lines[-1] = str(found)
 
         _obtain(request.node, keep_all)
@@ -215,21 +218,20 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         DeviceUnavailable,
         KernelMistake,
         NotForDevice,
+        SkippedByKernel,
         ToolMissing,
     )
 
     missing = ""
     try:
         return make()
-    except (CompileError, DeviceFault, KernelMistake) as error:
-        message = str(error)
     except NotForDevice as error:
         item.stash[STOPPED] = ("NOT MEASURED", str(error))
         pytest.skip(f"NOT MEASURED: {error}")
-    except pytest.skip.Exception as skipped:  # by the kernel's own code
-        message = missing = skipped.msg or "skipped"
-    except (DeviceUnavailable, ToolMissing) as error:
+    except (DeviceUnavailable, SkippedByKernel, ToolMissing) as error:
         message = missing = str(error)
+    except (CompileError, DeviceFault, KernelMistake) as error:
+        message = str(error)
     item.stash[STOPPED] = ("NOT MEASURED" if missing else "FAIL", _in_short(message))
     session = get_session(item.config)
     if not missing:

@@ -113,7 +113,7 @@ class Planner:
         """The gates of a run of a variant on this session's device."""
         device = self.device.worker().info
         built_in = []
-        if self.gate_file.peak_of(device.name, device.target) and contract.work(kernel, problem):
+        if self.gate_file.peak_of(device.name, device.target).is_stated and contract.work(kernel, problem):
             built_in.append(built_in_for_peak(kernel.name, variant.name))
         return built_in + self.gates_of_kind(kernel, variant, problem)
 

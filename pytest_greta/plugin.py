@@ -209,9 +209,14 @@ def pytest_collection_modifyitems(
         used = {kernel.name: kernel for kernel in map(kernel_of, ours)}
         problems += get_session(config).entry_problems(list(used.values()))
     problems += history_problems(config) if ours else []
+    is_due = bool(ours)
+    if read_options(config).require and not (ours or problems):
+        from pytest_greta.unevaluated import is_due_without_tests
+
+        is_due = is_due_without_tests(config, problems)
     if problems:
         _refuse(config, items, problems)
-    if problems or not ours:
+    if problems or not is_due:
         return result
     _leave_out(config, get_session(config).left_out)
     from pytest_greta.unevaluated import keep_expected

@@ -6,14 +6,13 @@ import fnmatch
 import importlib.util
 import inspect
 import os
-import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_greta.compiler.prebuilt import targets_in
 from pytest_greta.contract_family import registration_problems
-from pytest_greta.errors import CompileError, ConfigError, shown
+from pytest_greta.errors import CompileError, ConfigError, raised, shown
 from pytest_greta.hookspec import HOOKS
 
 if TYPE_CHECKING:
@@ -58,14 +57,13 @@ def _of_plugins(config: pytest.Config) -> Iterator[tuple[str, object]]:
         place = _place(config, str(getattr(hook.plugin, "__file__", hook.plugin_name)))
         try:
             returned = manager.subset_hook_caller(HOOK, others)(config=config)
-        except Exception as error:
-            raise ConfigError(f"{place}: {HOOK} failed: {_raised(error)}") from error
+        except KeyboardInterrupt:
+            raise
+        except (
+            BaseException
+        ) as error:  # an exit of the process among them, or a skip, which would leave out all gates
+            raise ConfigError(f"{place}: {HOOK} failed: {raised(error)}") from error
         yield from ((place, some) for some in returned)
-
-
-def _raised(error: Exception) -> str:
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
 
 
 def _place(config: pytest.Config, file: str) -> str:
@@ -111,7 +109,9 @@ def _of_other_conftests(config: pytest.Config, unread: list[str]) -> Iterator[tu
             spec.loader.exec_module(module)
             hook = getattr(module, HOOK)
             yield place, hook(**({"config": config} if inspect.signature(hook).parameters else {}))
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             unread.append(f"{place} cannot be imported: {type(error).__name__}: {error}")
 
 

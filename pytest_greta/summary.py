@@ -64,7 +64,8 @@ class Summary:
             self.unsaved = f"not all could be saved: {error.strerror or error}{where}"
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         wanted = session.config.stash.get(EXPECTED, None)
-        if wanted and self.rows and not session.shouldfail and not session.shouldstop:
+        began = self.rows or session.exitstatus == pytest.ExitCode.OK
+        if wanted and began and not session.shouldfail and not session.shouldstop:
             from pytest_greta.options import read_options
             from pytest_greta.unevaluated import missing
 
@@ -93,7 +94,7 @@ class Summary:
             if name in self.passed
         ]
         notes = [*flaky, *self.notes, *terminalreporter.config.stash.get(SESSION_NOTES, [])]
-        if not self.rows and not left_out and not notes and not self.unsaved:
+        if not (self.rows or left_out or notes or self.unsaved or self.unevaluated):
             return
         from pytest_greta.table import Row, left_out_lines, summary
 

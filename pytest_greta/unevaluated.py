@@ -1,4 +1,4 @@
-"""The entries of gates.yaml that a whole session should have evaluated, and no test did."""
+"""The entries of gates.yaml that a whole session should have evaluated, and no test did; kernels that none runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pytest_greta.session import Session
 
 Entry = tuple[str, str, str]
-"""Kernel, place and condition of an entry: `("prefill", "gates.yaml:31", "speedup >= 1.20")`."""
+"""Kernel, place and condition of an entry: `("prefill", "gates.yaml:31", "speedup >= 1.20")`; and of the built-in gate
+that every run has."""
+
+OF_EVERY_RUN = "no_fault"
 
 
 def keep_expected(config: pytest.Config) -> None:
@@ -35,7 +38,7 @@ def keep_expected(config: pytest.Config) -> None:
 def is_narrowed(config: pytest.Config) -> bool:
     """Whether only a part of the tests was asked for, or of what they test."""
     options = read_options(config)
-    pytests = ("keyword", "markexpr", "deselect", "lf", "stepwise", "collectonly")
+    pytests = ("keyword", "markexpr", "deselect", "lf", "stepwise", "collectonly", "setuponly", "setupplan")
     return (
         config.args_source is pytest.Config.ArgsSource.ARGS
         or any(config.getoption(name, None) for name in pytests)
@@ -43,27 +46,52 @@ def is_narrowed(config: pytest.Config) -> bool:
     )
 
 
+def is_due_without_tests(config: pytest.Config, problems: list[str]) -> bool:
+    """Whether a session that requires something and has no test of greta should have some; what keeps that from being
+    known is added to `problems`.
+    """
+    if is_narrowed(config):
+        return False
+    try:
+        get_session(config)
+    except ConfigError as error:
+        problems += error.problems
+    return not problems
+
+
 def expected(session: Session) -> list[Entry]:
     """What the tests of all kernels evaluate on this device and for these targets, in the order of the file."""
     found: dict[Entry, int] = {}
     for kernel in session.kernels.values():
         if kernel.name in session.gate_file.kernels:
-            gates = (gate for gate in _gates(session, kernel) if gate.line)
+            gates = (gate for gate in _gates(session, kernel) if gate.line or gate.name == OF_EVERY_RUN)
             found |= {(kernel.name, gate.place, gate.text): gate.line for gate in gates}
     return sorted(found, key=lambda entry: found[entry])
 
 
 def missing(wanted: Iterable[Entry], rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The entries that no row is about, a line for each kernel. What a test could not evaluate, it says itself."""
+    """The entries that no row is about, a line for each kernel, and the kernels that no test runs. What a test could
+    not evaluate, it says itself.
+    """
     seen = {(row["kernel"], row["place"], row["gate"]) for row in rows}
     stopped = {row["kernel"] for row in rows if not row["place"]}
     left: dict[str, list[str]] = {}
+    never_run: list[str] = []
     for kernel, place, condition in wanted:
-        if (kernel, place, condition) not in seen and kernel not in stopped:
+        if (kernel, place, condition) in seen or kernel in stopped:
+            continue
+        if condition.startswith(OF_EVERY_RUN):
+            never_run.append(
+                f"no test with greta_run runs kernel {kernel!r}: what it computes is not checked"
+            )
+        else:
             left.setdefault(kernel, []).append(f"{condition} ({place})")
     return [
-        f"no test evaluated these gates of kernel {name!r}: {', '.join(gates)}"
-        for name, gates in left.items()
+        *never_run,
+        *(
+            f"no test evaluated these gates of kernel {name!r}: {', '.join(gates)}"
+            for name, gates in left.items()
+        ),
     ]
 
 

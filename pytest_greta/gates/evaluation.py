@@ -181,7 +181,9 @@ def _judge(gate: Gate, quantity: Quantity, measurement: Measurement) -> tuple[St
         return Status.FAIL, f"expected a number, measured {value!r}"
     interval = quantity.interval
     if not _finite(value) or (interval and (math.isnan(interval.low) or math.isnan(interval.high))):
-        return Status.FAIL, "; ".join(filter(None, ["not a finite number", quantity.reason]))
+        exact = gate.name == "max_error" and limit.max == 0 and value == math.inf
+        what = "not equal to the reference" if exact else "not a finite number"
+        return Status.FAIL, "; ".join(filter(None, [what, quantity.reason]))
     if definition.positive and value <= 0:
         return Status.FAIL, "a value of 0 or less is no measurement"
     # That a time is above zero is no question of speed: it holds on every device.

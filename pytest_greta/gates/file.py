@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,11 +93,10 @@ class GateFile:
         """
         return choice.baseline_of(self.kernels[kernel.name], kernel, problem)
 
-    def peak_of(self, device_name: str, target: str) -> Peak | None:
+    def peak_of(self, device_name: str, target: str) -> Peak:
         """The stated peaks of a device: by its product name, else by its target."""
-        if device_name in self.peaks:
-            return self.peaks[device_name]
-        return next((peak for name, peak in self.peaks.items() if covers(name, target)), None)
+        by_target = next((peak for name, peak in self.peaks.items() if covers(name, target)), Peak())
+        return replace(self.peaks.get(device_name, by_target), file=self.path)
 
     def caches_of(self, kernel: str) -> str:
         """What caches should hold before a timed launch: `cold` or `warm`, or empty where the file does not say."""

@@ -116,10 +116,17 @@ class Limit:
 
 @dataclass(frozen=True)
 class Peak:
-    """What a device can do at best, as gates.yaml states it; None where it does not."""
+    """What a device can do at best, as the gates file states it; None where it does not."""
 
     tflops: float | None = None
     gbytes_per_second: float | None = None
+    file: str = "gates.yaml"
+    """The gates file that was asked."""
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether the file states any."""
+        return self.tflops is not None or self.gbytes_per_second is not None
 
 
 @dataclass(frozen=True)

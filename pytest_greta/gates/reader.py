@@ -102,7 +102,8 @@ class Reader(Listing):
         keys = self.keys(node, f"peaks of {quote(key.value)}", ("tflops", "gbytes_per_second"), at=key)
         if node.id == "mapping" and not node.value:
             self.problem(node, f"peaks of {quote(key.value)}: the mapping is empty")
-        return Peak(**{name: self.number(value, name, positive=True) for name, value in keys.items()})
+        found = {name: self.number(value, name, positive=True) for name, value in keys.items()}
+        return Peak(found.get("tflops"), found.get("gbytes_per_second"))
 
     def kernel(self, name: str, key: Node, node: Node) -> KernelEntry:
         """What stands under the name of a kernel."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
-from pytest_greta.gates.model import Limit, Quantity
+from pytest_greta.gates.model import Limit, Peak, Quantity
 from pytest_greta.measure.executable import BASELINE, CANDIDATE
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def _add_throughput(run: Run) -> None:
         value = work[method] / run.prefill_seconds / unit
         found[rate] = Quantity(value)
         if peak is None:
-            missing = f"gates.yaml states no peak of {run.device.name} ({run.device.target})"
+            file = (plan.peak or Peak()).file
+            missing = f"{file} states no peak of {run.device.name} ({run.device.target})"
             found[share] = Quantity(None, reason=missing)
             continue
         known = True

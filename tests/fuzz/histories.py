@@ -64,6 +64,24 @@ VALUES: tuple[Any, ...] = (
 )
 
 
+def plan_of(kernel: Kernel, candidate: Executable) -> Plan:
+    """To measure the first variant of a kernel, beside nothing."""
+    return Plan(
+        kernel=kernel,
+        variant=kernel.variants[0],
+        problem=Problem(64),
+        candidate=candidate,
+        tolerances={},
+        counterparts={},
+        missing={},
+        fewest_rounds=0,
+        most_rounds=20,
+        budget_seconds=60.0,
+        single_shot=False,
+        seed=1,
+    )
+
+
 def undamaged() -> dict[str, Any]:
     """A file as pytest-benchmark writes it, with three entries of greta's and one of somebody else."""
 
@@ -74,21 +92,12 @@ def undamaged() -> dict[str, Any]:
     kernel, device = Nothing(), DeviceInfo("cpu", "x", "spirv64", 1, 64, 1, 1, "d", "r")
     launch = Launch((2, 1, 1), (64, 1, 1), ("x", "part", np.int32(3), np.float32(0.5)))
     executable = Executable("v", "v", b"code", [launch], {"part": Array((4,), np.float32, 0.0)}, 60.0)
-    plan = Plan(
-        kernel=kernel,
-        variant=kernel.variants[0],
-        problem=Problem(64),
-        candidate=executable,
-        tolerances={},
-        counterparts={},
-        missing={},
-        fewest_rounds=0,
-        most_rounds=5,
-        budget_seconds=1.0,
-        single_shot=False,
-        seed=1,
+    made = Run(
+        plan_of(kernel, executable),
+        device,
+        [1.0, 1.01, 0.99, 1.0, 1.02],
+        buffers={"x": Array((64,), np.float16)},
     )
-    made = Run(plan, device, [1.0, 1.01, 0.99, 1.0, 1.02], buffers={"x": Array((64,), np.float16)})
     info = {**info_of(made), "accepted": True, "keeps_code": True}
     entries = [{"name": f"test[{i}]", "stats": {}, "extra_info": info} for i in range(3)]
     entries.append({"name": "other", "stats": {}, "extra_info": {"seconds": 3}})

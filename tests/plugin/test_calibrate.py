@@ -26,6 +26,16 @@ def test_a_calibration_is_measured_stored_and_shown_later(project: pytest.Pytest
     result.stdout.fnmatch_lines(["calibrated: faulty slow @ 1024: speedup >= 0.99: *"])
 
 
+def test_a_calibration_that_cannot_be_stored_is_one_line(project: pytest.Pytester, greta: Run) -> None:
+    path = project.path / "greta-calibration.json"
+    path.mkdir()
+    result = greta("--greta-variant=good", "--greta-calibrate=2", "--greta-budget=0.05")
+    result.assert_outcomes(errors=1, deselected=1)
+    result.stdout.fnmatch_lines([f"{path} cannot be written: Is a directory"])
+    assert "Traceback" not in result.stdout.str()
+    assert "stored in" not in result.stdout.str()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -239,3 +239,43 @@ def test_a_problem_that_no_baseline_is_for_has_none(one: Run, project: pytest.Py
     result.stdout.fnmatch_lines(
         ["*speedup >= 1.00*(64)*NOT MEASURED*", "*gates.yaml lists no baseline for it: each has a `where` *"]
     )
+
+
+# -- skips and exits -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["refuses", "launch", "defines", "outputs", "decode", "inputs"])
+def test_a_method_that_skips_is_not_measured(one: Run, project: pytest.Pytester, method: str) -> None:
+    write_kernel(
+        project, f'    def {method}(self, *_):\n        import pytest\n        pytest.skip("not today")\n'
+    )
+    result = one("-k", "simple and not resources")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*all gates *NOT MEASURED*", "[[]1[]] not today"])
+    result = one("-k", "simple and not resources", "--greta-require=cpu")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["NOT MEASURED: not today"])
+
+
+@pytest.mark.parametrize("folder", [".", "sub"])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ('pytest.importorskip("no_such_module")', "Skipped: could not *"),
+    ],
+)
+def test_a_hook_that_ends_or_skips_the_session_is_a_mistake(
+    one: Run, project: pytest.Pytester, body: str, words: str, folder: str
+) -> None:
+    (project.path / "sub").mkdir(exist_ok=True)
+    path = project.path / folder / "conftest.py"
+    path.write_text(f"import pytest\n\n\ndef pytest_greta_kernels():\n    {body}\n    return []\n")
+    result = one()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    place = (path.relative_to(project.path), words)
+    result.stderr.fnmatch_lines(
+        ["ERROR: {}: pytest_greta_kernels failed: {} (*conftest.py:5)".format(*place)]
+    )
+    if folder == "sub":  # which pytest has not loaded, and nothing is missing
+        assert one("test_one.py", "-k", "resources").ret == pytest.ExitCode.OK

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from tests.plugin.conftest import CONFTEST, GATES, REPOSITORY, TESTS, Run, write_gates
+from tests.plugin.conftest import CONFTEST, GATES, REPOSITORY, Run, write_gates
 
 SPEEDUP = "        speedup: {min: 2.0}\n"
 
@@ -274,28 +274,6 @@ def test_code_that_hiprtc_will_refuse_is_noted_and_passes(
     notes = [line for line in result.outlines if line.startswith("note: ")]
     assert len(notes) == 1
     assert notes[0].startswith("note: one.hip includes <cmath>: this compiles here and with hipcc. hiprtc, ")
-
-
-def test_entries_that_no_test_evaluated_are_listed_and_fail_where_something_is_required(
-    project: pytest.Pytester, greta: Run
-) -> None:
-    project.makepyfile(test_gates="def test_resources(greta_code):\n    greta_code.check()\n")
-    conftest = (project.path / "conftest.py").read_text()
-    only = "\n\nfrom tests.faulty.faulty import Faulty\n\nFaulty.variants = Faulty.variants[:1]\n"
-    (project.path / "conftest.py").write_text(conftest + only)
-    left = "max_error <= 1.00e-04 (gates.yaml:13), deadline_seconds <= 60 (gates.yaml:14)"
-    told = f"not evaluated: no test evaluated these gates of kernel 'faulty': {left}"
-    result = greta()
-    result.assert_outcomes(passed=1)
-    assert result.ret == 0
-    result.stdout.fnmatch_lines([told])
-    assert greta("--greta-require=cpu").ret == pytest.ExitCode.TESTS_FAILED
-    for narrowed in (["-k", "resources"], ["--greta-variant=good"], ["test_gates.py"]):
-        assert "not evaluated" not in greta(*narrowed, "--greta-require=cpu").stdout.str()
-    project.makepyfile(test_gates=TESTS)
-    result = greta("--greta-require=cpu", "--greta-rounds=3")
-    assert "not evaluated" not in result.stdout.str()
-    assert result.ret == 0
 
 
 def test_a_check_that_is_asked_for_twice_counts_once(project: pytest.Pytester, greta: Run) -> None:

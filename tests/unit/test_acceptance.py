@@ -21,10 +21,11 @@ from pytest_greta.history.records import NO_HISTORY, Identity, historic_run, ide
 from pytest_greta.history.regression import regression
 from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
 from pytest_greta.measure.executable import ACCEPTED, Executable, code_info, executable_of, is_same
-from pytest_greta.measure.plan import Counterpart, Plan
+from pytest_greta.measure.plan import Counterpart
 from pytest_greta.measure.run import Run
 from pytest_greta.stats.pairs import PairedTest
 from pytest_greta.stats.runs import HistoricRun
+from tests.fuzz.histories import plan_of
 
 PASS, FAIL, INCONCLUSIVE, NOT_MEASURED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.NOT_MEASURED
 INFO = {
@@ -219,21 +220,7 @@ def rounds(level: float) -> list[float]:
 
 
 def run_at(level: float) -> Run:
-    plan = Plan(
-        kernel=Nothing(),
-        variant=VARIANT,
-        problem=Problem(64),
-        candidate=EXECUTABLE,
-        tolerances={},
-        counterparts={},
-        missing={},
-        fewest_rounds=0,
-        most_rounds=20,
-        budget_seconds=60.0,
-        single_shot=False,
-        seed=1,
-    )
-    return Run(plan, DEVICE, rounds(level), buffers=dict(BUFFERS))
+    return Run(plan_of(Nothing(), EXECUTABLE), DEVICE, rounds(level), buffers=dict(BUFFERS))
 
 
 def beside_accepted(level: float, ratio: float, problem: str = "") -> Run:

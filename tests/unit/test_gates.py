@@ -99,6 +99,11 @@ def test_what_is_not_a_finite_number_fails(name: str, value: float, device: str)
     assert (verdict.status, verdict.reason) == (FAIL, "not a finite number")
 
 
+def test_what_must_be_exact_and_is_not_differs() -> None:
+    verdict = evaluate(gate("max_error", max=0.0), run("max_error", math.inf))
+    assert (verdict.status, verdict.reason) == (FAIL, "not equal to the reference")
+
+
 @pytest.mark.parametrize("name", ["prefill_seconds", "tokens_per_second", "speedup", "deadline_seconds"])
 @pytest.mark.parametrize("value", [0, -0.0, -1.5])
 @pytest.mark.parametrize("device", ["hip", "cpu"])

@@ -1,0 +1,72 @@
+"""What a whole session leaves out is listed, and fails where something is required."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.conftest import GATES, TESTS, Run, write_gates
+
+ONE_VARIANT = "\n\nfrom tests.faulty.faulty import Faulty\n\nFaulty.variants = Faulty.variants[:1]\n"
+
+
+def test_entries_that_no_test_evaluated_are_listed_and_fail_where_something_is_required(
+    project: pytest.Pytester, greta: Run
+) -> None:
+    project.makepyfile(test_gates="def test_resources(greta_code):\n    greta_code.check()\n")
+    conftest = (project.path / "conftest.py").read_text()
+    (project.path / "conftest.py").write_text(conftest + ONE_VARIANT)
+    left = "max_error <= 1.00e-04 (gates.yaml:13), deadline_seconds <= 60 (gates.yaml:14)"
+    told = f"not evaluated: no test evaluated these gates of kernel 'faulty': {left}"
+    result = greta()
+    result.assert_outcomes(passed=1)
+    assert result.ret == 0
+    never_run = "not evaluated: no test with greta_run runs kernel 'faulty': what it computes is not checked"
+    result.stdout.fnmatch_lines([never_run, told])
+    assert greta("--greta-require=cpu").ret == pytest.ExitCode.TESTS_FAILED
+    for narrowed in (["-k", "resources"], ["--greta-variant=good"], ["test_gates.py"]):
+        assert "not evaluated" not in greta(*narrowed, "--greta-require=cpu").stdout.str()
+    project.makepyfile(test_gates=TESTS)
+    result = greta("--greta-require=cpu", "--greta-rounds=3")
+    assert "not evaluated" not in result.stdout.str()
+    assert result.ret == 0
+
+
+def test_a_kernel_that_no_test_runs_is_told_without_a_gate_in_the_file(
+    project: pytest.Pytester, greta: Run
+) -> None:
+    project.makepyfile(test_gates="def test_resources(greta_code):\n    greta_code.check()\n")
+    write_gates(project, GATES.partition("        scratch_bytes")[0].replace('    gates:\n      "*":\n', ""))
+    conftest = (project.path / "conftest.py").read_text()
+    (project.path / "conftest.py").write_text(conftest + ONE_VARIANT)
+    told = "not evaluated: no test with greta_run runs kernel 'faulty': what it computes is not checked"
+    result = greta()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([told])
+    result = greta("--greta-require=cpu")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize(
+    "test",
+    ["def test_plain(): pass", "import pytest\n\n@pytest.mark.skip\ndef test_run(greta_run):\n    pass"],
+)
+def test_a_session_that_gates_nothing_fails_where_something_is_required(
+    project: pytest.Pytester, greta: Run, test: str
+) -> None:
+    project.makepyfile(test_gates=test)
+    told = (
+        "not evaluated: no test evaluated these gates of kernel 'faulty': *scratch_bytes <= 0 (gates.yaml:*"
+    )
+    assert greta().ret == 0
+    for options in ([], ["-n1"]):
+        result = greta("--greta-require=cpu", *options)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.stdout.fnmatch_lines([told])
+    assert greta("--greta-require=cpu", "test_gates.py").ret == 0
+    (project.path / "gates.yaml").unlink()
+    if "plain" in test:
+        assert greta().ret == 0
+    result = greta("--greta-require=cpu")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: gates.yaml: there is no such file *"])
