@@ -5,12 +5,16 @@ A raw buffer, as the worker reads it back, is a band, the data, and a band.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import ml_dtypes
 import numpy as np
 
 from pytest_greta.device.protocol import BAND_BYTES
@@ -152,6 +156,33 @@ Decode = Callable[[str, "NDArray[np.generic]"], "NDArray[np.generic]"]
 _ELEMENTS_AT_ONCE = 1 << 18
 """So that whole outputs are compared in little memory besides."""
 
+_MOST_THREADS = 8
+
+_Part = TypeVar("_Part")
+_Found = TypeVar("_Found")
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    """Threads to compare several parts of an output at once: numpy computes without Python's lock."""
+    return ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1), "greta-compare")
+
+
+def _by_parts(
+    array: NDArray[np.generic], prepare: Callable[[slice], _Part], compare: Callable[[_Part], _Found]
+) -> Iterator[tuple[int, _Found]]:
+    """What `compare` says of each part of some rows, with the number of its first, in their order.
+
+    `prepare` gives a part, and is called in this thread: it may call an author's code.
+    """
+    step = max(1, _ELEMENTS_AT_ONCE // math.prod(array.shape[1:]))
+    starts = list(range(0, len(array), step))
+    for group in (starts[i : i + _MOST_THREADS] for i in range(0, len(starts), _MOST_THREADS)):
+        parts = [prepare(slice(first, first + step)) for first in group]
+        yield from zip(
+            group, _threads().map(compare, parts) if len(parts) > 1 else map(compare, parts), strict=True
+        )
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -206,17 +237,36 @@ def errors_of(
     the same in the reference and as an infinite error elsewhere; so does a whole number that must be exact and is not.
     """
     worst = Errors()
-    step = max(1, _ELEMENTS_AT_ONCE // math.prod(wanted.shape[1:]))
-    for first in range(0, len(wanted), step):
-        part = slice(first, first + step)
-        rows, elements = _errors(decode(name, found[part]), wanted[part], tolerance)
+
+    def pair(part: slice) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+        return decode(name, found[part]), wanted[part]
+
+    for first, (rows, elements) in _by_parts(wanted, pair, lambda both: _errors(*both, tolerance)):
         row, element = int(rows.argmax()), int(elements.argmax())
         one = Errors(float(rows[row]), "", float(elements[element]), "")
         if one.of_row > worst.of_row:
-            worst = replace(worst, of_row=one.of_row, row=_place(name, place_of(first + row)))
+            place = _place(name, place_of(first + row))
+            if math.isinf(one.of_row):
+                place += overflow(found[first + row], wanted[first + row])
+            worst = replace(worst, of_row=one.of_row, row=place)
         if one.of_element > worst.of_element:
             worst = replace(worst, of_element=one.of_element, element=_place(name, place_of(first + element)))
     return worst
+
+
+def overflow(found: NDArray[np.generic], wanted: NDArray[np.generic]) -> str:
+    """What to say of a row that is wrong where it must hold what its dtype cannot; else empty."""
+    if found.dtype.kind == "b":
+        return ""
+    info: Any = np.iinfo if is_integer(found.dtype) else ml_dtypes.finfo  # of a dtype that no type states
+    least, most = info(found.dtype).min, info(found.dtype).max
+    if not is_integer(found.dtype):
+        least, most, wanted = float(least), float(most), wanted.astype(np.float64)
+        wanted = np.where(np.isfinite(found) | ~np.isfinite(wanted), 0.0, wanted)
+    beyond: Any = (wanted < least) | (wanted > most)
+    if not beyond.any():
+        return ""
+    return f", where the reference, {wanted[beyond][0]:.6g}, is beyond the largest finite {found.dtype}, {most:.6g}"
 
 
 def suspects(
@@ -229,15 +279,17 @@ def suspects(
     """The rows of an output, `[rows, ...]`, that lie further from those of another than `tolerance`, worst first."""
     rows: list[NDArray[np.intp]] = []
     errors: list[NDArray[np.float64]] = []
-    step = max(1, _ELEMENTS_AT_ONCE // math.prod(other.shape[1:]))
-    for first in range(0, len(other), step):
-        part = slice(first, first + step)
+
+    def pair(part: slice) -> tuple[NDArray[np.generic], NDArray[np.generic]] | None:
         if np.array_equal(bits_of(found[part]), bits_of(other[part])):
-            continue
-        of_rows, of_elements = _errors(decode(name, found[part]), decode(name, other[part]), tolerance)
-        (odd,) = np.nonzero((of_rows > tolerance.max_error) | (of_elements > 1))
-        rows.append(odd + first)
-        errors.append(of_rows[odd])
+            return None
+        return decode(name, found[part]), decode(name, other[part])
+
+    for first, one in _by_parts(other, pair, lambda both: both and _errors(*both, tolerance)):
+        if one:
+            (odd,) = np.nonzero((one[0] > tolerance.max_error) | (one[1] > 1))
+            rows.append(odd + first)
+            errors.append(one[0][odd])
     if not rows:
         return np.zeros(0, np.intp)
     order = np.argsort(-np.concatenate(errors), kind="stable")
@@ -248,13 +300,13 @@ def nonfinite(
     name: str, found: NDArray[np.generic], decode: Decode = lambda _, values: values
 ) -> NDArray[np.intp]:
     """The rows of an output, `[rows, ...]`, in which an element is a NaN or infinite."""
-    rows = []
-    step = max(1, _ELEMENTS_AT_ONCE // math.prod(found.shape[1:]))
-    for first in range(0, len(found), step):
-        values = decode(name, found[first : first + step])
-        if not is_integer(values.dtype):
-            finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
-            rows.append(np.nonzero(~finite)[0] + first)
+
+    def odd(values: NDArray[np.generic]) -> NDArray[np.intp]:
+        if is_integer(values.dtype):
+            return np.zeros(0, np.intp)
+        return np.nonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0]
+
+    rows = [part + first for first, part in _by_parts(found, lambda part: decode(name, found[part]), odd)]
     return np.concatenate(rows) if rows else np.zeros(0, np.intp)
 
 

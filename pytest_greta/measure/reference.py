@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pytest_greta.measure.draws import Arrays
 
 ROWS_SECONDS = 2.0
-"""For so long rows are computed in float64 where nothing else is there to compare all of them with."""
+"""For so long rows are computed in float64 where nothing else is there to compare all of them with: while launches are
+timed, and after that what is left of it."""
 
 _COVER_SECONDS = 20.0
 """After so long even the rows that cover an output are cut short: a reference in Python may take minutes a row."""
@@ -107,14 +108,19 @@ class Reference:
         """Whether there are rows that are compared with nothing."""
         return self.whole is None and self.verified is None and len(self.rows) < math.prod(self._extent)
 
-    def extend(self, seconds: float) -> None:
-        """Compute further rows, for so long. Raises KernelMistake."""
+    def further_rows(self, seconds: float) -> dict[Row, Arrays]:
+        """Rows that are not there yet, as many as can be computed in so long. Raises KernelMistake.
+
+        May be called in another thread: what it gives is added to `rows` in the thread that reads them.
+        """
+        found: dict[Row, Arrays] = {}
         began = time.monotonic()
-        for row in self.others if self.whole is None else ():
+        for row in self.others:
+            if row not in self.rows:
+                found[row] = self._reference(row)
             if time.monotonic() - began > seconds:
                 break
-            if row not in self.rows:
-                self.rows[row] = self._reference(row)
+        return found
 
     def verify(self, slot: str, name: str, outputs: Arrays, tolerances: Tolerances) -> None:
         """Keep outputs that were right, to hold all rows of others against them."""

@@ -26,7 +26,7 @@ _THROTTLE_RETRIES = 2
 
 _WARM_UP_SECONDS = 1.0
 """The warm-up takes no longer, nor a tenth of the budget."""
-_WINDOW_SECONDS = 0.05
+_WINDOW_SECONDS = 0.02
 """The warm-up looks at the times of so long."""
 
 _EXCHANGE_SHARE = 0.1

@@ -223,3 +223,28 @@ def test_elements_are_decoded_before_they_are_compared() -> None:
 
     assert correctness.errors_of("y", y, wanted, LOOSE, lambda i: (i,), decode).of_row == 0.0
     assert errors(y, wanted).of_row > 1.0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "words"),
+    [
+        ("float16", 1e5, ", where the reference, 100000, is beyond the largest finite float16, 65504"),
+        ("float16", -65520, ", where the reference, -65520, is beyond the largest finite float16, 65504"),
+        ("float16", 65504, ""),  # it could have been written
+        (
+            "bfloat16",
+            3.4e38,
+            ", where the reference, 3.4e+38, is beyond the largest finite bfloat16, 3.38953e+38",
+        ),
+        ("float8_e4m3fn", 449, ", where the reference, 449, is beyond the largest finite float8_e4m3fn, 448"),
+        ("float32", np.inf, ""),
+        ("uint8", 258, ", where the reference, 258, is beyond the largest finite uint8, 255"),
+        ("int8", 127, ""),
+    ],
+)
+def test_what_its_dtype_cannot_hold_is_told(dtype: str, value: float, words: str) -> None:
+    found = np.zeros((3, 4), dtype_of(dtype))
+    wanted = np.zeros((3, 4))
+    found[1, 2], wanted[1, 2] = (np.nan if np.dtype(found.dtype).kind not in "iu" else 1, value)
+    errors = correctness.errors_of("y", found, wanted, correctness.Tolerance(0.0), lambda n: (n,))
+    assert (errors.of_row, errors.row) == (np.inf, f"'y' at row [1]{words}")
