@@ -29,7 +29,8 @@ import numpy as np
 from pytest_benchmark.stats import Stats
 from pytest_benchmark.utils import parse_compare_fail
 
-from benchmarks.noise import MODELS, Noise, Times, recorded
+from benchmarks.noise import MODELS, ORDERLY, Noise, Times, lognormal, recorded
+from pytest_greta.gates.model import Limit
 from pytest_greta.stats import pairs as sequential
 from pytest_greta.stats import runs as regression
 from pytest_greta.stats.shape import shape
@@ -54,15 +55,64 @@ class Case:
     name: str
     noise: Noise
     between: float
+    carry: float = 0.0
+    """What a launch of the new code adds to the time of the next launch, of whichever code."""
+    offset: float = 0.0
+    """Spread of what a process adds to one of the two codes: their addresses, for example."""
+    tick: float = 0.0
+    """Tick of the clock, in units of a launch."""
+    state: float = 0.0
+    """What the state of the machine adds to the current run, and to none of those before."""
+    rare: float = 0.0
+    """Share of runs that are 4 % slower."""
 
     @property
     def label(self) -> str:
         """As in the first columns of the tables."""
         return f"{self.name} | {100 * self.between:g} %"
 
+    @property
+    def knows(self) -> bool:
+        """Whether the noise depends on the code that it meets: nothing that compares the two can be right then."""
+        return bool(self.carry or self.offset or self.tick)
+
     def shifts(self, rng: np.random.Generator, *shape: int) -> Times:
-        """What a whole run is slower by, as a factor."""
-        return np.exp(rng.normal(0.0, self.between, shape))
+        """What a whole run is slower by, as a factor: of `shape` the last axis has the runs, the current one last."""
+        found = np.exp(rng.normal(0.0, self.between, shape))
+        found *= np.where(rng.random(shape) < self.rare, 1.04, 1.0)
+        found[..., -1] *= 1 + self.state
+        return np.asarray(found)
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Rounds of new and old code: logarithms of their times, in rounds of balanced order, shape (..., rounds)."""
+
+    new: Times
+    old: Times
+    orders: Times
+    """+1 where the new code came second, else -1."""
+    carries: Times
+    """Shape (..., rounds // 2): what `order.carries` finds."""
+
+    def decided(self, case: Case, limit: float) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+        """`pairs.decisions`, without looking at pairs that come long after the decision."""
+        values, rounds = self.new - self.old, self.new.shape[-1]
+        coarse = sequential.coarseness([1.0], case.tick)
+        used, side = np.full(len(values), 0), np.zeros(len(values), dtype=int)
+        left = np.arange(len(values))
+        for offered in (40, 120, rounds):
+            if not left.size:
+                break
+            used[left], side[left] = sequential.decisions(
+                values[left, :offered],
+                Limit(max=limit),
+                self.orders[left, :offered],
+                self.carries[left, : offered // 2],
+                coarse,
+            )
+            left = np.flatnonzero((side == 0) & (used == offered))
+        return used, side
 
 
 @dataclass(frozen=True)
@@ -86,33 +136,21 @@ def greta_speedup(limit: float) -> Rule:
         used, side = np.zeros(sessions, dtype=int), np.zeros(sessions, dtype=int)
         for part in _parts(sessions):
             shifts = np.ones(part.stop - part.start)  # the same for both
-            new, old = _rounds(rng, case, shifts, slowdown, sequential.MOST_BLOCKS)
-            used[part], side[part] = _decide(new - old, limit)
+            found = _rounds(rng, case, shifts, slowdown, sequential.MOST_BLOCKS)
+            used[part], side[part] = found.decided(case, limit)
         return Score(float((side > 0).mean()), float((side < 0).mean()), float(2 * used.mean()))
 
     return judge
 
 
 def greta_regression(limit: float) -> Rule:
-    """New code beside that of the last accepted run, whose ten times before count as well."""
+    """New code beside that of the last accepted run. Pairs decide; the times of ten runs before do not."""
 
     def judge(rng: np.random.Generator, case: Case, slowdown: float, sessions: int) -> Score:
-        failed = passed = launches = 0
-        for part in _parts(sessions):
-            shifts = case.shifts(rng, part.stop - part.start, HISTORY + 1)
-            new, old = _rounds(rng, case, shifts[:, -1], slowdown, sequential.MOST_BLOCKS)
-            used, side = _decide(new - old, limit)
-            again, _ = _rounds(rng, case, shifts[:, -1], slowdown, LAUNCHES)
-            past, _ = _rounds(rng, case, shifts[:, :-1], 1.0, LAUNCHES)
-            runs = np.concatenate([past, new[:, None, :LAUNCHES], again[:, None]], axis=1)
-            slower, _, twice = _against_history(runs, regression.TIMES, limit)
-            fails = (side > 0) | slower
-            # A failure ends the run; one that passes so far goes on, for what history needs to know.
-            rounds = np.where(side > 0, used, np.maximum(used, LAUNCHES) + twice * LAUNCHES)
-            failed += int(fails.sum())
-            passed += int(((side < 0) & ~fails).sum())
-            launches += 2 * int(rounds.sum())
-        return Score(failed / sessions, passed / sessions, launches / sessions)
+        found = greta_speedup(limit)(rng, case, slowdown, sessions)
+        # A failure ends the run; one that passes goes on, for what history needs to know.
+        launches = found.launches if found.failed > 0.5 else max(found.launches, 2.0 * LAUNCHES)
+        return Score(found.failed, found.passed, launches)
 
     return judge
 
@@ -122,27 +160,24 @@ def _parts(sessions: int) -> list[slice]:
     return [slice(begin, min(begin + 500, sessions)) for begin in range(0, sessions, 500)]
 
 
-def _rounds(
-    rng: np.random.Generator, case: Case, shifts: Times, slowdown: float, rounds: int
-) -> tuple[Times, Times]:
-    """Logarithms of the times of new and old code in runs with the given shifts: each of shape (*shifts, rounds)."""
-    slots = case.noise(rng, shifts.size, 2 * rounds).reshape(*shifts.shape, rounds, 2)
-    slots = np.log(slots * shifts[..., None, None])
-    coins = rng.integers(0, 2, slots.shape[:-1])[..., None]
-    new, old = (np.take_along_axis(slots, which, axis=-1)[..., 0] for which in (coins, 1 - coins))
-    return new + math.log(slowdown), old
-
-
-def _decide(log_ratios: Times, limit: float) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """`sequential.decisions`, without looking at blocks that come long after the decision."""
-    offered = 40
-    used, side = sequential.decisions(log_ratios[:, :offered], limit)
-    for blocks in (120, sequential.MOST_BLOCKS):
-        undecided = np.flatnonzero((side == 0) & (used == offered))
-        if undecided.size:
-            used[undecided], side[undecided] = sequential.decisions(log_ratios[undecided, :blocks], limit)
-        offered = blocks
-    return used, side
+def _rounds(rng: np.random.Generator, case: Case, shifts: Times, slowdown: float, rounds: int) -> Rounds:
+    """Rounds of new and old code in runs with the given shifts: couples of opposite order, the first by a coin."""
+    where = shifts.shape
+    times = case.noise(rng, shifts.size, 2 * rounds).reshape(*where, 2 * rounds) * shifts[..., None]
+    coins = rng.integers(0, 2, (*where, rounds // 2, 1))
+    # New code (1) and old (0) in a couple: 1 0 0 1, or 0 1 1 0.
+    is_new = np.where(coins, [1, 0, 0, 1], [0, 1, 1, 0]).reshape(*where, 2 * rounds)
+    offsets = np.exp(rng.normal(0.0, case.offset, (*where, 2))) if case.offset else np.ones((*where, 2))
+    times = times * np.where(is_new, slowdown * offsets[..., :1], offsets[..., 1:])
+    times[..., 1:] *= np.where(is_new[..., :-1], 1 + case.carry, 1.0)
+    if case.tick:
+        times = np.maximum(np.round(times / case.tick), 1) * case.tick
+    logs = np.log(times)
+    slots, who = logs.reshape(*where, rounds, 2), is_new.reshape(*where, rounds, 2)
+    new, old = (np.where(who[..., 0] == which, slots[..., 0], slots[..., 1]) for which in (1, 0))
+    fours = logs.reshape(*where, rounds // 2, 4)
+    carries = (2 * coins[..., 0] - 1) * (fours[..., 1] - fours[..., 2])
+    return Rounds(new, old, np.where(who[..., 1] == 1, 1, -1), carries)
 
 
 def greta_history(relative: bool, limit: float) -> Rule:
@@ -151,7 +186,8 @@ def greta_history(relative: bool, limit: float) -> Rule:
     def judge(rng: np.random.Generator, case: Case, slowdown: float, sessions: int) -> Score:
         shifts = case.shifts(rng, sessions, HISTORY + 1)
         shifts = np.concatenate([shifts, shifts[:, -1:]], axis=1)  # the second measurement is of the same run
-        runs, beside = _rounds(rng, case, shifts, 1.0, LAUNCHES)
+        found = _rounds(rng, case, shifts, 1.0, LAUNCHES)
+        runs, beside = found.new, found.old
         if relative:
             runs = runs - beside
         runs[:, HISTORY:] += math.log(slowdown)
@@ -341,6 +377,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{error.name} is missing: pip install 'pytest-greta[bench]'")
     began = time.monotonic()
     cases = [Case(name, noise, between) for name, noise in MODELS.items() for between in BETWEEN]
+    cases += [Case(name, noise, 0.01) for name, noise in ORDERLY.items()]
+    cases += [
+        Case("2 % of runs +4 %", lognormal, 0.01, rare=0.02),
+        Case("state of the machine +4 %", lognormal, 0.01, state=0.04),
+        Case("a clock of 20 ticks a launch", lognormal, 0.01, tick=1 / 20),
+        Case("a clock of 5 ticks a launch", lognormal, 0.01, tick=1 / 5),
+        Case("behind the new code +4 %", lognormal, 0.01, carry=0.04),
+        Case("behind the new code +8 %", lognormal, 0.01, carry=0.08),
+        Case("0.5 % by process and code", lognormal, 0.01, offset=0.005),
+    ]
     cases += [Case(f"recorded: {path.stem}", recorded(path), 0.0) for path in options.traces]
     with ProcessPoolExecutor() as pool:
         found = list(pool.map(judge_case, cases, repeat(options.quick), repeat(options.seed)))

@@ -22,7 +22,7 @@ from pytest_greta.gates.evaluation import CPU_TIMES, EMULATED_TIMES, scaling
 from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Status, Verdict
 from pytest_greta.history.acceptance import Acceptance, acceptance, no_reference, with_acceptance
 from pytest_greta.history.records import info_of
-from pytest_greta.history.regression import regression
+from pytest_greta.history.regression import machine_note, regression
 from pytest_greta.measure.executable import ACCEPTED, BASELINE
 from pytest_greta.options import OPTIONS
 from pytest_greta.problems import as_emulated, is_not_for
@@ -62,6 +62,13 @@ class Runner:
     """Why a kernel is not run on this device, by its name."""
     _first_seconds: dict[tuple[str, str, Problem], tuple[int, float]] = field(default_factory=dict)
     """The smallest context that was measured with its seconds, by kernel, variant and problem at context 0."""
+    _machine: list[float] = field(default_factory=list)
+    """By how much runs are slower whose code is as fast as ever."""
+
+    @property
+    def machine_note(self) -> str:
+        """What the times of this session say of the machine; empty where nothing."""
+        return machine_note(self._machine)
 
     def code_result(
         self, kernel: Kernel, variant: Variant, target: str, groups: Sequence[Sequence[Problem]]
@@ -167,13 +174,16 @@ class Runner:
                 if unknown:
                     run.quantities["regression"] = Quantity(None, reason=unknown)
                     return None
-                quantity, again = regression(run, self._untimed, gate.limit, self.past, measure_again)
+                found = regression(run, self._untimed, gate.limit, self.past, measure_again)
+                quantity = found.quantity
+                if found.machine is not None:
+                    self._machine.append(found.machine)
                 cannot = no_reference(run, self._untimed(run), self.past)
                 if self.options.accept and cannot:
                     reason = f"{quantity.reason}; not accepted: {cannot}"
                     quantity = dataclasses.replace(quantity, reason=reason)
                 run.quantities["regression"] = quantity
-                return again
+                return found.again
         run.quantities["regression"] = Quantity(None, reason=CPU_TIMES)
         return None
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_greta.stats.game import ERROR, reached, refuted_below
+from pytest_greta.stats.game import ERROR, evidence, refuted_below
 from pytest_greta.stats.shape import t_quantile
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def without_order(log_ratios: ArrayLike, orders: ArrayLike) -> NDArray[np.float6
     shown = halves(flat, turned)
     for couple in range(_FEWEST_COUPLES, shown.shape[-1] + 1):
         past = shown[:, :couple]
-        known = ~np.isnan(past).any(axis=-1)
-        known[known] = _is_certain(past[known])
+        known = _is_certain(past) & ~np.isnan(past).any(axis=-1)
         there = slice(2 * couple, 2 * couple + 2)
         flat[known, there] -= turned[known, there] * np.median(past[known], axis=-1)[:, None]
     return flat.reshape(values.shape)
@@ -147,8 +146,8 @@ def carry_over(shown: Sequence[float]) -> CarryOver:
     Each value has the coin of its couple alone, and the game is as fair as that of the ratio.
     """
     values = np.asarray(shown, dtype=float)
-    if not len(values) or max(reached(values)[-1], reached(-values)[-1]) < -math.log(CARRY_ERROR):
+    if not len(values) or max(evidence(sign * values).max() for sign in (1, -1)) < -math.log(CARRY_ERROR):
         return CarryOver(0.0)
-    low, high = refuted_below(values, CARRY_ERROR), -refuted_below(-values, CARRY_ERROR)
+    low, high = (sign * refuted_below(sign * values, evidence, CARRY_ERROR) for sign in (1, -1))
     size = statistics.median(shown)
     return CarryOver(size, max(abs(size), *(abs(end) for end in (low, high) if math.isfinite(end))))
