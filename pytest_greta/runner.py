@@ -18,7 +18,7 @@ from pytest_greta.compiler.resources import (
 from pytest_greta.dtypes import dtype_of
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable, NotForDevice
 from pytest_greta.gates.catalogue import CATALOGUE
-from pytest_greta.gates.evaluation import CPU_TIMES, EMULATED_TIMES, scaling
+from pytest_greta.gates.evaluation import CPU_TIMES, EMULATED_TIMES, scaling, scaling_interval
 from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Status, Verdict
 from pytest_greta.history.acceptance import Acceptance, acceptance, no_reference, with_acceptance
 from pytest_greta.history.records import info_of
@@ -60,8 +60,8 @@ class Runner:
     """Problems that are listed or asked for, whether `-k` and its kin chose them or not."""
     not_here: dict[str, str] = field(default_factory=dict)
     """Why a kernel is not run on this device, by its name."""
-    _first_seconds: dict[tuple[str, str, Problem], tuple[int, float]] = field(default_factory=dict)
-    """The smallest context that was measured with its seconds, by kernel, variant and problem at context 0."""
+    _first_seconds: dict[tuple[str, str, Problem], tuple[int, Quantity]] = field(default_factory=dict)
+    """The smallest context that was measured with its `prefill_seconds`, by kernel, variant, problem at context 0."""
     _machine: list[float] = field(default_factory=list)
     """By how much runs are slower whose code is as fast as ever."""
 
@@ -273,7 +273,7 @@ class Runner:
         key = (plan.kernel.name, plan.variant.name, dataclasses.replace(plan.problem, context=0))
         if first.context == plan.problem.context:
             if run.seconds:
-                self._first_seconds[key] = first.context, run.prefill_seconds
+                self._first_seconds[key] = first.context, run.quantities["prefill_seconds"]
             quantity = Quantity(None, reason="scaling takes a second, longer context in the same run")
         elif not run.seconds:
             quantity = Quantity(None, reason="nothing was timed")
@@ -282,9 +282,7 @@ class Runner:
             if key not in self._first_seconds and asked and not self._untimed(run):
                 self._measure_first(plan, first, key)
             if key in self._first_seconds:
-                first_context, first_seconds = self._first_seconds[key]
-                exponent = scaling(run.prefill_seconds, plan.problem.context, first_seconds, first_context)
-                quantity = Quantity(exponent, reason=f"from {first_context}")
+                quantity = _scaling(run, *self._first_seconds[key])
             else:
                 quantity = Quantity(None, reason=f"context {first.context} was not measured")
         run.quantities["scaling"] = quantity
@@ -301,7 +299,16 @@ class Runner:
         self.progress.show(f"timing {plan.variant.name} @ {first.id}, which scaling is measured from")
         run = measure(self.device.worker(), alone, self.progress.show)
         if run.seconds and not run.fault:
-            self._first_seconds[key] = first.context, run.prefill_seconds
+            self._first_seconds[key] = first.context, run.quantities["prefill_seconds"]
+
+
+def _scaling(run: Run, first_context: int, first: Quantity) -> Quantity:
+    """The exponent of the time of a run against that of the smallest context."""
+    context, now = run.plan.problem.context, run.quantities["prefill_seconds"]
+    assert isinstance(first.value, float)
+    exponent = scaling(run.prefill_seconds, context, first.value, first_context)
+    interval = scaling_interval(now.interval, context, first.interval, first_context)
+    return Quantity(exponent, interval, f"from {first_context}")
 
 
 def _hints(run: Run) -> Iterator[str]:

@@ -42,8 +42,8 @@ class Regression:
     again: Run | None = None
     """The second measurement, where the first one would fail by its times."""
     machine: float | None = None
-    """Times now over those before, where the code is known to be as fast as ever: what the machine is slower by. 1 where
-    the times show nothing; None where they say nothing of the machine."""
+    """Times now over those before, where the code is known to be as fast as ever: what the machine is slower by. 1
+    where the times show nothing; None where they say nothing of the machine."""
 
 
 def regression(

@@ -331,7 +331,7 @@ class PairedTest:
         test = self.against([limit])
         interval = test.interval
         if interval is None:
-            return Status.INCONCLUSIVE, f"{self.blocks} pair{'s' * (self.blocks != 1)} are too few"
+            return Status.INCONCLUSIVE, f"{self.blocks} pair{' is' if self.blocks == 1 else 's are'} too few"
         note = test.note
         if limit.excludes(interval):
             return Status.FAIL, note

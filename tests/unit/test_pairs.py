@@ -176,7 +176,7 @@ def test_ten_coins_decide_at_the_earliest() -> None:
 def test_nothing_is_decided_on_fewer_than_six_pairs(count: int) -> None:
     test = fed([2.0] * count, Limit(min=1.0))
     assert test.interval is None
-    text = f"{count} pair{'s' * (count != 1)} are too few"
+    text = f"{count} pair{' is' if count == 1 else 's are'} too few"
     assert test.verdict(Limit(min=1.0)) == (Status.INCONCLUSIVE, text)
     assert test.verdict(Limit(max=1.0)) == (Status.INCONCLUSIVE, text)
 
