@@ -106,6 +106,8 @@ class Launch:
     previous: str
     """The slot that was launched before it in the same batch; empty where there was none."""
     seconds: float
+    couple: int
+    """The number of its couple of rounds."""
 
 
 def carries(launches: Sequence[Launch], slot: str, other: str) -> list[float]:
@@ -113,12 +115,14 @@ def carries(launches: Sequence[Launch], slot: str, other: str) -> list[float]:
 
     In the middle of a couple a slot is launched twice, side by side: behind another, and behind itself. Which of the
     two this is was decided by the coin of the couple. Without an effect on the successor each value is therefore
-    symmetric around zero, given all before, whatever the noise.
+    symmetric around zero, given all before, whatever the noise. (Where one couple ends with the slot that the next one
+    begins with, the coin that tells is that of the first of the two, which has told already.)
     """
     found = []
     for first, second in itertools.pairwise(launches):
         pair = {first.previous, first.slot}
-        if second.slot == first.slot == second.previous and pair == {slot, other}:
+        side_by_side = second.slot == first.slot == second.previous and second.couple == first.couple
+        if side_by_side and pair == {slot, other}:
             change = (
                 math.log(first.seconds / second.seconds) if min(first.seconds, second.seconds) > 0 else 0.0
             )
