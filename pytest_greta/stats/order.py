@@ -150,9 +150,21 @@ def carry_over(shown: Sequence[float]) -> CarryOver:
 
     Each value has the coin of its couple alone, and the game is as fair as that of the ratio.
     """
-    values = np.asarray(shown, dtype=float)
-    if not len(values) or max(evidence(sign * values).max() for sign in (1, -1)) < -math.log(CARRY_ERROR):
+    if not shown or not is_carried(shown)[-1]:
         return CarryOver(0.0)
-    size = statistics.median(shown)
-    spread = 1.4826 * statistics.median(abs(x - size) for x in shown)
-    return CarryOver(size, abs(size) + _FAR * 1.2533 * spread / math.sqrt(len(shown)))
+    return CarryOver(statistics.median(shown), float(largest_carry(shown)))
+
+
+def is_carried(shown: ArrayLike) -> NDArray[np.bool_]:
+    """After each of the values `shown`, shape (..., n): whether an effect on the next launch is certain by then."""
+    values = np.asarray(shown, dtype=float)
+    either = np.maximum(evidence(values), evidence(-values)) >= -math.log(CARRY_ERROR)
+    return np.asarray(np.logical_or.accumulate(either, axis=-1))
+
+
+def largest_carry(shown: ArrayLike) -> NDArray[np.float64]:
+    """`CarryOver.largest` of values, shape (..., n)."""
+    values = np.asarray(shown, dtype=float)
+    middle = np.median(values, axis=-1)
+    spread = 1.4826 * np.median(np.abs(values - middle[..., None]), axis=-1)
+    return np.asarray(np.abs(middle) + _FAR * 1.2533 * spread / math.sqrt(values.shape[-1]))

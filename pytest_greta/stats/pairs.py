@@ -29,7 +29,15 @@ import numpy as np
 from pytest_greta.gates.model import Interval, Limit, Status
 from pytest_greta.stats.effort import caution, is_futile, tells
 from pytest_greta.stats.game import ERROR, FAIL_ERROR, couple_evidence, pair_evidence, refuted_below
-from pytest_greta.stats.order import CarryOver, carry_over, order_effect, without_order
+from pytest_greta.stats.order import (
+    SHARE_OF_CARRY,
+    CarryOver,
+    carry_over,
+    is_carried,
+    largest_carry,
+    order_effect,
+    without_order,
+)
 from pytest_greta.stats.shape import Shape, centre, shape, t_quantile
 
 if TYPE_CHECKING:
@@ -98,18 +106,20 @@ def decisions(
     turned = np.broadcast_to(np.asarray(orders), values.shape).reshape(flat.shape)
     pairs, couples = without_order(flat, turned), flat.shape[-1] // 2
     carried = None if carries is None else np.asarray(carries, dtype=float).reshape(len(flat), couples)
+    is_off = None if carried is None else is_carried(carried)
     used, side = np.full(len(flat), flat.shape[-1]), np.zeros(len(flat), dtype=int)
-    refuted = {way: _refuted(way * pairs, way == fails) for way in (_ABOVE, _BELOW)}
+    refuted = {way: _refuted(way * pairs - resolution, way == fails) for way in (_ABOVE, _BELOW)}
     for couple in range(FEWEST_PAIRS // 2, couples + 1):
         for way in (_ABOVE, _BELOW):
             found = np.flatnonzero((side == 0) & refuted[way][:, couple - 1])
             if found.size:
                 low, high = shape(_steady(flat[found, : 2 * couple], turned[found, : 2 * couple])).levels()
                 found = found[~((low < 0) & (high > 0))]
-            for i in found if carried is not None or resolution else ():
-                off = resolution + (0.0 if carried is None else carry_over(carried[i, :couple].tolist()).bias)
-                if off and not _refuted(way * pairs[i, : 2 * couple] - off, way == fails)[-1]:
-                    found = found[found != i]
+            if carried is not None and is_off is not None:
+                doubted = found[is_off[found, couple - 1]]
+                off = resolution + SHARE_OF_CARRY * largest_carry(carried[doubted, :couple])
+                sure = _refuted(way * pairs[doubted, : 2 * couple] - off[:, None], way == fails)[:, -1]
+                found = found[~np.isin(found, doubted[~sure])]
             side[found], used[found] = way, 2 * couple
     return used.reshape(values.shape[:-1]), side.reshape(values.shape[:-1])
 
