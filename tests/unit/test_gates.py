@@ -75,10 +75,14 @@ def test_an_interval_must_be_wholly_inside_to_pass_and_wholly_outside_to_fail(
     assert evaluate(gate("speedup", **limit), run("speedup", value, *interval)).status is status
 
 
-@pytest.mark.parametrize("value", [1.21, 5.0, 1e9, 0.5, 0.01])
+@pytest.mark.parametrize("value", [1.21, 5.0, 1e9, 0.5, 0.31])
 def test_one_speedup_without_an_interval_is_inconclusive(value: float) -> None:
     verdict = evaluate(gate("speedup", min=1.2), run("speedup", value))
     assert (verdict.status, verdict.reason) == (INCONCLUSIVE, "one value without an interval: too few rounds")
+
+
+def test_one_speedup_that_no_drift_can_explain_fails() -> None:
+    assert evaluate(gate("speedup", min=1.2), run("speedup", 0.29)).status is FAIL
 
 
 def test_other_quantities_are_exact_without_an_interval() -> None:
