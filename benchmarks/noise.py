@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,39 @@ def bursts(rng: np.random.Generator, sessions: int, launches: int) -> Times:
     return times
 
 
+@dataclass(frozen=True)
+class Periodic:
+    """A pattern of factors that begins anew with every few launches."""
+
+    pattern: tuple[float, ...]
+    anywhere: bool = True
+    """Whether a session begins anywhere in it, or at its front."""
+
+    def __call__(self, rng: np.random.Generator, sessions: int, launches: int) -> Times:
+        """As the models: shape (sessions, launches)."""
+        begin = rng.integers(len(self.pattern), size=(sessions, 1)) if self.anywhere else 0
+        places = (begin + np.arange(launches)) % len(self.pattern)
+        return np.asarray(lognormal(rng, sessions, launches) * np.asarray(self.pattern)[places])
+
+
+def wave(rng: np.random.Generator, sessions: int, launches: int) -> Times:
+    """A sine of 3 % with a period of 2 to 8 launches, which is no whole number."""
+    period, phase = rng.uniform(2, 8, (sessions, 1)), rng.uniform(0, 1, (sessions, 1))
+    return lognormal(rng, sessions, launches) * (
+        1 + 0.03 * np.sin(2 * np.pi * (np.arange(launches) / period + phase))
+    )
+
+
+def neighbours_alike(rng: np.random.Generator, sessions: int, launches: int) -> Times:
+    """Each launch takes after the one before it: correlation 0.5."""
+    steps = rng.normal(0.0, WITHIN * np.sqrt(0.75), (sessions, launches))
+    times = np.empty((sessions, launches))
+    times[:, 0] = rng.normal(0.0, WITHIN, sessions)
+    for launch in range(1, launches):
+        times[:, launch] = 0.5 * times[:, launch - 1] + steps[:, launch]
+    return np.asarray(np.exp(times))
+
+
 MODELS: Mapping[str, Noise] = {
     "lognormal": lognormal,
     "heavy-tailed": heavy_tailed,
@@ -60,6 +94,16 @@ MODELS: Mapping[str, Noise] = {
     "bimodal": bimodal,
     "bursts": bursts,
 }
+
+ORDERLY: Mapping[str, Noise] = {
+    "second launch +3 %": Periodic((1.0, 1.03), anywhere=False),
+    "second launch +10 %": Periodic((1.0, 1.10), anywhere=False),
+    "period of 3": Periodic((1.05, 1.0, 1.0)),
+    "period of 4": Periodic((1.03, 1.0, 1.0, 1.03)),
+    "waves": wave,
+    "neighbours alike": neighbours_alike,
+}
+"""Noise that knows the place of a launch."""
 
 
 class Recorded:

@@ -31,7 +31,7 @@ from pytest_greta.measure.executable import BASELINE, Executable
 from pytest_greta.measure.measurement import time_only
 from pytest_greta.measure.plan import Counterpart, Plan
 from pytest_greta.measure.run import Run
-from pytest_greta.stats.pairs import MOST_BLOCKS
+from pytest_greta.stats.pairs import MOST_BLOCKS, PairedTest
 
 if TYPE_CHECKING:
     from pytest_greta.device.worker import Worker
@@ -43,8 +43,11 @@ SLOWDOWNS = (0.01, 0.02, 0.03, 0.05, 0.10)
 POWER = 0.95
 FILE = "greta-calibration.json"
 
-_SEARCH_PAIRS = 15
-"""Pairs that time what a part of the grid adds: enough to choose it; what it really adds is taken from all gates."""
+_SEARCH_PAIRS = (16, 64, 256)
+"""Pairs that time what a part of the grid adds: more where fewer do not tell whether it is too much or too little."""
+
+_SURE = 3.0
+"""Standard errors that tell one amount of work from another."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Found:
     measured: float
     """What it was: the median over all gates."""
     gates: int
+    """0 where no part of the grid could be found that adds so much: the noise hides it, or blocks are too large."""
     failed: int
     undecided: int
     mean_pairs: float
@@ -80,21 +84,29 @@ class Calibration:
     def finds(self) -> float | None:
         """The smallest slowdown, as measured, from which on 95 of 100 gates fail; None where none of them is enough."""
         found = None
-        for one in sorted(self.slower, key=lambda one: -one.measured):
+        for one in sorted(self._made, key=lambda one: -one.measured):
             if one.failed < POWER * one.gates:
                 break
             found = one.measured
         return found
+
+    @property
+    def _made(self) -> list[Found]:
+        """The slowdowns for which there was a part of the grid."""
+        return [one for one in self.slower if one.gates]
 
     def __str__(self) -> str:
         """In one line."""
         finds = (
             f"finds {self.finds:.1%} slower {POWER:.0%} of the time" if self.finds else "nothing found yet"
         )
-        if self.slower and self.finds is None:
+        if self._made and self.finds is None:
             finds = (
-                f"does not find {max(one.measured for one in self.slower):.1%} slower {POWER:.0%} of the time"
+                f"does not find {max(one.measured for one in self._made):.1%} slower {POWER:.0%} of the time"
             )
+        hidden = [f"{one.slowdown:.0%}" for one in self.slower if not one.gates]
+        if hidden:
+            finds += f"; {', '.join(hidden)} more work could not be made: the noise here is larger"
         return (
             f"{self.kernel} {self.variant} @ {self.context}: speedup >= {LIMIT.min}: {self.equal.failed} false alarms "
             f"in {self.equal.gates}, {finds} ({self.budget_seconds:g} s a gate)"
@@ -161,9 +173,13 @@ def calibrate(
             runs.append(timed([*executable.launches, *more]))
         return _found(slowdown, runs)
 
-    def added(part: Launch) -> float:
+    def added(part: Launch, wanted: float) -> Added:
         """What a part of the grid adds, behind the variant's own launches, over their time."""
-        return 1 / timed([*executable.launches, part], _SEARCH_PAIRS).baseline.pairs.ratio - 1
+        for pairs in _SEARCH_PAIRS:
+            found = added_by(timed([*executable.launches, part], pairs).baseline.pairs)
+            if abs(found.share - wanted) > _SURE * found.error:
+                break
+        return found
 
     with ExitStack() as stack:
         # Once for all gates: drawing takes far longer than timing. Every gate has buffers and coins of its own.
@@ -176,7 +192,9 @@ def calibrate(
         for slowdown in SLOWDOWNS:
             progress(f"looking for {slowdown:.0%} of work")
             part = _part(executable.launches[0], slowdown, added)
-            one = judged(slowdown, (part,), max(1, gates // 2))
+            one = Found(slowdown, 0.0, 0, 0, 0, 0.0)
+            if part is not None:
+                one = judged(slowdown, (part,), max(1, gates // 2))
             found = dataclasses.replace(found, slower=(*found.slower, one))
             yield found
 
@@ -201,8 +219,33 @@ def _verdict(run: Run) -> Verdict:
     return evaluate(gate, found)
 
 
-def _part(whole: Launch, wanted: float, added: Callable[[Launch], float]) -> Launch:
-    """The launch of a part of the grid that adds nearest to the wanted share of the variant's time."""
+@dataclass(frozen=True)
+class Added:
+    """What a part of the grid adds to the variant's time, over it."""
+
+    share: float
+    error: float
+    """Its standard error."""
+
+
+def added_by(pairs: PairedTest) -> Added:
+    """What the candidate of `pairs` does more than the baseline. The error is that of a median of couples."""
+    values = pairs.log_ratios
+    means = [(a + b) / 2 for a, b in zip(values[0::2], values[1::2], strict=False)] or values
+    middle = statistics.median(means)
+    spread = 1.4826 * statistics.median(abs(x - middle) for x in means)
+    few = math.inf if len(means) < _FEWEST_COUPLES else 0.0  # they happen to agree
+    return Added(1 / pairs.ratio - 1, max(few, 1.2533 * spread / math.sqrt(len(means))))
+
+
+_FEWEST_COUPLES = 4
+
+
+def _part(whole: Launch, wanted: float, added: Callable[[Launch, float], Added]) -> Launch | None:
+    """The launch of a part of the grid that adds nearest to the wanted share of the variant's time.
+
+    None where none is known to: the nearest adds less than half or more than twice as much, as far as its error says.
+    """
     axis = max(range(3), key=lambda i: whole.grid[i])
 
     def cut(blocks: int) -> Launch:
@@ -212,15 +255,21 @@ def _part(whole: Launch, wanted: float, added: Callable[[Launch], float]) -> Lau
 
     # Where even one layer of the grid is too much, layers of a single block.
     narrow = False
-    narrow = added(cut(1)) > wanted
+    narrow = added(cut(1), wanted).share > wanted
     low, high = 1, whole.grid[axis]
     while high - low > 1:
         middle = (low + high) // 2
-        if added(cut(middle)) < wanted:
+        found = added(cut(middle), wanted)
+        if abs(found.share - wanted) <= min(_SURE * found.error, wanted / 10):
+            low = high = middle  # as near as can be told
+        elif found.share < wanted:
             low = middle
         else:
             high = middle
-    return min(cut(low), cut(high), key=lambda part: abs(added(part) - wanted))
+    nearest = [(part, added(part, wanted)) for part in (cut(low), cut(high))]
+    part, found = min(nearest, key=lambda one: abs(one[1].share - wanted))
+    is_known = _SURE * found.error < wanted and wanted / 2 <= found.share <= 2 * wanted
+    return part if is_known else None
 
 
 # -- the file --------------------------------------------------------------------------------------------
@@ -270,7 +319,10 @@ def table(calibrations: Sequence[Calibration]) -> Iterator[str]:
             f"{one.kernel} {one.variant} @ {one.context}: speedup >= {LIMIT.min}",
             f"{one.budget_seconds:g} s",
             _counts(one.equal),
-            *(f"{_counts(found)}; measured {found.measured:+.1%}" for found in one.slower),
+            *(
+                f"{_counts(found)}; measured {found.measured:+.1%}" if found.gates else "could not be made"
+                for found in one.slower
+            ),
             *["not measured"] * (len(SLOWDOWNS) - len(one.slower)),
         ]
         yield f"| {' | '.join(cells)} |"

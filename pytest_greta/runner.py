@@ -18,11 +18,11 @@ from pytest_greta.compiler.resources import (
 from pytest_greta.dtypes import dtype_of
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable, NotForDevice
 from pytest_greta.gates.catalogue import CATALOGUE
-from pytest_greta.gates.evaluation import CPU_TIMES, EMULATED_TIMES, scaling
+from pytest_greta.gates.evaluation import CPU_TIMES, EMULATED_TIMES, scaling, scaling_interval
 from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Status, Verdict
 from pytest_greta.history.acceptance import Acceptance, acceptance, no_reference, with_acceptance
 from pytest_greta.history.records import info_of
-from pytest_greta.history.regression import regression
+from pytest_greta.history.regression import machine_note, regression
 from pytest_greta.measure.executable import ACCEPTED, BASELINE
 from pytest_greta.measure.problem_data import DataStore
 from pytest_greta.options import OPTIONS
@@ -63,8 +63,15 @@ class Runner:
     """Problems that are listed or asked for, whether `-k` and its kin chose them or not."""
     not_here: dict[str, str] = field(default_factory=dict)
     """Why a kernel is not run on this device, by its name."""
-    _first_seconds: dict[tuple[str, str, Problem], tuple[int, float]] = field(default_factory=dict)
-    """The smallest context that was measured with its seconds, by kernel, variant and problem at context 0."""
+    _first_seconds: dict[tuple[str, str, Problem], tuple[int, Quantity]] = field(default_factory=dict)
+    """The smallest context that was measured with its `prefill_seconds`, by kernel, variant, problem at context 0."""
+    _machine: list[float] = field(default_factory=list)
+    """By how much runs are slower whose code is as fast as ever."""
+
+    @property
+    def machine_note(self) -> str:
+        """What the times of this session say of the machine; empty where nothing."""
+        return machine_note(self._machine)
 
     def code_result(
         self, kernel: Kernel, variant: Variant, target: str, groups: Sequence[Sequence[Problem]]
@@ -170,13 +177,16 @@ class Runner:
                 if unknown:
                     run.quantities["regression"] = Quantity(None, reason=unknown)
                     return None
-                quantity, again = regression(run, self._untimed, gate.limit, self.past, measure_again)
+                found = regression(run, self._untimed, gate.limit, self.past, measure_again)
+                quantity = found.quantity
+                if found.machine is not None:
+                    self._machine.append(found.machine)
                 cannot = no_reference(run, self._untimed(run), self.past)
                 if self.options.accept and cannot:
                     reason = f"{quantity.reason}; not accepted: {cannot}"
                     quantity = dataclasses.replace(quantity, reason=reason)
                 run.quantities["regression"] = quantity
-                return again
+                return found.again
         run.quantities["regression"] = Quantity(None, reason=CPU_TIMES)
         return None
 
@@ -266,7 +276,7 @@ class Runner:
         key = (plan.kernel.name, plan.variant.name, dataclasses.replace(plan.problem, context=0))
         if first.context == plan.problem.context:
             if run.seconds:
-                self._first_seconds[key] = first.context, run.prefill_seconds
+                self._first_seconds[key] = first.context, run.quantities["prefill_seconds"]
             quantity = Quantity(None, reason="scaling takes a second, longer context in the same run")
         elif not run.seconds:
             quantity = Quantity(None, reason="nothing was timed")
@@ -275,9 +285,7 @@ class Runner:
             if key not in self._first_seconds and asked and not self._untimed(run):
                 self._measure_first(plan, first, key)
             if key in self._first_seconds:
-                first_context, first_seconds = self._first_seconds[key]
-                exponent = scaling(run.prefill_seconds, plan.problem.context, first_seconds, first_context)
-                quantity = Quantity(exponent, reason=f"from {first_context}")
+                quantity = _scaling(run, *self._first_seconds[key])
             else:
                 quantity = Quantity(None, reason=f"context {first.context} was not measured")
         run.quantities["scaling"] = quantity
@@ -294,7 +302,16 @@ class Runner:
         self.progress.show(f"timing {plan.variant.name} @ {first.id}, which scaling is measured from")
         run = measure(self.device.worker(), alone, self.progress.show, self.data)
         if run.seconds and not run.fault:
-            self._first_seconds[key] = first.context, run.prefill_seconds
+            self._first_seconds[key] = first.context, run.quantities["prefill_seconds"]
+
+
+def _scaling(run: Run, first_context: int, first: Quantity) -> Quantity:
+    """The exponent of the time of a run against that of the smallest context."""
+    context, now = run.plan.problem.context, run.quantities["prefill_seconds"]
+    assert isinstance(first.value, float)
+    exponent = scaling(run.prefill_seconds, context, first.value, first_context)
+    interval = scaling_interval(now.interval, context, first.interval, first_context)
+    return Quantity(exponent, interval, f"from {first_context}")
 
 
 def _hints(run: Run) -> Iterator[str]:

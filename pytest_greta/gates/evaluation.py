@@ -202,7 +202,10 @@ def _judge(gate: Gate, quantity: Quantity, measurement: Measurement) -> tuple[St
         return Status.FAIL, quantity.reason
     if limit.allows(interval.low) and limit.allows(interval.high) and limit.allows(value):
         return Status.PASS, quantity.reason
-    return Status.INCONCLUSIVE, quantity.reason or "the interval reaches across the limit"
+    across = "the interval reaches across the limit"
+    if definition.noisy:  # its reason says why it is undecided
+        return Status.INCONCLUSIVE, quantity.reason or across
+    return Status.INCONCLUSIVE, "; ".join(filter(None, [quantity.reason, across]))
 
 
 def scaling(seconds: float, context: int, first_seconds: float, first_context: int) -> float:
@@ -218,3 +221,15 @@ def scaling(seconds: float, context: int, first_seconds: float, first_context: i
     if not (seconds > 0 and first_seconds > 0):
         return math.nan
     return math.log(seconds / first_seconds) / math.log(context / first_context)
+
+
+def scaling_interval(
+    seconds: Interval | None, context: int, first: Interval | None, first_context: int
+) -> Interval | None:
+    """Where the exponent of `scaling` is, from where its two times are; None where that is not known of both."""
+    if seconds is None or first is None:
+        return None
+    return Interval(
+        scaling(seconds.low, context, first.high, first_context),
+        scaling(seconds.high, context, first.low, first_context),
+    )

@@ -90,6 +90,8 @@ def info_of(run: Run) -> dict[str, Any]:
         "baseline_code": baseline_code_of(run),
         "baseline_seconds": list(run.baseline.seconds),
         "accepted_seconds": list(run.accepted.seconds),
+        "baseline_orders": list(run.baseline.pairs.orders),
+        "accepted_orders": list(run.accepted.pairs.orders),
         "accepted": False,
         "why_not": "its gates were not evaluated",
         "new_level": "",

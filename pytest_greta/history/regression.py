@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -32,39 +33,66 @@ if TYPE_CHECKING:
     from pytest_greta.measure.run import Run
 
 
+@dataclass(frozen=True)
+class Regression:
+    """What a run is against its past."""
+
+    quantity: Quantity
+    """Of the gate `regression`."""
+    again: Run | None = None
+    """The second measurement, where the first one would fail by its times."""
+    machine: float | None = None
+    """Times now over those before, where the code is known to be as fast as ever: what the machine is slower by. 1
+    where the times show nothing; None where they say nothing of the machine."""
+
+
 def regression(
     run: Run, untimed: Callable[[Run], str], limit: Limit, past: PastRuns, measure_again: Callable[[], Run]
-) -> tuple[Quantity, Run | None]:
-    """The quantity of the gate `regression`, and the second measurement where the first one would fail.
+) -> Regression:
+    """A run against its past.
 
     The code of the last accepted run, timed in pairs with the new one, decides: the machine of today touches both.
-    Where times of earlier runs show a slowdown all the same, it is one of the machine, and fails as well.
-    `untimed` says why the times of a run mean nothing, if so.
+    Times of earlier runs decide only where there is no such code. Where the code is the same or passes in its pairs,
+    they say something of the machine. `untimed` says why the times of a run mean nothing, if so.
     """
-    definition = CATALOGUE["regression"]
     paired = None if untimed(run) or run.fault else _against_accepted_code(run, limit)
-    if paired is not None and paired.value is not None:
-        if paired.interval and limit.excludes(paired.interval):
-            # Slower than its own past code: times change nothing about that, but they know since when.
-            since = _step(run, past, relative=bool(baseline_code_of(run)))
-            return replace(paired, reason="; ".join(filter(None, [since, paired.reason]))), None
-        times, again = _against_times(run, untimed, limit, past, measure_again, hint=False)
-        if times.interval and limit.excludes(times.interval):
-            reason = f"{times.reason}; {paired.reason}: {measured_text(definition, paired, limit)}"
-            if paired.interval and limit.allows(paired.interval.high):
-                reason += ": not the code, but what it runs on"
-            return replace(times, reason=reason), again
-        if paired.is_exact:
-            return paired, again
-        history = (
-            f"{times.reason}: {measured_text(definition, times, limit)}"
-            if times.value is not None
-            else times.reason
-        )
-        return replace(paired, reason=f"{paired.reason}; {history}"), again
-    times, again = _against_times(run, untimed, limit, past, measure_again, hint=True)
-    missing = paired.reason if paired else run.plan.missing.get(ACCEPTED, "")
-    return replace(times, reason="; ".join(filter(None, [times.reason, missing]))), again
+    if paired is None or paired.value is None:
+        alone, again = _against_times(run, untimed, limit, past, measure_again)
+        missing = paired.reason if paired else run.plan.missing.get(ACCEPTED, "")
+        return Regression(replace(alone, reason="; ".join(filter(None, [alone.reason, missing]))), again)
+    if paired.interval and limit.excludes(paired.interval):
+        # Slower than its own past code: times change nothing about that, but they know since when.
+        since = _step(run, past, relative=bool(baseline_code_of(run)))
+        return Regression(replace(paired, reason="; ".join(filter(None, [since, paired.reason]))))
+    times = _compared(run, "", past)
+    if isinstance(times, Quantity):
+        reason = paired.reason if paired.is_exact else f"{paired.reason}; {times.reason}"
+        return Regression(replace(paired, reason=reason))
+    assert times.ratio is not None
+    found = measured_text(CATALOGUE["regression"], Quantity(times.ratio, times.interval), limit)
+    slower = times.interval is not None and limit.excludes(times.interval)
+    reason = f"{paired.reason}; {times.reason}: {found}"
+    if not paired.interval or not limit.allows(paired.interval.high):
+        return Regression(replace(paired, reason=reason))
+    if slower:
+        reason += ": not the code, but what it runs on"
+    elif paired.is_exact:
+        reason = paired.reason
+    return Regression(replace(paired, reason=reason), machine=times.ratio if slower else 1.0)
+
+
+def machine_note(found: Sequence[float]) -> str:
+    """What `Regression.machine` of all runs of a session comes to, in words; empty where no run is slower."""
+    slower = [ratio for ratio in found if ratio > 1]
+    if not slower:
+        return ""
+    one = len(slower) == 1
+    whose, runs = (
+        ("its" if one else "their"),
+        f"{len(slower)} of {len(found)} runs {'is' if one else 'are'} slower",
+    )
+    by = statistics.median(slower) - 1
+    return f"the machine: {runs} than {whose} history by {by:.1%}, and {whose} code is the same or passes in pairs"
 
 
 def _against_accepted_code(run: Run, limit: Limit) -> Quantity | None:
@@ -89,11 +117,10 @@ def _against_times(
     limit: Limit,
     past: PastRuns,
     measure_again: Callable[[], Run],
-    hint: bool,
 ) -> tuple[Quantity, Run | None]:
     """The ratio to the times of accepted runs, and the second measurement where the first one would fail.
 
-    With a `hint` of what such a history can find, where it cannot decide.
+    With a hint of what such a history can find, where it cannot decide.
     """
     first = _compared(run, untimed(run), past)
     if isinstance(first, Quantity):
@@ -110,7 +137,7 @@ def _against_times(
     reason = both.reason
     if limit.excludes(both.interval):
         reason = "; ".join(filter(None, [_step(run, past, both.relative), reason]))
-    elif hint and limit.max is not None and not limit.allows(both.interval.high):
+    elif limit.max is not None and not limit.allows(both.interval.high):
         reason += f"; with this history {smallest_regression(first, limit.max):.3g}x fails in 95 of 100 runs"
     return Quantity(both.ratio, both.interval, reason, excused=both.runs < YOUNG), again
 

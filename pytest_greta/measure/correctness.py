@@ -285,8 +285,13 @@ def suspects(
             return None
         return decode(name, found[part]), decode(name, other[part])
 
-    for first, one in _by_parts(other, pair, lambda both: both and _errors(*both, tolerance)):
-        if one:
+    def errors_of_pair(
+        both: tuple[NDArray[np.generic], NDArray[np.generic]] | None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        return None if both is None else _errors(*both, tolerance)
+
+    for first, one in _by_parts(other, pair, errors_of_pair):
+        if one is not None:
             (odd,) = np.nonzero((one[0] > tolerance.max_error) | (one[1] > 1))
             rows.append(odd + first)
             errors.append(one[0][odd])

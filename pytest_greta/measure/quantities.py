@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
-from pytest_greta.gates.model import Limit, Peak, Quantity
+from pytest_greta.gates.model import Interval, Limit, Peak, Quantity
 from pytest_greta.measure.executable import BASELINE, CANDIDATE
+from pytest_greta.stats.shape import median_interval
 
 if TYPE_CHECKING:
     from pytest_greta.measure.run import Run
@@ -25,12 +26,13 @@ def add_quantities(run: Run) -> None:
         found["deadline_seconds"] = Quantity(run.slowest_wall_seconds)
     if not run.seconds:
         return
-    found["prefill_seconds"] = Quantity(run.prefill_seconds, reason=f"median of {len(run.seconds)}")
+    times = median_interval(run.seconds)
+    found["prefill_seconds"] = Quantity(run.prefill_seconds, times, f"median of {len(run.seconds)}")
     found["seconds"] = found["prefill_seconds"]
     _add_throughput(run)
     if run.prefill_seconds > 0:
         tokens = contract.tokens(plan.kernel, plan.problem)
-        found["tokens_per_second"] = Quantity(tokens / run.prefill_seconds)
+        found["tokens_per_second"] = Quantity(tokens / run.prefill_seconds, _rate(tokens, times))
     found["speedup"] = _speedup(run)
 
 
@@ -54,20 +56,27 @@ def _add_throughput(run: Run) -> None:
             found[rate] = found[share] = Quantity(None, reason=reason)
             continue
         value = work[method] / run.prefill_seconds / unit
-        found[rate] = Quantity(value)
+        interval = _rate(work[method] / unit, median_interval(run.seconds))
+        found[rate] = Quantity(value, interval)
         if peak is None:
             file = (plan.peak or Peak()).file
             missing = f"{file} states no peak of {run.device.name} ({run.device.target})"
             found[share] = Quantity(None, reason=missing)
             continue
         known = True
-        found[share] = Quantity(value / peak, reason=f"of {peak:g} {words}")
+        of_peak = Interval(interval.low / peak, interval.high / peak) if interval else None
+        found[share] = Quantity(value / peak, of_peak, f"of {peak:g} {words}")
         if value > peak:
             too_fast.append(f"{value:.4g} {words}, where the peak is {peak:g}")
     if known:
         found["impossible"] = Quantity(bool(too_fast), reason="; ".join(too_fast))
     else:
         found["impossible"] = Quantity(None, reason="no peak of what the kernel says it does is stated")
+
+
+def _rate(amount: float, seconds: Interval | None) -> Interval | None:
+    """Of so much in a time."""
+    return Interval(amount / seconds.high, amount / seconds.low) if seconds else None
 
 
 def _speedup(run: Run) -> Quantity:
@@ -88,10 +97,13 @@ def ratio_quantity(run: Run, slot: str, limits: Sequence[Limit]) -> Quantity:
     pairs = paired.pairs
     if not pairs.blocks or min([*run.seconds, *paired.seconds]) <= 0:
         return Quantity(None, reason=f"no pair with the {slot} was measured")
+    pairs = pairs.against(limits)
     interval = pairs.interval
     if interval is None:
-        return Quantity(pairs.ratio, reason=f"{pairs.blocks} pair{'s' if pairs.blocks > 1 else ''}")
-    reason = pairs.verdict(limits[0])[1] if limits else str(pairs.shape)
+        return Quantity(
+            pairs.ratio, reason=f"{pairs.blocks} pair{'s are' if pairs.blocks > 1 else ' is'} too few"
+        )
+    reason = pairs.verdict(limits[0])[1] if limits else pairs.note
     return Quantity(min(max(pairs.ratio, interval.low), interval.high), interval, reason)
 
 

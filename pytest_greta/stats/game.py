@@ -2,22 +2,24 @@
 
 Pairs come in couples: candidate and counterpart are launched in one order, then in the other; a fair coin says which
 order comes first. Suppose the true ratio is r, and that noise does not know which variant it meets. Had the coin fallen
-differently, the two would have met each other's noise: both values x - log r of the couple would have the opposite
-sign. So, given all that came before and all noise of the couple, the couple's mean s = (x1 + x2) / 2 - log r is +a or
--a, as one fair coin falls. (Its two pairs are not two coins: with noise of period four, slow, fast, fast, slow, both
-have the same sign. A game that bets on the second pair after it saw the first is not fair.) For any stake 0 < g <= 1
-and any slope b > 0
+differently, the two would have met each other's noise: both values z = x - log r of the couple would have the opposite
+sign. So, given all that came before and all noise of the couple, (z1, z2) is (a, b) or (-a, -b), as one fair coin
+falls. Its two pairs are not two coins: with noise of period four (slow, fast, fast, slow) they always have the same
+sign, and a game that bets on the second pair after it saw the first is not fair. Let t = tanh(slope z), and let
 
-    E(g, b) = product over couples of (1 + g tanh(b s))
+    F(t1, t2) = (1 + g t1) (1 + g t2) / (1 + g^2 t1 t2)
 
-is a fair game (tanh is odd, so each factor has mean 1), and so is its mean over several bets (g, b). By Ville's
-inequality it ever reaches 1 / error with a probability of at most `error`, however often one looks, whatever the noise:
-heavy tails, drifts, modes, bursts, periods, order. What the place in a pair does to a time cancels in s: one x has it
-with the one sign, one with the other. No variance is estimated and no distribution assumed; tanh is bounded, so a wild
-value weighs no more than any other large one. The price: no rule can be wrong once in 1000 times with fewer than ten
-couples, as ten coins fall alike that often.
+for a stake 0 < g <= 1: the bet on both pairs, divided by its mean over the coin. The mean of F over the coin is 1, so
 
-With g = 1, the factor is the likelihood ratio of N(m, s^2) against its symmetrised self for b = m / s^2: no other bet
+    E(g, slope) = product over couples of F
+
+is a fair game, and so is its mean over several bets (g, slope). By Ville's inequality it ever reaches 1 / error with a
+probability of at most `error`, however often one looks, whatever the noise: heavy tails, drifts, modes, bursts,
+periods, order. With g = 1, F is 1 + tanh(slope (z1 + z2)): what the place in a pair does to a time cancels. No variance
+is estimated and no distribution assumed; F is at most 2, so a wild value weighs no more than any other large one. The
+price: no rule can be wrong once in 1000 times with fewer than ten couples, as ten coins fall alike that often.
+
+With g = 1, 1 + t is the likelihood ratio of N(m, s^2) against its symmetrised self for b = m / s^2: no other bet
 against symmetry grows faster on normal data. Smaller stakes with steep slopes are close to counting signs, and are what
 decides when the noise has heavy tails. Sources:
 - J. Ville, "Etude critique de la notion de collectif" (1939);
@@ -33,6 +35,7 @@ decides when the noise has heavy tails. Sources:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,41 +57,71 @@ STAKES, SLOPES = np.array(
 limit with 1.4 % noise. Slope 4096 resolves a distance of 0.03 %. With twice as many bets it takes as many blocks."""
 
 
-def couples(values: ArrayLike) -> NDArray[np.float64]:
-    """Means of two values each, shape (..., n) to (..., n // 2): a last one alone counts when it has its other."""
-    array = np.asarray(values, dtype=float)
-    count = array.shape[-1] // 2 * 2
-    return np.asarray((array[..., 0:count:2] + array[..., 1:count:2]) / 2)
+def evidence(values: ArrayLike) -> NDArray[np.float64]:
+    """Logarithm of the evidence that the centre of `values` is above zero, after each, where each has its own coin.
 
-
-def evidence(excess: ArrayLike) -> NDArray[np.float64]:
-    """Logarithm of the evidence that the centre of `excess` is above zero, after each value.
-
-    `excess` has shape (..., n): values less what is doubted, in the order of measurement. The result has the same
-    shape; from `log(1 / ERROR)` on, "at or below zero" is refuted.
+    `values` has shape (..., n), in the order of measurement, less what is doubted. The result has the same shape.
     """
-    array = np.asarray(excess, dtype=float)
-    # tanh is never quite -1; rounded to it, one value would ruin a bet for good.
-    odd = np.maximum(np.tanh(array[..., None] * SLOPES), -1 + 1e-15)
-    growth = np.cumsum(np.log1p(STAKES * odd), axis=-2)
+    return _mixed(np.cumsum(np.log1p(STAKES * _odd(values)), axis=-2))
+
+
+def pair_evidence(pairs: ArrayLike) -> NDArray[np.float64]:
+    """`evidence` of `pairs`, shape (..., n), after each couple, shape (..., n // 2): as if each had its own coin."""
+    return np.asarray(evidence(_whole(pairs))[..., 1::2])
+
+
+def couple_evidence(pairs: ArrayLike) -> NDArray[np.float64]:
+    """Logarithm of the evidence that the centre of `pairs` is above zero, after each couple, which has one coin.
+
+    `pairs` has shape (..., n), log-ratios less what is doubted, in the order of measurement, the result (..., n // 2):
+    a last pair alone counts when it has its other. From `log(1 / ERROR)` on, "at or below zero" is refuted.
+    """
+    array = _whole(pairs)
+    odd = _odd(array)
+    first, second = odd[..., 0::2, :], odd[..., 1::2, :]
+    both = np.log1p(STAKES * first) + np.log1p(STAKES * second) - np.log1p(STAKES**2 * first * second)
+    # The same for stakes of 1, where it loses no digits.
+    both[..., _ALL] = np.log1p(_odd(array[..., 0::2] + array[..., 1::2])[..., _ALL])
+    return _mixed(np.cumsum(both, axis=-2))
+
+
+_ALL = STAKES == 1.0
+
+
+def _whole(pairs: ArrayLike) -> NDArray[np.float64]:
+    """Without a last pair that has no other."""
+    array = np.asarray(pairs, dtype=float)
+    return array[..., : array.shape[-1] // 2 * 2]
+
+
+def _odd(values: ArrayLike) -> NDArray[np.float64]:
+    """tanh(slope value) for every bet, shape (..., bets)."""
+    # It is never quite 1; rounded to it, one value would ruin a bet for good.
+    return np.asarray(
+        np.clip(np.tanh(np.asarray(values, dtype=float)[..., None] * SLOPES), -1 + 1e-15, 1 - 1e-15)
+    )
+
+
+def _mixed(growth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm of the mean of all bets, of their logarithms (..., bets)."""
     top = growth.max(axis=-1, keepdims=True)
     return np.asarray(top[..., 0] + np.log(np.exp(growth - top).mean(axis=-1)))
 
 
-def reached(excess: ArrayLike) -> NDArray[np.float64]:
-    """The highest evidence so far, after each value: what was refuted once stays refuted, shape (..., n)."""
-    return np.asarray(np.maximum.accumulate(evidence(excess), axis=-1))
+Judge = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 
 
-def refuted_below(values: NDArray[np.float64], error: float = ERROR, ever: bool = True) -> float:
-    """The largest centre of `values` that the evidence refutes from above, `ever` or now; minus infinity if none."""
-    judge = reached if ever else evidence
+def refuted_below(values: NDArray[np.float64], judge: Judge, error: float = ERROR) -> float:
+    """The largest centre of `values` that the evidence of `judge` has ever refuted from above; minus infinity if none.
+
+    What was refuted once stays refuted: Ville's inequality is about all looks at once.
+    """
     low, high = float(values.min()) - 1.0, float(values.max())
-    if judge(values - low)[-1] < -math.log(error):
+    if judge(values - low).max(initial=-math.inf) < -math.log(error):
         return -math.inf
-    for _ in range(60):
+    for _ in range(45):
         middle = (low + high) / 2
-        if judge(values - middle)[-1] >= -math.log(error):
+        if judge(values - middle).max() >= -math.log(error):
             low = middle
         else:
             high = middle

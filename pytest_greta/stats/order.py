@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_greta.stats.game import ERROR, reached, refuted_below
+from pytest_greta.stats.game import ERROR, evidence
 from pytest_greta.stats.shape import t_quantile
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ CARRY_ERROR = 0.01
 makes a verdict, and what it costs is that the interval is wider."""
 
 _CERTAIN = 1 - ERROR / 2
+_FAR = statistics.NormalDist().inv_cdf(_CERTAIN)
 
 
 def orders(rng: np.random.Generator, slots: Sequence[str]) -> Iterator[list[str]]:
@@ -77,8 +78,7 @@ def without_order(log_ratios: ArrayLike, orders: ArrayLike) -> NDArray[np.float6
     shown = halves(flat, turned)
     for couple in range(_FEWEST_COUPLES, shown.shape[-1] + 1):
         past = shown[:, :couple]
-        known = ~np.isnan(past).any(axis=-1)
-        known[known] = _is_certain(past[known])
+        known = _is_certain(past) & ~np.isnan(past).any(axis=-1)
         there = slice(2 * couple, 2 * couple + 2)
         flat[known, there] -= turned[known, there] * np.median(past[known], axis=-1)[:, None]
     return flat.reshape(values.shape)
@@ -106,6 +106,8 @@ class Launch:
     previous: str
     """The slot that was launched before it in the same batch; empty where there was none."""
     seconds: float
+    couple: int
+    """The number of its couple of rounds."""
 
 
 def carries(launches: Sequence[Launch], slot: str, other: str) -> list[float]:
@@ -113,12 +115,14 @@ def carries(launches: Sequence[Launch], slot: str, other: str) -> list[float]:
 
     In the middle of a couple a slot is launched twice, side by side: behind another, and behind itself. Which of the
     two this is was decided by the coin of the couple. Without an effect on the successor each value is therefore
-    symmetric around zero, given all before, whatever the noise.
+    symmetric around zero, given all before, whatever the noise. (Where one couple ends with the slot that the next one
+    begins with, the coin that tells is that of the first of the two, which has told already.)
     """
     found = []
     for first, second in itertools.pairwise(launches):
         pair = {first.previous, first.slot}
-        if second.slot == first.slot == second.previous and pair == {slot, other}:
+        side_by_side = second.slot == first.slot == second.previous and second.couple == first.couple
+        if side_by_side and pair == {slot, other}:
             change = (
                 math.log(first.seconds / second.seconds) if min(first.seconds, second.seconds) > 0 else 0.0
             )
@@ -133,7 +137,7 @@ class CarryOver:
     size: float
     """The next launch is slower by this behind the one slot than behind the other; 0 where nothing is certain."""
     largest: float = 0.0
-    """The largest size, without its sign, that the launches allow."""
+    """The largest size, without its sign, that the launches allow: 3.3 standard errors of their median more."""
 
     @property
     def bias(self) -> float:
@@ -146,9 +150,21 @@ def carry_over(shown: Sequence[float]) -> CarryOver:
 
     Each value has the coin of its couple alone, and the game is as fair as that of the ratio.
     """
-    values = np.asarray(shown, dtype=float)
-    if not len(values) or max(reached(values)[-1], reached(-values)[-1]) < -math.log(CARRY_ERROR):
+    if not shown or not is_carried(shown)[-1]:
         return CarryOver(0.0)
-    low, high = refuted_below(values, CARRY_ERROR), -refuted_below(-values, CARRY_ERROR)
-    size = statistics.median(shown)
-    return CarryOver(size, max(abs(size), *(abs(end) for end in (low, high) if math.isfinite(end))))
+    return CarryOver(statistics.median(shown), float(largest_carry(shown)))
+
+
+def is_carried(shown: ArrayLike) -> NDArray[np.bool_]:
+    """After each of the values `shown`, shape (..., n): whether an effect on the next launch is certain by then."""
+    values = np.asarray(shown, dtype=float)
+    either = np.maximum(evidence(values), evidence(-values)) >= -math.log(CARRY_ERROR)
+    return np.asarray(np.logical_or.accumulate(either, axis=-1))
+
+
+def largest_carry(shown: ArrayLike) -> NDArray[np.float64]:
+    """`CarryOver.largest` of values, shape (..., n)."""
+    values = np.asarray(shown, dtype=float)
+    middle = np.median(values, axis=-1)
+    spread = 1.4826 * np.median(np.abs(values - middle[..., None]), axis=-1)
+    return np.asarray(np.abs(middle) + _FAR * 1.2533 * spread / math.sqrt(values.shape[-1]))

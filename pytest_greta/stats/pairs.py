@@ -1,16 +1,16 @@
 """When enough pairs have been measured, and what they say. Pure: no clock, no I/O, no randomness.
 
 A pair is one launch of each variant, a couple is two pairs of opposite order, and x, the log-ratio of a pair, is what
-is counted. Two games judge a limit (`game.py` says why they are fair):
+is counted, less what earlier couples show of the effect of the order: that was known before the coin of the couple
+fell, and turns with it. Two games judge a limit (`game.py`):
 
-- that of the **couples** bets on the mean of each couple. The couple's coin alone makes it fair, whatever the noise. A
-  bound on the ratio is refuted from one side when it reaches 1 / `ERROR`: 1000.
-- that of the **pairs** bets on both pairs of a couple, less what earlier couples show of the effect of the order. It
-  takes half as many couples where noise is calm, and what it assumes is that the two pairs of a couple are no more
-  alike than two coins make them. For a couple of coin c and differences d1, d2 (second launch less first) its factor is
-  (1 + g tanh(b c d1)) (1 - g tanh(b c d2)), with mean 1 - g^2 tanh(b d1) tanh(b d2) over the coin: at most 1 for every
-  effect of the order (d1 and d2 alike), above 1 with noise of period three to five launches. A FAIL takes 100 000 of
-  it as well as 1000 of the couples: it is wrong once in 1000 times at most, and once in 100 000 in all noise but such.
+- that of the **couples** has one coin a couple, and is fair whatever the noise. A bound on the ratio is refuted from
+  one side when it reaches 1 / `ERROR`: 1000.
+- that of the **pairs** takes each pair for a coin of its own. For a couple of coin c, in which the second launches took
+  longer by d1 and d2, its factor is (1 + g tanh(c b d1)) (1 - g tanh(c b d2)), with mean 1 - g^2 tanh(b d1) tanh(b d2)
+  over the coin: at most 1 for every effect of the order (d1 and d2 alike), 1 where d1 and d2 have nothing to do with
+  each other, above 1 for noise of a period of three to five launches. A FAIL takes 100 000 of it as well as 1000 of
+  the couples: it is wrong once in 1000 times at most, and once in 100 000 in all noise but such.
 
 A bound once refuted at a look stays refuted, whatever other gates of the run go on for: Ville's inequality is about all
 looks at once. A look comes after each couple; one that finds two modes, a drift, an effect on the successor or a coarse
@@ -27,9 +27,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_greta.gates.model import Interval, Limit, Status
-from pytest_greta.stats.effort import is_futile, tells
-from pytest_greta.stats.game import ERROR, FAIL_ERROR, couples, reached, refuted_below
-from pytest_greta.stats.order import CarryOver, carry_over, order_effect, without_order
+from pytest_greta.stats.effort import caution, is_futile, tells
+from pytest_greta.stats.game import ERROR, FAIL_ERROR, couple_evidence, pair_evidence, refuted_below
+from pytest_greta.stats.order import (
+    SHARE_OF_CARRY,
+    CarryOver,
+    carry_over,
+    is_carried,
+    largest_carry,
+    order_effect,
+    without_order,
+)
 from pytest_greta.stats.shape import Shape, centre, shape, t_quantile
 
 if TYPE_CHECKING:
@@ -79,11 +87,16 @@ def coarseness(seconds: Sequence[float], tick: float) -> float:
 
 
 def decisions(
-    log_ratios: ArrayLike, limit: Limit, orders: ArrayLike = 0
+    log_ratios: ArrayLike,
+    limit: Limit,
+    orders: ArrayLike = 0,
+    carries: ArrayLike | None = None,
+    resolution: float = 0.0,
 ) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
     """Where `PairedTest` would have stopped at a limit with one bound, for many series of log-ratios at once.
 
-    `log_ratios` has shape (..., n), a series in its order of measurement, and `orders` is what `add_block` takes.
+    `log_ratios` has shape (..., n), a series in its order of measurement, `orders` is what `add_block` takes,
+    `carries`, of shape (..., n // 2), what `order.carries` finds, and `resolution` what `coarseness` does.
     Gives, in shape (...), the number of pairs used (n where undecided), and +1 where the ratio is above the limit, -1
     where it is below, 0 where the series cannot tell.
     """
@@ -91,25 +104,33 @@ def decisions(
     ((bound, fails),) = bounds([limit])
     flat = values.reshape(-1, values.shape[-1]) - math.log(bound)
     turned = np.broadcast_to(np.asarray(orders), values.shape).reshape(flat.shape)
-    pairs, means = without_order(flat, turned), couples(flat)
+    pairs, couples = without_order(flat, turned), flat.shape[-1] // 2
+    carried = None if carries is None else np.asarray(carries, dtype=float).reshape(len(flat), couples)
+    is_off = None if carried is None else is_carried(carried)
     used, side = np.full(len(flat), flat.shape[-1]), np.zeros(len(flat), dtype=int)
-    refuted = {way: _refuted(way * means, way * pairs, way == fails) for way in (_ABOVE, _BELOW)}
-    for couple in range(FEWEST_PAIRS // 2, means.shape[-1] + 1):
+    refuted = {way: _refuted(way * pairs - resolution, way == fails) for way in (_ABOVE, _BELOW)}
+    for couple in range(FEWEST_PAIRS // 2, couples + 1):
         for way in (_ABOVE, _BELOW):
-            open_ = np.flatnonzero((side == 0) & refuted[way][:, couple - 1])
-            if open_.size:
-                low, high = shape(_steady(flat[open_, : 2 * couple], turned[open_, : 2 * couple])).levels()
-                there = open_[~((low < 0) & (high > 0))]
-                side[there], used[there] = way, 2 * couple
+            found = np.flatnonzero((side == 0) & refuted[way][:, couple - 1])
+            if found.size:
+                low, high = shape(_steady(flat[found, : 2 * couple], turned[found, : 2 * couple])).levels()
+                found = found[~((low < 0) & (high > 0))]
+            if carried is not None and is_off is not None:
+                doubted = found[is_off[found, couple - 1]]
+                off = resolution + SHARE_OF_CARRY * largest_carry(carried[doubted, :couple])
+                sure = _refuted(way * pairs[doubted, : 2 * couple] - off[:, None], way == fails)[:, -1]
+                found = found[~np.isin(found, doubted[~sure])]
+            side[found], used[found] = way, 2 * couple
     return used.reshape(values.shape[:-1]), side.reshape(values.shape[:-1])
 
 
-def _refuted(means: NDArray[np.float64], pairs: NDArray[np.float64], fails: bool) -> NDArray[np.bool_]:
-    """After each couple: whether "at or below zero" is refuted, of the means of couples and of their pairs."""
-    enough = reached(means) >= -math.log(ERROR)
+def _refuted(pairs: NDArray[np.float64], fails: bool) -> NDArray[np.bool_]:
+    """After each couple of `pairs`, shape (..., n): whether "at or below zero" has been refuted by then."""
+    enough = couple_evidence(pairs) >= -math.log(ERROR)
+    found = np.logical_or.accumulate(enough, axis=-1)
     if fails:
-        enough &= reached(pairs)[..., 1::2][..., : means.shape[-1]] >= -math.log(FAIL_ERROR)
-    return np.asarray(enough)
+        found &= np.logical_or.accumulate(pair_evidence(pairs) >= -math.log(FAIL_ERROR), axis=-1)
+    return np.asarray(found)
 
 
 def _steady(log_ratios: NDArray[np.float64], orders: NDArray[np.int_]) -> NDArray[np.float64]:
@@ -194,7 +215,7 @@ class PairedTest:
         more: float = self.most_blocks - self.blocks
         if each > 0:
             more = min(more, (self.budget_seconds - self.spent_seconds) / each)
-        means, middle = couples(self.log_ratios), math.log(self.ratio)
+        means, middle = np.asarray(self._means), math.log(self.ratio)
         few = self.blocks + more < FEWEST_BLOCKS  # only a margin can decide
         return all(
             is_futile(means, more / 2, middle - math.log(bound))
@@ -209,20 +230,25 @@ class PairedTest:
         """Settle every bound that is refuted from one side by now, and that nothing reaches across."""
         for bound, fails in self._left():
             for way in (_ABOVE, _BELOW):
-                means, pairs = self._beyond(bound, way)
-                if _refuted(means, pairs, way == fails)[-1]:
+                pairs = self._beyond(bound, way)
+                if _refuted(pairs, way == fails)[-1]:
                     low, high = self.shape.levels()
                     off = self._allowance
                     if not low < math.log(bound) < high and (
-                        not off or _refuted(means - off, pairs - off, way == fails)[-1]
+                        not off or _refuted(pairs - off, way == fails)[-1]
                     ):
                         self._settled[bound, fails] = way
                         break
 
-    def _beyond(self, bound: float, way: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """How far couples and pairs lie beyond a bound, on one side of it."""
-        at = math.log(bound)
-        return way * (couples(self.log_ratios) - at), way * (np.asarray(self._pairs) - at)
+    def _beyond(self, bound: float, way: int) -> NDArray[np.float64]:
+        """How far pairs lie beyond a bound, on one side of it."""
+        return way * (np.asarray(self._pairs) - math.log(bound))
+
+    @property
+    def _means(self) -> list[float]:
+        """Of the couples; of a single pair its own."""
+        values = self.log_ratios
+        return [(a + b) / 2 for a, b in zip(values[0::2], values[1::2], strict=False)] or values
 
     @property
     def has_failed(self) -> bool:
@@ -248,7 +274,7 @@ class PairedTest:
     @property
     def ratio(self) -> float:
         """The ratio, as the centre of all couples. Raises ValueError before the first pair."""
-        return math.exp(centre(couples(self.log_ratios).tolist() or self.log_ratios))
+        return math.exp(centre(self._means))
 
     def against(self, limits: Sequence[Limit]) -> PairedTest:
         """This test if it is one of these limits, else what it would have been with them."""
@@ -274,8 +300,10 @@ class PairedTest:
         if self.blocks < FEWEST_PAIRS:
             return None
         few = self.blocks < FEWEST_BLOCKS
-        means, off = couples(self.log_ratios), self._allowance
-        low, high = refuted_below(means) - off, -refuted_below(-means) + off
+        pairs, off = np.asarray(self._pairs), self._allowance
+        low, high = (
+            way * refuted_below(way * pairs, couple_evidence) - way * off for way in (_ABOVE, _BELOW)
+        )
         if few:
             low, high = max(low, self._few(ERROR)[0]), min(high, self._few(ERROR)[1])
         else:
@@ -313,7 +341,7 @@ class PairedTest:
         test = self.against([limit])
         interval = test.interval
         if interval is None:
-            return Status.INCONCLUSIVE, f"{self.blocks} pair{'s' * (self.blocks != 1)} are too few"
+            return Status.INCONCLUSIVE, f"{self.blocks} pair{' is' if self.blocks == 1 else 's are'} too few"
         note = test.note
         if limit.excludes(interval):
             return Status.FAIL, note
@@ -355,7 +383,7 @@ class PairedTest:
         if not found:
             return why
         distance, told = found
-        why += f"; with this spread they tell {math.expm1(told):.1%} from the limit"
+        why += f"; with this spread they tell {math.expm1(told * caution(self.blocks)):.1%} from the limit"
         needed = math.inf if not distance else self.blocks * (told / distance) ** 2
         if needed > MOST_BLOCKS:
             return why
@@ -369,7 +397,7 @@ class PairedTest:
             return None
         distance, bound, fails = min(near)
         way = _ABOVE if middle >= math.log(bound) else _BELOW
-        told = tells(*self._beyond(bound, way), way == fails)
+        told = tells(self._beyond(bound, way), way == fails)
         return (distance, told) if math.isfinite(told) else None
 
 

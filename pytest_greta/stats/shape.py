@@ -25,6 +25,10 @@ CONFIDENCE = 0.95
 FEWEST_PAIRS = 3
 """With fewer, an interval says next to nothing (the t quantile of one degree of freedom is 12.7)."""
 
+FEWEST_FOR_MEDIAN = 6
+FALSE_ENDS = 0.001
+"""How often each end of the interval of a median may be wrong."""
+
 FALSE_SHAPES = 0.001
 """How often data of one level may be said to have two modes, and how often a trend."""
 
@@ -48,6 +52,30 @@ def speedup(
     standard_error = statistics.stdev(logs) / math.sqrt(len(logs))
     half = t_quantile(0.5 + CONFIDENCE / 2, len(logs) - 1) * standard_error
     return math.exp(mean), Interval(math.exp(mean - half), math.exp(mean + half))
+
+
+def median_interval(values: Sequence[float]) -> Interval | None:
+    """Where the median of such values is; each end is wrong with a probability of at most 0.001, for independent ones.
+
+    None with fewer than `FEWEST_FOR_MEDIAN`, or where one of them is not above zero. From ten on, the ends are two of
+    the values: as many lie outside as of so many fair coins fall alike once in 1000 times (H. David, H. Nagaraja,
+    "Order Statistics", 3rd edition, section 7.1). Ten coins are the fewest that do; with fewer it is Student's interval
+    of the logarithms, and holds all values.
+    """
+    count = len(values)
+    if count < FEWEST_FOR_MEDIAN or min(values) <= 0:
+        return None
+    ordered = sorted(values)
+    outside, tail = 0, 0.5**count
+    while tail <= FALSE_ENDS:
+        outside += 1
+        tail += math.comb(count, outside) * 0.5**count
+    if outside:
+        return Interval(ordered[outside - 1], ordered[-outside])
+    logs = [math.log(value) for value in values]
+    middle, half = statistics.fmean(logs), t_quantile(1 - FALSE_ENDS, count - 1) * statistics.stdev(logs)
+    half /= math.sqrt(count)
+    return Interval(min(ordered[0], math.exp(middle - half)), max(ordered[-1], math.exp(middle + half)))
 
 
 def centre(values: Sequence[float]) -> float:

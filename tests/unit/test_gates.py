@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_greta.gates.catalogue import CATALOGUE
-from pytest_greta.gates.evaluation import built_in, evaluate, for_outputs, scaling
+from pytest_greta.gates.evaluation import built_in, evaluate, for_outputs, scaling, scaling_interval
 from pytest_greta.gates.model import Expected, Gate, Interval, Limit, Measurement, Quantity, Status, Verdict
 from pytest_greta.kernel import Problem
 
@@ -377,3 +377,24 @@ def test_the_catalogue_costs_no_heavy_import() -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_time_whose_interval_reaches_across_its_limit_is_undecided() -> None:
+    found = run("seconds", 1.0, 0.9, 1.1)
+    assert evaluate(gate("seconds", max=1.2), found).status is PASS
+    assert evaluate(gate("seconds", max=0.8), found).status is FAIL
+    undecided = evaluate(gate("seconds", max=1.05), found)
+    assert undecided.status is INCONCLUSIVE
+    assert undecided.reason == "the interval reaches across the limit"
+    single = run("prefill_seconds", 1.0)
+    assert evaluate(gate("prefill_seconds", above=0), single).status is PASS
+    assert evaluate(gate("seconds", max=1.05), run("seconds", 1.0)).status is PASS
+
+
+def test_the_exponent_of_scaling_is_as_uncertain_as_its_times() -> None:
+    interval = scaling_interval(Interval(3.9, 4.1), 4096, Interval(0.99, 1.01), 2048)
+    assert interval is not None
+    assert interval.low == pytest.approx(math.log2(3.9 / 1.01))
+    assert interval.high == pytest.approx(math.log2(4.1 / 0.99))
+    assert scaling_interval(None, 4096, Interval(1, 1), 2048) is None
+    assert scaling_interval(Interval(1, 1), 4096, None, 2048) is None

@@ -166,7 +166,7 @@ def test_few_rows_are_computed_where_all_are_wrong() -> None:
 
 def test_with_time_all_rows_are_computed() -> None:
     one = reference(Doubling())
-    one.extend(60.0)
+    one.rows |= one.further_rows(60.0)
     assert one.checked == "32768 of 32768 rows checked"
 
 

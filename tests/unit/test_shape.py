@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_greta.stats.shape import FALSE_SHAPES, FEWEST_PAIRS, centre, shape, speedup, t_quantile
+from pytest_greta.gates.model import Interval
+from pytest_greta.stats.shape import (
+    FALSE_SHAPES,
+    FEWEST_PAIRS,
+    centre,
+    median_interval,
+    shape,
+    speedup,
+    t_quantile,
+)
 
 times = st.floats(1e-6, 1e4)
 pairs = st.lists(st.tuples(times, times), min_size=FEWEST_PAIRS, max_size=20)
@@ -166,3 +175,21 @@ def test_a_shape_does_not_depend_on_scale_and_level(values: list[int], scale: in
     assert bool(one.drifting) == bool(other.drifting)
     assert bool(one.bimodal) == bool(other.bimodal)
     assert bool(one.bimodal) == bool(shape([-x for x in values]).bimodal)
+
+
+@pytest.mark.parametrize("count", [6, 9, 10, 15, 50])
+def test_the_interval_of_a_median_covers_it(count: int) -> None:
+    rng = np.random.default_rng(count)
+    missed = 0
+    for values in np.exp(0.1 * rng.standard_t(2, (2000, count))):
+        interval = median_interval(values.tolist())
+        assert interval is not None
+        missed += not interval.low <= 1.0 <= interval.high
+    assert missed <= 12  # 4 expected at most
+
+
+def test_the_interval_of_a_median_needs_launches_and_times() -> None:
+    assert median_interval([1.0] * 5) is None
+    assert median_interval([1.0] * 9 + [0.0]) is None
+    assert median_interval([1.0] * 50) == Interval(1.0, 1.0)
+    assert median_interval([float(i) for i in range(1, 11)]) == Interval(1.0, 10.0)
