@@ -353,10 +353,12 @@ def test_a_failed_run_is_no_reference(measured: pytest.Pytester, greta: Run) -> 
     result.stdout.fnmatch_lines(["*device yet: none of * earlier runs was accepted; the last: a single shot"])
 
 
-def test_under_xdist_the_gate_is_not_measured(measured: pytest.Pytester, greta: Run) -> None:
+def test_under_xdist_the_gate_is_not_measured(
+    measured: pytest.Pytester, greta: Run, greta_alone: Run
+) -> None:
     ten_days_pass(measured, greta)
     use(measured, "slow")
-    result = greta("--greta-ctx=4096", "--greta-variant=v", "-n2", "-Wdefault")
+    result = greta_alone("--greta-ctx=4096", "--greta-variant=v", "-n2", "-Wdefault")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*regression*NOT MEASURED*", "*pytest-xdist runs tests side by side*"])
 

@@ -191,8 +191,8 @@ def test_require_cpu_leaves_gpu_speed_alone(project: pytest.Pytester, greta: Run
 
 
 @pytest.mark.parametrize("processes", ["0", "2"])
-def test_verdicts_are_the_same_under_xdist(greta: Run, processes: str) -> None:
-    result = greta("--greta-variant=good,noop,spills,skips_last_row", f"-n{processes}", "-Wdefault")
+def test_verdicts_are_the_same_under_xdist(greta_alone: Run, processes: str) -> None:
+    result = greta_alone("--greta-variant=good,noop,spills,skips_last_row", f"-n{processes}", "-Wdefault")
     result.assert_outcomes(passed=5, failed=3)
     result.stdout.fnmatch_lines(["device cpu: *"])
     for line in (
@@ -203,9 +203,9 @@ def test_verdicts_are_the_same_under_xdist(greta: Run, processes: str) -> None:
         result.stdout.fnmatch_lines([line])
 
 
-def test_times_are_not_taken_under_xdist(project: pytest.Pytester, greta: Run) -> None:
+def test_times_are_not_taken_under_xdist(project: pytest.Pytester, greta_alone: Run) -> None:
     write_gates(project, GATES + "        speedup: {min: 0.01, devices: cpu}\n")
-    result = greta("--greta-variant=slow", "-n2", "-Wdefault")
+    result = greta_alone("--greta-variant=slow", "-n2", "-Wdefault")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*speedup*NOT MEASURED*", "*pytest-xdist runs tests side by side*"])
 
@@ -251,7 +251,7 @@ def test_a_session_without_greta_needs_no_gates(project: pytest.Pytester, greta:
 
 @pytest.mark.parametrize("options", [(), ("-n1",)])
 def test_code_that_hiprtc_will_refuse_is_noted_and_passes(
-    project: pytest.Pytester, greta: Run, options: tuple[str, ...]
+    project: pytest.Pytester, greta_alone: Run, options: tuple[str, ...]
 ) -> None:
     """One line in the summary for a source, however many tests compile it."""
     project.makeconftest(
@@ -269,7 +269,7 @@ def test_code_that_hiprtc_will_refuse_is_noted_and_passes(
         '#include <cmath>\nextern "C" __global__ __launch_bounds__(64) void one(float* x) { x[0] = INFINITY; }\n'
     )
     write_gates(project, GATES.replace("[gfx942]", "[gfx942, gfx1100]"))
-    result = greta(*options, "-k", "test_resources")
+    result = greta_alone(*options, "-k", "test_resources")
     result.assert_outcomes(passed=2)
     notes = [line for line in result.outlines if line.startswith("note: ")]
     assert len(notes) == 1
@@ -332,8 +332,10 @@ def test_attempts_of_a_test_that_is_run_again_do_not_add_up(project: pytest.Pyte
     result.stdout.fnmatch_lines(["9 PASS", flaky])
 
 
-def test_a_full_disk_at_the_end_loses_no_verdict(greta: Run) -> None:
-    result = greta("--greta-variant=good", "-k", "test_run", "--greta-rounds=3", "--benchmark-json=/dev/full")
+def test_a_full_disk_at_the_end_loses_no_verdict(greta_alone: Run) -> None:
+    result = greta_alone(
+        "--greta-variant=good", "-k", "test_run", "--greta-rounds=3", "--benchmark-json=/dev/full"
+    )
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["9 PASS", "ERROR: not all could be saved: No space left on device*"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
@@ -341,7 +343,7 @@ def test_a_full_disk_at_the_end_loses_no_verdict(greta: Run) -> None:
 
 
 def test_what_a_kernel_prints_belongs_to_its_test_and_is_not_obeyed(
-    project: pytest.Pytester, greta: Run
+    project: pytest.Pytester, greta_alone: Run
 ) -> None:
     source = (REPOSITORY / "tests/faulty/prints.hip").read_text()
     assert '"greta: prints.hip, context %d\\n"' in source
@@ -354,7 +356,7 @@ def test_what_a_kernel_prints_belongs_to_its_test_and_is_not_obeyed(
     )
     wrong = source.replace("out[row] = total;", "out[row] = 2 * total;").replace("greta: ", "\\033[31mred: ")
     (project.path / "prints.hip").write_text(wrong)
-    result = greta("-k", "test_run", "--greta-rounds=2")
+    result = greta_alone("-k", "test_run", "--greta-rounds=2")
     result.assert_outcomes(passed=1, failed=2)
     text = result.stdout.str()
     assert "\x1b[31mred" not in text
@@ -362,5 +364,5 @@ def test_what_a_kernel_prints_belongs_to_its_test_and_is_not_obeyed(
     assert "greta worker" in prints
     assert r"\x1b[31mred: prints.hip, context 256" in prints
     assert "red: prints.hip" not in inaccurate
-    result = greta("-k", "test_run and prints", "--greta-rounds=2", "-s")
+    result = greta_alone("-k", "test_run and prints", "--greta-rounds=2", "-s")
     assert result.stdout.str().index(r"\x1b[31mred: prints.hip") < result.stdout.str().index("= FAILURES =")
