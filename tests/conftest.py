@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,14 @@ _FIRST, _LAST = "tests/gates/", "tests/devices/test_prefill_matrix_on_cpu.py"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Far apart what builds the same large kernels: two processes that do so at once build them twice."""
     items.sort(key=lambda item: (not item.nodeid.startswith(_FIRST)) + item.nodeid.startswith(_LAST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Neighbours, which share what they compile, in one process; one that has nothing left takes from another's end."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.getvalue("dist") == "load" else None
 
 
 @pytest.fixture(scope="session")
