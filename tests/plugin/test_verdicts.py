@@ -27,14 +27,14 @@ def test_the_summary_is_one_table(greta: Run) -> None:
     )
 
 
-def test_verbose_shows_every_check(greta: Run) -> None:
+def test_verbose_shows_every_check_and_the_headline_names_device_targets_and_gates(greta: Run) -> None:
     result = greta("--greta-variant=good", "-v")
-    result.stdout.fnmatch_lines(["built-in*good*canaries is true*true (256)*PASS"])
-
-
-def test_the_headline_names_device_targets_and_gates(greta: Run) -> None:
-    result = greta("--greta-variant=good")
-    result.stdout.fnmatch_lines(["greta 0.1.0: device: cpu: *; targets: gfx942; gates: gates.yaml"])
+    result.stdout.fnmatch_lines(
+        [
+            "greta 0.1.0: device: cpu: *; targets: gfx942; gates: gates.yaml",
+            "built-in*good*canaries is true*true (256)*PASS",
+        ]
+    )
 
 
 def test_junit_and_user_properties_hold_every_verdict(project: pytest.Pytester, greta: Run) -> None:
@@ -56,13 +56,16 @@ def test_junit_and_user_properties_hold_every_verdict(project: pytest.Pytester, 
     )
 
 
-def test_a_gate_on_gpu_speed_is_not_measured_on_a_cpu(project: pytest.Pytester, greta: Run) -> None:
+def test_a_gate_on_gpu_speed_is_not_measured_on_a_cpu_in_five_rounds(
+    project: pytest.Pytester, greta: Run
+) -> None:
     write_gates(project, GATES + SPEEDUP)
-    result = greta("--greta-variant=slow", "-k", "test_run")
+    result = greta("--greta-variant=slow", "-k", "test_run", "--benchmark-json=run.json")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         ["*speedup >= 2.00*NOT MEASURED [[]1[]]", "*a cpu's times say nothing about a GPU's"]
     )
+    assert rounds(project) == 5
 
 
 def test_speed_is_compared_with_a_baseline_that_was_not_selected(
@@ -128,12 +131,6 @@ def test_pairs_are_measured_until_the_limit_is_decided(project: pytest.Pytester,
     write_gates(project, GATES + UNDECIDED)
     result = greta("--greta-variant=limited", *options[:-1], "--greta-budget=0.1")
     result.stdout.fnmatch_lines(["*undecided after * pairs (the budget of 0.1 s is used up)*"])
-
-
-def test_without_a_gate_on_speed_there_are_five_rounds(project: pytest.Pytester, greta: Run) -> None:
-    write_gates(project, GATES + SPEEDUP)
-    greta("--greta-variant=slow", "-k", "test_run", "--benchmark-json=run.json").assert_outcomes(passed=1)
-    assert rounds(project) == 5
 
 
 def rounds(project: pytest.Pytester) -> int:
