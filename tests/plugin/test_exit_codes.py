@@ -36,10 +36,8 @@ def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         (("-k", "nothing_of_that_name"), pytest.ExitCode.NO_TESTS_COLLECTED),
     ],
 )
-def test_an_outcome_has_its_exit_code(
-    greta_alone: Run, options: tuple[str, ...], code: pytest.ExitCode
-) -> None:
-    assert greta_alone(*options).ret == code
+def test_an_outcome_has_its_exit_code(greta: Run, options: tuple[str, ...], code: pytest.ExitCode) -> None:
+    assert greta(*options).ret == code
 
 
 def test_a_test_file_that_cannot_be_imported_interrupts(project: pytest.Pytester, greta_alone: Run) -> None:
