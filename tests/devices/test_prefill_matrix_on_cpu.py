@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from kernels.prefill.prefill import Prefill
 from pytest_greta import contract
+from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET
@@ -82,7 +83,8 @@ def attention(cpu_device: CpuDevice, code_cache: Path) -> Iterator[Attention]:
             defines = (*contract.defines(family, problem, variant), *build.defines)
             job = Job(family.source_path(variant), CPU_TARGET, defines, wave_size=build.wave)
             code = compiler.compile(job).code
-            with warnings.catch_warnings():
+            # Another process that is at the same build makes it for both.
+            with CodeCache(code_cache).lock(repr(job)), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the runtime's remarks on vectorization arrive as warnings
                 modules[build] = cpu_device.load(code)
         made = family.launch(problem, variant)

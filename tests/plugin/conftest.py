@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
+import sys
 import textwrap
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy  # noqa: F401 (pytester unloads what a run imports; numpy cannot be imported twice)
 import pytest
+
+import pytest_greta
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -82,6 +88,7 @@ def project(
     monkeypatch.setenv("PYTHONPATH", str(small_caches), prepend=os.pathsep)
     # Python takes old bytecode for a file that is rewritten within a second to the same size.
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     pytester.makeconftest(CONFTEST.format(repository=str(REPOSITORY)))
     pytester.makepyfile(test_gates=TESTS)
     write_gates(pytester, GATES)
@@ -95,31 +102,51 @@ PLUGINS = ["-p", "no:hypothesispytest"]
 """Hypothesis would be imported at the end of every run."""
 
 
-@pytest.fixture
-def greta(project: pytest.Pytester) -> Run:
-    """Run pytest in the project, in a process of its own, with the options given."""
+@cache
+def load_greta() -> None:
+    """Import all of greta, and what it imports late, once: pytester unloads what a run imports."""
+    import msgpack  # noqa: F401
+    import yaml  # noqa: F401
 
-    plugins = (
-        ["-p", "benchmark", "-p", "greta"] if "PYTEST_DISABLE_PLUGIN_AUTOLOAD" in os.environ else PLUGINS
-    )
-
-    def run(*options: str) -> pytest.RunResult:
-        return project.runpytest_subprocess(*plugins, "-Werror", *options)
-
-    return run
+    for module in pkgutil.walk_packages(pytest_greta.__path__, "pytest_greta."):
+        if module.name != "pytest_greta.device.hip_bindings":  # the worker's alone
+            importlib.import_module(module.name)
 
 
 @pytest.fixture
-def refused(project: pytest.Pytester) -> Run:
-    """Like `greta`, but in this process, for runs that are refused before anything is compiled or measured."""
+def greta(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run pytest in the project with the options given, in this process: only its worker is another one.
 
+    Kernels are imported anew, for a project changes them. One that changes greta itself runs in `greta_alone`.
+    """
+
+    load_greta()
     # What is imported already is imported already.
     warnings = ("-Werror", "-Wignore::pytest.PytestAssertRewriteWarning")
 
     def run(*options: str) -> pytest.RunResult:
-        return project.runpytest_inprocess(*PLUGINS, *warnings, *options)
+        with monkeypatch.context() as patch:
+            for name in [name for name in sys.modules if name.startswith(("kernels", "tests.faulty"))]:
+                patch.delitem(sys.modules, name)
+            return project.runpytest_inprocess(*_plugins(), *warnings, *options)
 
     return run
+
+
+@pytest.fixture
+def greta_alone(project: pytest.Pytester) -> Run:
+    """Like `greta`, in a process of its own, for what is about processes, what they print, or how they end."""
+
+    def run(*options: str) -> pytest.RunResult:
+        return project.runpytest_subprocess(*_plugins(), "-Werror", *options)
+
+    return run
+
+
+def _plugins() -> list[str]:
+    if "PYTEST_DISABLE_PLUGIN_AUTOLOAD" in os.environ:
+        return ["-p", "benchmark", "-p", "greta"]
+    return PLUGINS
 
 
 def write_gates(project: pytest.Pytester, text: str) -> None:

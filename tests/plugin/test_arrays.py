@@ -47,10 +47,10 @@ def write_project(
 
 @pytest.fixture
 def starting(project: pytest.Pytester, greta: Run) -> Run:
-    """40000 elements: more than what is written at once of an array that starts with a number."""
+    """17000 elements: more than the 16384 that are written at once of an array that starts with a number."""
     families = {"starts": "Starts", "in_place": "InPlace", "whole": "Whole"}
     baselines = {"starts": "starts", "in_place": "triples", "whole": "triples"}
-    write_project(project, "starting", families, baselines, 40000)
+    write_project(project, "starting", families, baselines, 17000)
     return greta
 
 
@@ -75,8 +75,8 @@ def test_the_checks_are_honest_about_what_starts_with_something(starting: Run) -
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines_random(
         [
-            "*idles @ 40000  max_error <= 1.00e-06 * FAIL (largest error in 'y' at row *",
-            "*spoils_input @ 40000  inputs_unchanged is true * FAIL (* bytes of 'x' were modified*",
+            "*idles @ 17000  max_error <= 1.00e-06 * FAIL (largest error in 'y' at row *",
+            "*spoils_input @ 17000  inputs_unchanged is true * FAIL (* bytes of 'x' were modified*",
         ]
     )
 
@@ -87,19 +87,19 @@ def test_a_whole_reference_sees_the_one_element_that_is_wrong(starting: Run) -> 
     )
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(
-        ["*max_error <= 1.00e-06 * FAIL (largest error in 'y' at row [[]3[]]; all 40000 elements checked)"]
+        ["*max_error <= 1.00e-06 * FAIL (largest error in 'y' at row [[]3[]]; all 17000 elements checked)"]
     )
     said = [
         verdicts_in_junit("junit.xml", name)["greta max_error"] for name in ("test_whole", "test_in_place")
     ]
-    assert said[0].endswith("; all 40000 elements checked)")
-    assert re.search(r"; \d+ of 40000 rows checked\)$", said[1])
+    assert said[0].endswith("; all 17000 elements checked)")
+    assert re.search(r"; \d+ of 17000 rows checked\)$", said[1])
 
 
 def verdicts_in_junit(path: str, module: str) -> dict[str, str]:
     """The properties of the run of `triples` in a module."""
     for case in ET.parse(path).getroot().iter("testcase"):
-        if (case.attrib["classname"], case.attrib["name"]) == (module, "test_run[triples-40000]"):
+        if (case.attrib["classname"], case.attrib["name"]) == (module, "test_run[triples-17000]"):
             return {p.attrib["name"]: p.attrib["value"] for p in case.iter("property")}
     raise LookupError(module)
 
@@ -109,8 +109,8 @@ REGRESSION = "{max_error: 1.0e-6, regression: {max: 50, devices: cpu}}"
 
 def test_accepted_code_starts_with_the_same_again(starting: Run, project: pytest.Pytester) -> None:
     code = beside_accepted(project, starting, "starts")
-    assert code["workspaces"] == {"counter": ["int32", [40000], ["int32", "00000000"]]}
-    assert code["buffers"]["y"] == ["float32", [40000], "x"]
+    assert code["workspaces"] == {"counter": ["int32", [17000], ["int32", "00000000"]]}
+    assert code["buffers"]["y"] == ["float32", [17000], "x"]
 
 
 def beside_accepted(project: pytest.Pytester, greta: Run, variant: str) -> dict[str, Any]:

@@ -43,11 +43,11 @@ def told(result: pytest.RunResult) -> list[str]:
 
 @pytest.mark.parametrize("options", [(), ("-n", "2")])
 def test_a_full_disk_is_told_once(
-    project: pytest.Pytester, own_cache: Path, greta: Run, options: tuple[str, ...]
+    project: pytest.Pytester, own_cache: Path, greta_alone: Run, options: tuple[str, ...]
 ) -> None:
     with (project.path / "conftest.py").open("a") as file:
         file.write(FULL)
-    result = greta(*TWO, *options)
+    result = greta_alone(*TWO, *options)
     assert told(result) == [
         f"note: the code cache {own_cache} cannot be written (No space left on device); code is compiled again"
     ]
@@ -59,11 +59,11 @@ def test_a_cache_that_works_is_not_told_of(own_cache: Path, greta: Run) -> None:
 
 
 def test_a_folder_that_everybody_can_write_to_is_told_of(
-    own_cache: Path, greta: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_cache: Path, greta_alone: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     own_cache.chmod(0o777)
-    result = greta(*TWO)
+    result = greta_alone(*TWO)
     assert told(result) == [f"note: compiled code is not kept in {own_cache}, which everybody can write to"]
     assert list(own_cache.iterdir()) == []
     assert len(list((tmp_path / f"pytest-greta-{os.getuid()}").glob("*.code"))) == 2
@@ -71,13 +71,13 @@ def test_a_folder_that_everybody_can_write_to_is_told_of(
 
 @pytest.mark.parametrize("options", [(), ("-n", "2")])
 def test_a_prepared_folder_is_not_taken_and_what_takes_its_place_is_deleted(
-    greta: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+    greta_alone: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     prepared = tmp_path / f"pytest-greta-{os.getuid()}"
     prepared.mkdir()
     prepared.chmod(0o777)
-    result = greta(*TWO, "-p", "no:cacheprovider", *options)
+    result = greta_alone(*TWO, "-p", "no:cacheprovider", *options)
     why = f"{prepared} can be written to by others"
     assert told(result) == [f"note: compiled code is kept for this session only: {why}"]
     assert list(prepared.iterdir()) == []
@@ -92,8 +92,8 @@ def test_what_is_kept_has_a_limit(own_cache: Path, greta: Run) -> None:
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "much", "5T", "1.5G", ""])
-def test_a_size_that_is_none_is_refused(refused: Run, size: str) -> None:
-    result = refused(f"--greta-cache-size={size}")
+def test_a_size_that_is_none_is_refused(greta: Run, size: str) -> None:
+    result = greta(f"--greta-cache-size={size}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     expected = "expected a whole number from 1 with K, M or G, like 500M"
     result.stderr.fnmatch_lines([f"ERROR: --greta-cache-size: {size!r} is not a size; {expected}"])

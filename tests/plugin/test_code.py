@@ -86,12 +86,12 @@ def test_as_a_baseline_it_is_missing_on_the_cpu(greta: Run, binary: pytest.Pytes
     )
 
 
-def test_a_file_that_is_none_is_a_mistake(refused: Run, binary: pytest.Pytester) -> None:
+def test_a_file_that_is_none_is_a_mistake(greta: Run, binary: pytest.Pytester) -> None:
     (binary.path / "good.hsaco").write_bytes(b"text")
-    result = refused()
+    result = greta()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         ["ERROR: conftest.py: kernel 'faulty': variant 'binary': good.hsaco: is no code object: neither *"]
     )
     (binary.path / "good.hsaco").unlink()
-    refused().stderr.fnmatch_lines(["ERROR: *variant 'binary': there is no code *good.hsaco"])
+    greta().stderr.fnmatch_lines(["ERROR: *variant 'binary': there is no code *good.hsaco"])

@@ -27,10 +27,10 @@ SessionDevice._open = _emulated
 
 
 @pytest.fixture
-def emulated(greta: Run, project: pytest.Pytester) -> Run:
+def emulated(greta_alone: Run, project: pytest.Pytester) -> Run:
     """Run the project on an emulated device."""
     project.makepyfile(emulated=EMULATED)
-    return lambda *options: greta("-p", "emulated", "-k", "test_run", *options)
+    return lambda *options: greta_alone("-p", "emulated", "-k", "test_run", *options)
 
 
 def test_it_is_launched_three_times_and_beside_nothing(project: pytest.Pytester, emulated: Run) -> None:

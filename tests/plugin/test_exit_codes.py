@@ -40,14 +40,14 @@ def test_an_outcome_has_its_exit_code(greta: Run, options: tuple[str, ...], code
     assert greta(*options).ret == code
 
 
-def test_a_test_file_that_cannot_be_imported_interrupts(project: pytest.Pytester, greta: Run) -> None:
+def test_a_test_file_that_cannot_be_imported_interrupts(project: pytest.Pytester, greta_alone: Run) -> None:
     project.makepyfile(test_broken="import no_such_module")
-    assert greta(*PASSES).ret == pytest.ExitCode.INTERRUPTED
+    assert greta_alone(*PASSES).ret == pytest.ExitCode.INTERRUPTED
 
 
-def test_a_broken_plugin_is_an_internal_error(project: pytest.Pytester, greta: Run) -> None:
+def test_a_broken_plugin_is_an_internal_error(project: pytest.Pytester, greta_alone: Run) -> None:
     project.makeconftest(CONFTEST.format(repository=str(REPOSITORY)) + BROKEN_HOOK)
-    assert greta(*PASSES).ret == pytest.ExitCode.INTERNAL_ERROR
+    assert greta_alone(*PASSES).ret == pytest.ExitCode.INTERNAL_ERROR
 
 
 def test_history_is_kept_and_compared_as_the_document_says(project: pytest.Pytester, greta: Run) -> None:

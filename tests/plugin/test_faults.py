@@ -193,8 +193,8 @@ def test_a_baseline_that_breaks_its_inputs_is_not_timed_against(project: pytest.
         )
 
 
-def test_no_process_outlives_the_session(greta: Run, tmp_path: Path) -> None:
-    greta("--greta-variant=good,endless", "--greta-deadline=2", "-k", "test_run")
+def test_no_process_outlives_the_session(greta_alone: Run, tmp_path: Path) -> None:
+    greta_alone("--greta-variant=good,endless", "--greta-deadline=2", "-k", "test_run")
     marker = str(tmp_path.parent)
     left = []
     for process in Path("/proc").iterdir():

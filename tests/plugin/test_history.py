@@ -68,15 +68,15 @@ def test_saved_runs_are_compared_on_the_same_machine(project: pytest.Pytester, g
     assert compared.stdout.count("test_run[good-256]") == 2
 
 
-def test_a_regression_fails_pytest_benchmarks_own_gate(project: pytest.Pytester, greta: Run) -> None:
+def test_a_regression_fails_pytest_benchmarks_own_gate(project: pytest.Pytester, greta_alone: Run) -> None:
     options = ("-k", "test_run", "--benchmark-autosave", "--greta-ctx=2048")
     conftest = (project.path / "conftest.py").read_text()
     project.makeconftest(conftest.replace("from tests.faulty.faulty import", "from kernel import"))
     source = project.path / "kernel.py"
     source.write_text(PROJECT_KERNEL.format(source="good"))
-    greta(*options).assert_outcomes(passed=1)
+    greta_alone(*options).assert_outcomes(passed=1)
     source.write_text(PROJECT_KERNEL.format(source="slow"))
-    result = greta(*options, "--benchmark-compare", "--benchmark-compare-fail=median:50%", "-Wdefault")
+    result = greta_alone(*options, "--benchmark-compare", "--benchmark-compare-fail=median:50%", "-Wdefault")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stderr.fnmatch_lines(["*Performance has regressed*"])
 

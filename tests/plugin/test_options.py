@@ -42,8 +42,8 @@ def usage_error(result: pytest.RunResult) -> str:
         ("--greta-axis=rows=4", "--greta-axis: unknown axis 'rows'; there is none"),
     ],
 )
-def test_a_bad_option_is_one_line(refused: Run, option: str, message: str) -> None:
-    assert message in usage_error(refused(option))
+def test_a_bad_option_is_one_line(greta: Run, option: str, message: str) -> None:
+    assert message in usage_error(greta(option))
 
 
 def test_a_bad_choice_is_refused(greta: Run) -> None:
@@ -52,13 +52,13 @@ def test_a_bad_choice_is_refused(greta: Run) -> None:
     result.stderr.fnmatch_lines(["*--greta-device: invalid choice: 'cuda' (choose from*auto*hip*cpu*"])
 
 
-def test_contradicting_devices_are_refused(refused: Run) -> None:
-    text = usage_error(refused("--greta-device=cpu", "--greta-require=hip"))
+def test_contradicting_devices_are_refused(greta: Run) -> None:
+    text = usage_error(greta("--greta-device=cpu", "--greta-require=hip"))
     assert "--greta-require=hip contradicts --greta-device=cpu" in text
 
 
-def test_all_mistakes_are_told_at_once(refused: Run) -> None:
-    text = usage_error(refused("--greta-ctx=x", "--greta-rounds=y", "--greta-deadline=z"))
+def test_all_mistakes_are_told_at_once(greta: Run) -> None:
+    text = usage_error(greta("--greta-ctx=x", "--greta-rounds=y", "--greta-deadline=z"))
     assert all(option in text for option in ("--greta-ctx", "--greta-rounds", "--greta-deadline"))
 
 
@@ -75,35 +75,35 @@ def test_all_mistakes_are_told_at_once(refused: Run) -> None:
     ],
 )
 def test_a_mistake_in_the_gates_names_its_place(
-    project: pytest.Pytester, refused: Run, old: str, new: str, message: str
+    project: pytest.Pytester, greta: Run, old: str, new: str, message: str
 ) -> None:
     write_gates(project, GATES.replace(old, new))
-    assert message in usage_error(refused("--greta-variant=good"))
+    assert message in usage_error(greta("--greta-variant=good"))
 
 
-def test_no_gates_file_is_an_error_not_a_pass(project: pytest.Pytester, refused: Run) -> None:
+def test_no_gates_file_is_an_error_not_a_pass(project: pytest.Pytester, greta: Run) -> None:
     (project.path / "gates.yaml").unlink()
     assert (
         f"gates.yaml: there is no such file (looked for {project.path}/gates.yaml); --greta-gates"
-        in usage_error(refused())
+        in usage_error(greta())
     )
 
 
-def test_under_xdist_mistakes_are_told_once_too(project: pytest.Pytester, greta: Run) -> None:
-    assert "unknown gate 'vpgrs'" not in usage_error(greta("-n2", "--greta-ctx=x"))
+def test_under_xdist_mistakes_are_told_once_too(project: pytest.Pytester, greta_alone: Run) -> None:
+    assert "unknown gate 'vpgrs'" not in usage_error(greta_alone("-n2", "--greta-ctx=x"))
     write_gates(project, GATES.replace("vgprs", "vpgrs"))
-    text = usage_error(greta("-n2"))
+    text = usage_error(greta_alone("-n2"))
     assert text.count("unknown gate 'vpgrs'") == 1
 
 
-def test_the_marker_takes_one_known_name(project: pytest.Pytester, refused: Run) -> None:
+def test_the_marker_takes_one_known_name(project: pytest.Pytester, greta: Run) -> None:
     for argument, message in [
         ("'fawlty'", "unknown kernel 'fawlty'; did you mean 'faulty'?"),
         ("kernel='faulty'", "takes the name of a kernel and nothing else, not (kernel='faulty')"),
         ("", "takes the name of a kernel and nothing else, not ()"),
     ]:
         project.makepyfile(test_gates=f"import pytest\npytestmark = pytest.mark.greta({argument})\n{TESTS}")
-        assert message in usage_error(refused("--greta-variant=good"))
+        assert message in usage_error(greta("--greta-variant=good"))
 
 
 def test_ini_values_are_the_defaults_of_options(project: pytest.Pytester, greta: Run) -> None:
@@ -119,9 +119,9 @@ def test_ini_values_are_the_defaults_of_options(project: pytest.Pytester, greta:
     result.stdout.fnmatch_lines(["*test_run[[]good-128[]]"])
 
 
-def test_a_bad_ini_value_is_named_as_such(project: pytest.Pytester, refused: Run) -> None:
+def test_a_bad_ini_value_is_named_as_such(project: pytest.Pytester, greta: Run) -> None:
     project.makeini("[pytest]\ngreta_rounds = lots\n")
-    assert "greta_rounds: 'lots' is not a number of rounds" in usage_error(refused())
+    assert "greta_rounds: 'lots' is not a number of rounds" in usage_error(greta())
 
 
 def test_help_shows_every_option(greta: Run) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,9 +53,32 @@ def use(project: pytest.Pytester, source: str) -> None:
     (project.path / "kernel.py").write_text(KERNEL.format(source=source))
 
 
-def ten_days_pass(project: pytest.Pytester, greta: Run) -> None:
-    """One run, and its entry ten times, as if it had been made on ten days: by then the spread of runs is known."""
-    greta(*OPTIONS).assert_outcomes(passed=1)
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The history of `begun`, once it has been made."""
+    return tmp_path_factory.mktemp("history") / "kept"
+
+
+@pytest.fixture
+def begun(measured: pytest.Pytester, greta: Run, kept: Path) -> pytest.Pytester:
+    """`measured` with one run that passed and is stored: the first test that begins with it makes it for all."""
+    history = measured.path / ".benchmarks"
+    if not kept.exists():
+        greta(*OPTIONS).assert_outcomes(passed=1)
+        shutil.copytree(history, kept)
+    shutil.copytree(kept, history, dirs_exist_ok=True)
+    return measured
+
+
+@pytest.fixture
+def old(begun: pytest.Pytester) -> pytest.Pytester:
+    """`begun`, ten days ago."""
+    ten_days_pass(begun)
+    return begun
+
+
+def ten_days_pass(project: pytest.Pytester) -> None:
+    """The one entry ten times, as if it had been made on ten days: by then the spread of runs is known."""
     (path,) = project.path.glob(".benchmarks/*/*.json")
     data = json.loads(path.read_text())
     for day in range(2, 11):
@@ -84,7 +109,8 @@ def test_a_run_is_held_against_accepted_runs_only(measured: pytest.Pytester, gre
     )
     for path in measured.path.glob(".benchmarks/*/*.json"):
         path.unlink()
-    ten_days_pass(measured, greta)
+    greta(*OPTIONS).assert_outcomes(passed=1)
+    ten_days_pass(measured)
     result = greta(*OPTIONS, "-v")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
@@ -110,41 +136,36 @@ def test_a_run_is_held_against_accepted_runs_only(measured: pytest.Pytester, gre
     greta(*OPTIONS).assert_outcomes(passed=1)
 
 
-def test_changed_code_is_timed_beside_the_accepted_code(measured: pytest.Pytester, greta: Run) -> None:
-    greta(*OPTIONS).assert_outcomes(
-        passed=1
-    )  # one run is no history of times, but later code is timed against its code
-    use(measured, "slow")
+def test_changed_code_is_timed_beside_the_accepted_code(begun: pytest.Pytester, greta: Run) -> None:
+    # One run is no history of times, but later code is timed against its code.
+    use(begun, "slow")
     result = greta(*OPTIONS)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         ["*regression <= 4.000*FAIL (beside the accepted v of commit unversioned, * pairs)"]
     )
-    rounds = [len(infos(measured)[1][of]) for of in ("seconds", "baseline_seconds", "accepted_seconds")]
+    rounds = [len(infos(begun)[1][of]) for of in ("seconds", "baseline_seconds", "accepted_seconds")]
     assert rounds[0] == rounds[1] == rounds[2]
-    use(measured, "many_vgprs")  # other code that is hardly slower
+    use(begun, "many_vgprs")  # other code that is hardly slower
     greta(*OPTIONS).assert_outcomes(passed=1)
-    assert "(beside the accepted v of commit unversioned, " in verdict(measured)
+    assert "(beside the accepted v of commit unversioned, " in verdict(begun)
 
 
-def test_without_the_accepted_code_times_decide_and_say_so(measured: pytest.Pytester, greta: Run) -> None:
-    greta(*OPTIONS).assert_outcomes(passed=1)
-    (kept,) = measured.path.glob(".benchmarks/greta-accepted/*.code")
-    use(measured, "many_vgprs")
+def test_without_the_accepted_code_times_decide_and_say_so(begun: pytest.Pytester, greta: Run) -> None:
+    (kept,) = begun.path.glob(".benchmarks/greta-accepted/*.code")
+    use(begun, "many_vgprs")
     code = kept.read_bytes()
     kept.write_bytes(b"damaged")
     greta(*OPTIONS)
-    assert "the code of the accepted v of commit unversioned is not kept beside the history" in verdict(
-        measured
-    )
+    assert "the code of the accepted v of commit unversioned is not kept beside the history" in verdict(begun)
     # On a busy machine the second run may be undecided, and the first is still the accepted one.
     kept.write_bytes(code)
-    for file in measured.path.glob(".benchmarks/*/*.json"):
+    for file in begun.path.glob(".benchmarks/*/*.json"):
         data = json.loads(file.read_text())
         data["benchmarks"][0]["extra_info"]["code"]["launches"] = [{}]
         file.write_text(json.dumps(data))
     greta(*OPTIONS)
-    assert "is described in a way that cannot be read" in verdict(measured)
+    assert "is described in a way that cannot be read" in verdict(begun)
 
 
 def test_an_undecided_slowdown_is_not_timed_against(measured: pytest.Pytester, greta: Run) -> None:
@@ -162,10 +183,9 @@ def test_an_undecided_slowdown_is_not_timed_against(measured: pytest.Pytester, g
     assert "(beside the accepted v of commit unversioned, " in verdict(measured)
 
 
-def test_accepted_code_that_fails_today_fails_no_test(measured: pytest.Pytester, greta: Run) -> None:
-    greta(*OPTIONS).assert_outcomes(passed=1)
-    use(measured, "many_vgprs")
-    (file,) = measured.path.glob(".benchmarks/*/*.json")
+def test_accepted_code_that_fails_today_fails_no_test(begun: pytest.Pytester, greta: Run) -> None:
+    use(begun, "many_vgprs")
+    (file,) = begun.path.glob(".benchmarks/*/*.json")
     stored = file.read_text()
     changes: list[tuple[dict[str, Any], str]] = [
         ({"workspaces": {"hoard": ["uint8", [1 << 50]]}}, "does not fit beside: "),
@@ -179,29 +199,27 @@ def test_accepted_code_that_fails_today_fails_no_test(measured: pytest.Pytester,
             data["benchmarks"][0]["extra_info"]["code"]["launches"][0]["args"] = ["x"]
         file.write_text(json.dumps(data))
         greta(*OPTIONS, "--greta-rounds=3").assert_outcomes(passed=1)
-        assert message in verdict(measured)
-        for later in sorted(measured.path.glob(".benchmarks/*/*.json"))[1:]:
+        assert message in verdict(begun)
+        for later in sorted(begun.path.glob(".benchmarks/*/*.json"))[1:]:
             later.unlink()
     data = json.loads(stored)
     (launch,) = data["benchmarks"][0]["extra_info"]["code"]["launches"]
-    launch["grid"] = [1 << 20, 1, 1]  # far beyond its buffers
+    launch["grid"] = [1 << 24, 1, 1]  # far beyond its buffers, most of it at once
     launch["args"][2] = ["int32", "ffffff7f"]
     file.write_text(json.dumps(data))
     greta(*OPTIONS, "--greta-rounds=3").assert_outcomes(passed=1)
-    assert "the accepted v of commit unversioned fails today: " in verdict(measured)
+    assert "the accepted v of commit unversioned fails today: " in verdict(begun)
 
 
-def test_history_does_not_depend_on_the_name_of_the_test(measured: pytest.Pytester, greta: Run) -> None:
-    ten_days_pass(measured, greta)
-    (measured.path / "test_gates.py").rename(measured.path / "test_other.py")
-    (measured.path / "test_other.py").write_text("def test_renamed(greta_run):\n    greta_run.check()\n")
-    use(measured, "slow")
+def test_history_does_not_depend_on_the_name_of_the_test(old: pytest.Pytester, greta: Run) -> None:
+    (old.path / "test_gates.py").rename(old.path / "test_other.py")
+    (old.path / "test_other.py").write_text("def test_renamed(greta_run):\n    greta_run.check()\n")
+    use(old, "slow")
     greta(*OPTIONS).assert_outcomes(failed=1)
 
 
-def test_a_deliberate_slowdown_is_accepted_with_its_reason(measured: pytest.Pytester, greta: Run) -> None:
-    ten_days_pass(measured, greta)
-    use(measured, "slow")
+def test_a_deliberate_slowdown_is_accepted_with_its_reason(old: pytest.Pytester, greta: Run) -> None:
+    use(old, "slow")
     result = greta(*OPTIONS, "--greta-accept=exact sums", "-rA")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
@@ -210,13 +228,13 @@ def test_a_deliberate_slowdown_is_accepted_with_its_reason(measured: pytest.Pyte
             "[[]1[]] accepted: exact sums; beside the accepted v of commit unversioned, * pairs",
         ]
     )
-    assert infos(measured)[-1]["accepted"] is True
-    assert infos(measured)[-1]["new_level"] == "exact sums"
+    assert infos(old)[-1]["accepted"] is True
+    assert infos(old)[-1]["new_level"] == "exact sums"
     assert any(
-        "PASS (accepted: exact sums; beside the accepted " in line for line in infos(measured)[-1]["verdicts"]
+        "PASS (accepted: exact sums; beside the accepted " in line for line in infos(old)[-1]["verdicts"]
     )
     greta(*OPTIONS).assert_outcomes(passed=1)
-    assert infos(measured)[-1]["new_level"] == ""
+    assert infos(old)[-1]["new_level"] == ""
 
 
 @pytest.mark.parametrize(
@@ -300,9 +318,8 @@ def test_a_branch_from_before_is_not_judged_by_what_was_accepted_since(
     greta(*OPTIONS).assert_outcomes(failed=1)
 
 
-def test_other_data_is_another_benchmark_and_is_named(measured: pytest.Pytester, greta: Run) -> None:
-    greta(*OPTIONS).assert_outcomes(passed=1)
-    path = measured.path / "kernel.py"
+def test_other_data_is_another_benchmark_and_is_named(begun: pytest.Pytester, greta: Run) -> None:
+    path = begun.path / "kernel.py"
     drawn = (
         "    def inputs(self, problem, rng):\n        return {'x': rng.random(problem.context, 'float32')}\n"
     )
@@ -313,9 +330,8 @@ def test_other_data_is_another_benchmark_and_is_named(measured: pytest.Pytester,
     result.stdout.fnmatch_lines([f"[[]*[]] no accepted run of this kernel, *: {changed}"])
 
 
-def test_a_damaged_entry_is_one_note_and_the_others_count(measured: pytest.Pytester, greta: Run) -> None:
-    ten_days_pass(measured, greta)
-    files = sorted(measured.path.glob(".benchmarks/*/*.json"))
+def test_a_damaged_entry_is_one_note_and_the_others_count(old: pytest.Pytester, greta: Run) -> None:
+    files = sorted(old.path.glob(".benchmarks/*/*.json"))
     damages: list[Callable[[Any], object]] = [
         lambda data: data.update(commit_info="main"),
         lambda data: data["benchmarks"][0]["extra_info"].update(context=float("inf")),
@@ -353,10 +369,9 @@ def test_a_failed_run_is_no_reference(measured: pytest.Pytester, greta: Run) -> 
     result.stdout.fnmatch_lines(["*device yet: none of * earlier runs was accepted; the last: a single shot"])
 
 
-def test_under_xdist_the_gate_is_not_measured(measured: pytest.Pytester, greta: Run) -> None:
-    ten_days_pass(measured, greta)
-    use(measured, "slow")
-    result = greta("--greta-ctx=4096", "--greta-variant=v", "-n2", "-Wdefault")
+def test_under_xdist_the_gate_is_not_measured(old: pytest.Pytester, greta_alone: Run) -> None:
+    use(old, "slow")
+    result = greta_alone("--greta-ctx=4096", "--greta-variant=v", "-n2", "-Wdefault")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*regression*NOT MEASURED*", "*pytest-xdist runs tests side by side*"])
 
@@ -367,8 +382,7 @@ def test_what_is_not_stored_is_told(greta: Run) -> None:
     result.stdout.fnmatch_lines(["*there is no earlier run; runs are kept with --benchmark-autosave"])
 
 
-def test_junit_has_the_regression_as_a_failure(measured: pytest.Pytester, greta: Run) -> None:
-    ten_days_pass(measured, greta)
-    use(measured, "slow")
+def test_junit_has_the_regression_as_a_failure(old: pytest.Pytester, greta: Run) -> None:
+    use(old, "slow")
     greta(*OPTIONS, "--junitxml=junit.xml").assert_outcomes(failed=1)
-    assert 'failures="1"' in (measured.path / "junit.xml").read_text()
+    assert 'failures="1"' in (old.path / "junit.xml").read_text()

@@ -1,6 +1,51 @@
-"""Property tests say what is true, not how fast: no example has a deadline, which a busy machine would miss."""
+"""Property tests without deadlines, and what several of these tests need of a compiler."""
 
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
+from pytest_greta.compiler.cache import CodeCache
+from pytest_greta.compiler.toolchain import find_toolchain
+
+# They say what is true, not how fast: a busy machine would miss a deadline.
 settings.register_profile("greta", deadline=None)
 settings.load_profile("greta")
+
+Assembly = Callable[[Path, str], tuple[str, str]]
+
+
+@pytest.fixture(scope="session")
+def assembly_of(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """Assembly and resource remarks that clang makes of a source for a target, once for all processes of a session.
+
+    The flags are greta's, the compile is not.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "assembly"
+    folder.mkdir(exist_ok=True)
+
+    def made(source: Path, target: str) -> tuple[str, str]:
+        assembly, remarks = (folder / f"{source.stem}-{target}.{kind}" for kind in ("s", "remarks"))
+        with CodeCache(folder).lock(f"{source} {target}"):
+            if not remarks.exists():
+                toolchain = find_toolchain(target)
+                command = [*toolchain.clang, "-x", "hip", "-O3", "-std=c++17", *toolchain.flags, "-S"]
+                command += [
+                    "--cuda-device-only",
+                    f"--offload-arch={target}",
+                    str(source),
+                    "-o",
+                    str(assembly),
+                ]
+                command += ["-Rpass-analysis=kernel-resource-usage"]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                remarks.write_text(done.stderr)
+        return assembly.read_text(), remarks.read_text()
+
+    return made

@@ -29,9 +29,9 @@ from pytest_greta.compiler.codeobject import (
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.occupancy import occupancy
 from pytest_greta.compiler.prebuilt import prebuilt, targets_in
-from pytest_greta.compiler.toolchain import find_toolchain
 from pytest_greta.errors import CompileError, GretaError
 from tests.fuzz.code_objects import bundled, replace_note, run
+from tests.unit.conftest import Assembly
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 
@@ -76,9 +76,9 @@ def test_resources_equal_what_llvm_readelf_prints(
 
 @pytest.mark.parametrize(("variant", "target"), CASES)
 def test_resources_equal_the_metadata_the_compiler_writes_as_text(
-    compiler: Compiler, variant: str, target: str, tmp_path: Path
+    compiler: Compiler, variant: str, target: str, assembly_of: Assembly
 ) -> None:
-    assembly, remarks = assemble(SOURCES[variant], target, tmp_path)
+    assembly, remarks = assembly_of(SOURCES[variant], target)
     text = assembly.partition(".amdgpu_metadata\n---\n")[2].partition("\n...")[0]
     (kernel,) = yaml.safe_load(text)["amdhsa.kernels"]
     found = resources(compiler, variant, target)
@@ -105,29 +105,6 @@ def expect_metadata(found: KernelResources, kernel: dict[str, object]) -> None:
     }.items() <= kernel.items()
     assert found.agprs == kernel.get(".agpr_count", 0)
     assert found.code_bytes
-
-
-def assemble(source: Path, target: str, folder: Path) -> tuple[str, str]:
-    """Assembly and resource remarks of another compile with the same flags."""
-    toolchain = find_toolchain(target)
-    output = folder / "code.s"
-    done = subprocess.run(
-        [
-            *(*toolchain.clang, "-x", "hip", "-O3", "-std=c++17", *toolchain.flags, "--cuda-device-only"),
-            *(
-                f"--offload-arch={target}",
-                "-Rpass-analysis=kernel-resource-usage",
-                "-S",
-                source,
-                "-o",
-                output,
-            ),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return output.read_text(), done.stderr
 
 
 def test_a_bundle_gives_its_device_code(compiler: Compiler) -> None:

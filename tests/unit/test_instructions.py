@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.prefill.prefill import Prefill
-from pytest_greta.compiler.clang import Job, run_compiler
-from pytest_greta.compiler.codeobject import read_resources
+from pytest_greta.compiler.clang import Job
+from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.flow import matrix_instructions
 from pytest_greta.compiler.instructions import decode
-from pytest_greta.compiler.toolchain import find_toolchain
 from tests.unit.assembler import assemble
+from tests.unit.conftest import Assembly
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 
@@ -26,14 +26,6 @@ MATRIX = re.compile(r"v_(mfma|smfmac|wmma|swmmac)_")
 CASES = [(source, target) for source in SOURCES for target in ("gfx942", "gfx1100")] + [
     (ROOT / "kernels/prefill/v6_turns.hip", target) for target in ("gfx90a", "gfx950", "gfx1030", "gfx1201")
 ]
-
-
-def of_compiler(source: Path, target: str, folder: Path) -> str:
-    """The assembly of a kernel source."""
-    toolchain, output = find_toolchain(target), folder / "code.s"
-    command = [*toolchain.clang, "-x", "hip", "-O3", "-std=c++17", *toolchain.flags, "--cuda-device-only"]
-    subprocess.run([*command, f"--offload-arch={target}", "-S", str(source), "-o", str(output)], check=True)
-    return output.read_text()
 
 
 def mnemonics(assembly: str) -> list[str]:
@@ -51,9 +43,11 @@ def expect_same(code: bytes, target: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("source", "target"), CASES, ids=lambda x: x.stem if isinstance(x, Path) else str(x))
-def test_instructions_are_those_of_the_compilers_assembly(source: Path, target: str, tmp_path: Path) -> None:
+def test_instructions_are_those_of_the_compilers_assembly(
+    source: Path, target: str, tmp_path: Path, assembly_of: Assembly
+) -> None:
     name = re.findall(r'extern "C" __global__ .*?void (\w+)\(', source.read_text(), re.DOTALL)[0]
-    body = of_compiler(source, target, tmp_path).partition(f"\n{name}:")[2].partition("\t.section")[0]
+    body = assembly_of(source, target)[0].partition(f"\n{name}:")[2].partition("\t.section")[0]
     expect_same(assemble(body, target, tmp_path), target, mnemonics(body))
 
 
@@ -213,10 +207,13 @@ def test_matrix_instructions_of_the_main_loop(text: str, count: int, tmp_path: P
 @pytest.mark.parametrize(
     ("variant", "target", "count"), [("v6", "gfx942", 64), ("v6", "gfx1030", 0), ("v4", "gfx942", 0)]
 )
-def test_a_kernel_that_computes_in_scalars_has_none(variant: str, target: str, count: int) -> None:
+def test_a_kernel_that_computes_in_scalars_has_none(
+    variant: str, target: str, count: int, code_cache: Path
+) -> None:
     kernel = Prefill()
-    code, _ = run_compiler(find_toolchain(target), Job(kernel.source_path(kernel.variant(variant)), target))
-    assert [k.matrix_instructions for k in read_resources(code).values()] == [count]
+    with closing(Compiler(code_cache, 1)) as compiler:
+        code = compiler.compile(Job(kernel.source_path(kernel.variant(variant)), target))
+    assert [k.matrix_instructions for k in code.kernels.values()] == [count]
 
 
 def test_code_that_cannot_be_read_is_not_made_up(tmp_path: Path) -> None:

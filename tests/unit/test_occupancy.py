@@ -70,15 +70,22 @@ def compiled(
     target: str, flags: Sequence[str], folder: Path, grid: Sequence[tuple[int, int, int]] = GRID
 ) -> tuple[list[int], dict[str, KernelResources]]:
     """What clang prints of every kernel of the grid, and what we read."""
-    source = folder / "grid.hip"
+    source, assembly, unlinked, linked = (folder / f"grid.{end}" for end in ("hip", "s", "o", "hsaco"))
     source.write_text("".join(itertools.starmap(kernel_text, enumerate(grid))))
     toolchain = find_toolchain(target)
     command = [*toolchain.clang, "-x", "hip", "-O3", *toolchain.flags, *flags, "--cuda-device-only"]
     command += [f"--offload-arch={target}", "-Rpass-analysis=kernel-resource-usage", "-S", str(source)]
-    done = subprocess.run([*command, "-o", folder / "grid.s"], capture_output=True, text=True, check=True)
-    printed = re.findall(r"Occupancy \[waves/SIMD\]: (\d+)", done.stderr)
-    code, _ = run_compiler(toolchain, Job(source, target, flags=tuple(flags)))
-    return [int(waves) for waves in printed], read_resources(code)
+    done = subprocess.run([*command, "-o", assembly], capture_output=True, text=True, check=True)
+    printed = [int(waves) for waves in re.findall(r"Occupancy \[waves/SIMD\]: (\d+)", done.stderr)]
+    if not toolchain.linker:
+        code, _ = run_compiler(toolchain, Job(source, target, flags=tuple(flags)))
+        return printed, read_resources(code)
+    machine = ["--target=amdgcn-amd-amdhsa", f"-mcpu={target}", *flags]
+    subprocess.run(
+        [*toolchain.clang, "-x", "assembler", *machine, "-c", assembly, "-o", unlinked], check=True
+    )
+    subprocess.run([*toolchain.linker, "-shared", unlinked, "-o", linked], check=True)
+    return printed, read_resources(linked.read_bytes())
 
 
 def kernel_text(number: int, wanted: tuple[int, int, int]) -> str:
