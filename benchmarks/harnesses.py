@@ -31,6 +31,7 @@ from pytest_greta.device.hip import open_hip
 from pytest_greta.device.worker import Worker
 from pytest_greta.gates.model import Limit, Status
 from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
+from pytest_greta.measure.budget import SessionBudget
 from pytest_greta.measure.correctness import Tolerance
 from pytest_greta.measure.executable import BASELINE, Executable
 from pytest_greta.measure.measurement import measure
@@ -179,7 +180,7 @@ def greta(worker: Worker, case: Case, other: str, caches: str, seconds: float, r
         seed=1,
         caches=caches,
     )
-    run = measure(worker, plan, lambda _: None, DATA)
+    run = measure(worker, plan, lambda _: None, DATA, SessionBudget())
     if run.fault:
         raise run.fault
     return run

@@ -23,6 +23,7 @@ from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Status,
 from pytest_greta.history.acceptance import Acceptance, acceptance, no_reference, with_acceptance
 from pytest_greta.history.records import info_of
 from pytest_greta.history.regression import machine_note, regression
+from pytest_greta.measure.budget import SessionBudget
 from pytest_greta.measure.executable import ACCEPTED, BASELINE
 from pytest_greta.measure.problem_data import DataStore
 from pytest_greta.options import OPTIONS
@@ -57,6 +58,8 @@ class Runner:
     progress: Progress
     data: DataStore = field(default_factory=DataStore)
     """Inputs and references of the problems that were measured last."""
+    budget: SessionBudget = field(default_factory=SessionBudget)
+    """What is left to measure with."""
     planned: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
     """Problems this session will run, by kernel and variant."""
     listed: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
@@ -205,10 +208,10 @@ class Runner:
         plan = self.planner.plan(kernel, candidate, variant, problem, gates)
         self.builder.compiler.settle()
         with self.progress.measuring(f"{variant.name} @ {problem.id}"):
-            run = measure(self.device.worker(), plan, self.progress.show, self.data)
+            run = measure(self.device.worker(), plan, self.progress.show, self.data, self.budget)
             if run.fault and run.fault_of == ACCEPTED:  # no fault of the code that is tested
                 plan = without_accepted(plan, f"fails today: {run.fault}")
-                run = measure(self.device.worker(), plan, self.progress.show, self.data)
+                run = measure(self.device.worker(), plan, self.progress.show, self.data, self.budget)
         self._add_scaling(run, gates)
         return run
 
@@ -300,7 +303,7 @@ class Runner:
             plan, problem=first, candidate=executable, counterparts={}, missing=missing
         )
         self.progress.show(f"timing {plan.variant.name} @ {first.id}, which scaling is measured from")
-        run = measure(self.device.worker(), alone, self.progress.show, self.data)
+        run = measure(self.device.worker(), alone, self.progress.show, self.data, self.budget)
         if run.seconds and not run.fault:
             self._first_seconds[key] = first.context, run.quantities["prefill_seconds"]
 

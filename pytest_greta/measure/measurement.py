@@ -15,6 +15,7 @@ from pytest_greta.errors import DeviceFault
 from pytest_greta.gates.model import Quantity
 from pytest_greta.measure.batches import Round
 from pytest_greta.measure.bench import Bench, Progress
+from pytest_greta.measure.budget import SessionBudget
 from pytest_greta.measure.correctness import POISONS
 from pytest_greta.measure.draws import DRAWS, Draws, derive
 from pytest_greta.measure.executable import CANDIDATE
@@ -33,10 +34,10 @@ _OF_A_WHOLE_RUN = (
 )
 
 
-def measure(worker: Worker, plan: Plan, progress: Progress, store: DataStore) -> Run:
+def measure(worker: Worker, plan: Plan, progress: Progress, store: DataStore, budget: SessionBudget) -> Run:
     """Measure `plan` on the worker's device. A device fault ends the run early and is kept in the result.
 
-    `store` has what other measurements of the same problem drew and computed.
+    `store` has what other measurements of the same problem drew and computed, `budget` what they left of the session's.
     """
     run = Run(plan, worker.info)
     worker.begin_output()
@@ -49,7 +50,7 @@ def measure(worker: Worker, plan: Plan, progress: Progress, store: DataStore) ->
             variants = [executable.variant for executable in executables if executable.variant]
             draws = derive(plan.kernel, plan.problem, data.shared, variants, stack)
             bench = Bench(worker, plan, run, progress, draws)
-            _verify_and_time(bench, data)
+            _verify_and_time(bench, data, budget)
         except DeviceFault as fault:
             run.fault = fault
             worker.kill()  # after a fault nothing the device says can be trusted; the next test gets a new worker
@@ -70,7 +71,7 @@ def time_only(worker: Worker, plan: Plan, draws: Draws, progress: Progress) -> R
         bench = Bench(worker, plan, run, progress, draws)
         bench.load()
         bench.first_seconds |= bench.launch([Round(list(bench.executables), DRAWS[0], POISONS[0])])[0]
-        Timing(bench).time_unthrottled()
+        Timing(bench, SessionBudget()).time_unthrottled()
     except DeviceFault:
         worker.kill()
         raise
@@ -78,7 +79,7 @@ def time_only(worker: Worker, plan: Plan, draws: Draws, progress: Progress) -> R
     return run
 
 
-def _verify_and_time(bench: Bench, data: ProblemData) -> None:
+def _verify_and_time(bench: Bench, data: ProblemData, budget: SessionBudget) -> None:
     plan, run = bench.plan, bench.run
     bench.load()
     bench.progress("computing references")
@@ -87,7 +88,7 @@ def _verify_and_time(bench: Bench, data: ProblemData) -> None:
         bench.verify(slot)
     with _more_rows(bench) as finish:
         if not plan.single_shot:
-            Timing(bench).time_unthrottled()
+            Timing(bench, budget).time_unthrottled()
             for draw in bench.draws.shared:
                 if draw not in bench.checks[CANDIDATE].first:  # so few rounds that none took it
                     bench.launch([Round(list(bench.executables), draw, POISONS[0])])

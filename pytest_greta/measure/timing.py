@@ -15,11 +15,12 @@ from pytest_greta.measure.batches import Manner, Round
 from pytest_greta.measure.correctness import POISONS
 from pytest_greta.measure.executable import CANDIDATE
 from pytest_greta.measure.quantities import log_ratio
-from pytest_greta.stats.order import orders
-from pytest_greta.stats.pairs import PairedTest
+from pytest_greta.stats.order import Launch, carries, orders
+from pytest_greta.stats.pairs import PairedTest, coarseness
 
 if TYPE_CHECKING:
     from pytest_greta.measure.bench import Bench
+    from pytest_greta.measure.budget import SessionBudget
 
 _THROTTLE_RETRIES = 2
 """How often a throttled measurement is repeated: a GPU that is still hot then will not cool down while it works."""
@@ -32,72 +33,76 @@ _WINDOW_SECONDS = 0.02
 _EXCHANGE_SHARE = 0.1
 """Of its time, a measurement spends no more on exchanging the memory of what it compares."""
 
+Timed = list[tuple[Round, dict[str, float]]]
+"""Rounds with the seconds of their launches, by slot; of what could not be judged none."""
+
 
 class Timing:
     """Rounds of a bench, timed."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench, self.plan, self.run = bench, bench.plan, bench.run
-        # Never that of the inputs: the coins are fair for whoever knows the seed, too.
+    def __init__(self, bench: Bench, budget: SessionBudget) -> None:
+        self.bench, self.plan, self.run, self.budget = bench, bench.plan, bench.run, budget
+        # Never that of the inputs: whoever knows their seed would know the coins.
         self.rng = np.random.default_rng(secrets.randbits(128))
         self.manner = Manner(cold=self.plan.caches in ("auto", "cold"))
-        self._round_seconds = 0.0
-        """Of the wall, of one round of the last batch."""
+        self._slots: list[str] = []
+        self._coins: Iterator[list[str]] = iter(())
+        self._rounds = 0  # since these slots take part
+        self._round_seconds = 0.0  # of the wall, in the last batch
         self._exchange_seconds, self._exchanged = 0.0, time.monotonic()
-        self._rounds, self._batch_rounds = 0, list[Round]()
         self._placing = 0
 
     def time_unthrottled(self) -> None:
         """Time, and again where the device was throttled; the last try stands, marked as throttled if it was."""
         bench = self.bench
-        self._warm_up()
+        seconds = self._warm_up()
         for attempt in range(1 + _THROTTLE_RETRIES):
             bench.worker.begin_telemetry()
-            self._time()
+            self._time(seconds)
             self.run.telemetry = bench.worker.end_telemetry()
             if not self.run.telemetry.is_throttled:
                 return
-            bench.progress(
-                f"{self.run.telemetry.throttled}; attempt {attempt + 1} of {1 + _THROTTLE_RETRIES}"
-            )
+            tries = f"attempt {attempt + 1} of {1 + _THROTTLE_RETRIES}"
+            bench.progress(f"{self.run.telemetry.throttled}; {tries}")
 
-    def _warm_up(self) -> None:
-        """Rounds that do not count, until their times settle; then how launches are timed can be said."""
+    # -- warming up -----------------------------------------------------------------------------------------
+
+    def _warm_up(self) -> dict[str, float]:
+        """Rounds that do not count, until their times settle: then it is known how launches are to be timed.
+
+        Gives the seconds of a launch of each slot.
+        """
         plan, bench = self.plan, self.bench
+        seconds = dict(bench.first_seconds)
         cap_seconds = min(_WARM_UP_SECONDS, plan.budget_seconds / 10)
-        if not plan.caches or plan.most_rounds == 1 or 4 * sum(bench.first_seconds.values()) > cap_seconds:
-            self._choose_manner(bench.first_seconds)
-            return
+        if not plan.caches or plan.most_rounds == 1 or 4 * sum(seconds.values()) > cap_seconds:
+            self._choose_manner(seconds)
+            return seconds
         bench.progress("warming up")
-        for is_first in (True, False):  # launches that are timed in another manner settle elsewhere
-            seconds = self._settle(cap_seconds / 2) or bench.first_seconds
-            before = self.manner
-            if is_first:
-                self._choose_manner(seconds)
-            if self.manner == before:
-                break
+        before = self.manner
+        seconds |= self._settle(cap_seconds / 2)
+        self._choose_manner(seconds)
+        if self.manner != before:  # launches that are timed in another manner settle elsewhere
+            seconds |= self._settle(cap_seconds / 2)
+        return seconds
 
     def _settle(self, cap_seconds: float) -> dict[str, float]:
-        """Rounds until their times settle; gives the seconds of a launch of each slot in the last of them."""
-        run, slots = self.run, list(self.bench.executables)
-        coins = orders(self.rng, slots)
+        """Rounds until their times settle, or the time is over; gives the seconds of each slot in the last of them."""
         windows: list[list[float]] = []
-        whole: list[dict[str, float]] = []
+        last: Timed = []
         began = time.monotonic()
         while time.monotonic() - began < cap_seconds and not batches.is_settled(windows):
-            whole = []
-            until = time.monotonic() + _WINDOW_SECONDS
+            last, until = [], time.monotonic() + _WINDOW_SECONDS
             while time.monotonic() < until:
-                whole += [one for one in self._batch(coins) if set(one) >= set(self.bench.executables)]
-                if slots != list(self.bench.executables):
-                    slots = list(self.bench.executables)
-                    coins = orders(self.rng, slots)
+                last += self._batch(list(self.bench.executables), batches.MOST_ROUNDS)
+            whole = [sum(seconds.values()) for _, seconds in last if set(seconds) >= set(self._slots)]
             if whole:
-                windows.append([sum(one[slot] for slot in slots) for one in whole])
+                windows.append(whole)
         text = f"{self.manner}, {time.monotonic() - began:.2f} s"
         text += "" if batches.is_settled(windows) else ", not settled"
-        run.warm_up = "; ".join(filter(None, [run.warm_up, text]))
-        return {slot: statistics.median(one[slot] for one in whole) for slot in slots} if whole else {}
+        self.run.warm_up = "; ".join(filter(None, [self.run.warm_up, text]))
+        found = {slot: [seconds[slot] for _, seconds in last if slot in seconds] for slot in self._slots}
+        return {slot: statistics.median(times) for slot, times in found.items() if times}
 
     def _choose_manner(self, seconds: dict[str, float]) -> None:
         if self.plan.caches:
@@ -107,81 +112,131 @@ class Timing:
             self.manner = batches.manner_of(self.plan.caches, seconds, shortest_seconds, repeatable)
         self.run.manner = self.manner
 
-    def _time(self) -> None:
+    # -- rounds that count ----------------------------------------------------------------------------------
+
+    def _time(self, usual_seconds: dict[str, float]) -> None:
         """Rounds of all executables in random order, until they decide, or rounds or budget are used up."""
         plan, run, bench = self.plan, self.run, self.bench
         run.seconds.clear()
         run.rounds.clear()
-        tests: dict[str, PairedTest] = {}
-        for slot in list(bench.executables)[1:]:
-            paired = run.paired(slot)
-            paired.seconds.clear()
-            paired.pairs = PairedTest(plan.counterparts[slot].limits, plan.budget_seconds, plan.most_rounds)
-            tests[slot] = paired.pairs
-
-        def deciding() -> list[PairedTest]:
-            return [test for slot, test in tests.items() if test.limits and slot in bench.executables]
-
-        spent_seconds, slots = 0.0, list(bench.executables)
-        coins = orders(self.rng, slots)
-        while not run.seconds or (spent_seconds < plan.budget_seconds and self._goes_on(deciding())):
+        budget_seconds = self.budget.of_a_test(plan.budget_seconds)
+        tests = {
+            slot: self._test(slot, budget_seconds, usual_seconds) for slot in list(bench.executables)[1:]
+        }
+        launches: list[Launch] = []
+        spent_seconds = 0.0
+        while not run.seconds or (spent_seconds < budget_seconds and self._goes_on(tests)):
+            # A counterpart whose gates are decided is not launched any more.
+            others = [s for s in bench.executables if s in tests and not tests[s].is_finished]
             began = time.monotonic()
-            found = self._batch(coins, plan.most_rounds - len(run.seconds))
+            found = self._batch([CANDIDATE, *others], plan.most_rounds - len(run.seconds))
             took = time.monotonic() - began
             spent_seconds += took
-            for seconds, one in zip(found, self._batch_rounds, strict=True):
-                if CANDIDATE not in seconds:
-                    continue
-                run.seconds.append(seconds[CANDIDATE])
-                run.rounds.append(one)
-                for slot in set(tests) & set(seconds) & set(bench.executables):
-                    run.paired(slot).seconds.append(seconds[slot])
-                    after = 1 if one.order.index(CANDIDATE) > one.order.index(slot) else -1
-                    tests[slot].add_block(log_ratio(slot, seconds), took / len(found), after)
-            if slots != list(bench.executables):
-                slots = list(bench.executables)
-                coins = orders(self.rng, slots)
-            bench.progress(f"round {len(run.seconds)} of {'up to ' if deciding() else ''}{plan.most_rounds}")
+            launches += self._launches(found)
+            for slot in others:
+                tests[slot].carries = carries(launches, CANDIDATE, slot)
+            for one, seconds in found:
+                self._count(tests, one, seconds, took / len(found))
+            if spent_seconds >= budget_seconds:
+                budget_seconds += self._second_pass(tests)
+            up_to = "up to " if any(test.limits for test in tests.values()) else ""
+            bench.progress(f"round {len(run.seconds)} of {up_to}{plan.most_rounds}")
+        self.budget.spent(spent_seconds, any(test.is_futile for test in tests.values()), budget_seconds)
 
-    def _goes_on(self, tests: Sequence[PairedTest]) -> bool:
+    def _test(self, slot: str, budget_seconds: float, usual_seconds: dict[str, float]) -> PairedTest:
+        """The test of the ratio to a counterpart, before its first pair."""
+        plan, paired = self.plan, self.run.paired(slot)
+        paired.seconds.clear()
+        coarse = max(
+            coarseness([seconds], self.run.device.clock_seconds / self.manner.counts.get(one, 1))
+            for one, seconds in usual_seconds.items()
+        )
+        limits = plan.counterparts[slot].limits
+        paired.pairs = PairedTest(limits, budget_seconds, plan.most_rounds, coarse)
+        return paired.pairs
+
+    def _count(
+        self, tests: dict[str, PairedTest], one: Round, seconds: dict[str, float], took_seconds: float
+    ) -> None:
+        """Add a round to what was measured."""
+        run = self.run
+        if CANDIDATE not in seconds:
+            return
+        run.seconds.append(seconds[CANDIDATE])
+        run.rounds.append(one)
+        for slot in set(tests) & set(seconds) & set(self.bench.executables):
+            run.paired(slot).seconds.append(seconds[slot])
+            is_behind = one.order.index(CANDIDATE) > one.order.index(slot)
+            tests[slot].add_block(log_ratio(slot, seconds), took_seconds, 1 if is_behind else -1)
+
+    def _launches(self, found: Timed) -> list[Launch]:
+        """The launches of a batch, as far as each may slow down the next; not where others lie between that are not
+        timed.
+        """
+        launches: list[Launch] = []
+        if self.manner.untimed:
+            return launches
+        previous = ""
+        for number, (one, seconds) in enumerate(found, self._rounds - len(found)):
+            for slot in one.order:
+                if slot in seconds:
+                    launches.append(Launch(slot, previous, seconds[slot], number // 2))
+                previous = slot
+        return launches
+
+    def _goes_on(self, tests: dict[str, PairedTest]) -> bool:
         """Whether a gate is undecided, or history wants more rounds: not those of a run that has failed anyway."""
-        if any(not test.is_finished for test in tests):
+        deciding = [test for slot, test in tests.items() if test.limits and slot in self.bench.executables]
+        if any(not test.is_finished for test in deciding):
             return True
-        return len(self.run.seconds) < self.plan.fewest_rounds and not any(test.has_failed for test in tests)
+        is_failed = any(test.has_failed for test in deciding)
+        return len(self.run.seconds) < self.plan.fewest_rounds and not is_failed
 
-    def _batch(self, coins: Iterator[list[str]], most: int = batches.MOST_ROUNDS) -> list[dict[str, float]]:
-        """The seconds of every round of the next batch, by slot; of one that could not be judged none."""
+    def _second_pass(self, tests: dict[str, PairedTest]) -> float:
+        """More seconds for gates that are undecided when the budget is used up, from what others left over."""
+        undecided = [
+            test
+            for slot, test in tests.items()
+            if test.limits and slot in self.bench.executables and test.spent_seconds >= test.budget_seconds
+        ]
+        more_seconds = self.budget.second_pass(self.plan.budget_seconds) if undecided else 0.0
+        for test in undecided:
+            test.budget_seconds += more_seconds
+        return more_seconds
+
+    # -- batches --------------------------------------------------------------------------------------------
+
+    def _batch(self, slots: list[str], most: int) -> Timed:
+        """The next rounds of these slots, at most so many."""
         bench = self.bench
+        if slots != self._slots:
+            self._slots, self._coins, self._rounds = slots, orders(self.rng, slots), 0
         count = 1
-        if self._round_seconds and not bench.varies:
-            slots, outputs = len(bench.executables), len(bench.outputs)
-            count = min(batches.rounds_at_once(self._round_seconds, slots, outputs), max(1, most))
-        self._exchange()
-        rounds = []
-        for _ in range(count):
-            self._rounds += 1
-            draws = list(bench.draws.shared)
-            # Draws by turns; poisons every second round, so that each draw meets both.
-            draw = draws[self._rounds % len(draws)]
-            rounds.append(Round(next(coins), draw, POISONS[self._rounds // 2 % 2], self._placing))
-        self._batch_rounds = rounds
+        if self._round_seconds and not bench.varies and self._rounds % 2 == 0:
+            count = batches.rounds_at_once(self._round_seconds, len(slots), len(bench.outputs))
+        self._exchange(slots)
+        rounds = [self._round() for _ in range(max(1, min(count, most)))]
         began = time.monotonic()
         found = bench.launch(rounds, self.manner)
-        self._round_seconds = (time.monotonic() - began) / count
-        return found
+        self._round_seconds = (time.monotonic() - began) / len(rounds)
+        return list(zip(rounds, found, strict=True))
 
-    def _exchange(self) -> None:
-        """Let candidate and counterpart change places in memory, by a coin: an address may be a little faster."""
-        bench = self.bench
-        others = [slot for slot in bench.executables if slot != CANDIDATE]
-        if not others or self.plan.most_rounds == 1 or not self.plan.caches:
-            return
+    def _round(self) -> Round:
+        """The next round: draws of inputs by turns, poisons every second round, so that each draw meets both."""
+        draws = list(self.bench.draws.shared)
+        self._rounds += 1
+        draw, poison = draws[self._rounds % len(draws)], POISONS[self._rounds // 2 % 2]
+        return Round(next(self._coins), draw, poison, self._placing)
+
+    def _exchange(self, slots: Sequence[str]) -> None:
+        """Let candidate and counterparts change places in memory, by a coin: an address may be a little faster."""
         now = time.monotonic()
-        if self._exchange_seconds > _EXCHANGE_SHARE * (now - self._exchanged):
+        is_dear = self._exchange_seconds > _EXCHANGE_SHARE * (now - self._exchanged)
+        if not self.plan.caches or self.plan.most_rounds == 1 or is_dear:
             return
-        for slot in others:
-            if self.rng.integers(2) and slot in bench.executables:
-                bench.exchange(slot)
+        for slot in slots:
+            if slot != CANDIDATE and self.rng.integers(2) and slot in self.bench.executables:
+                self.bench.exchange(slot)
                 self._placing += 1
         self._exchanged = time.monotonic()
         self._exchange_seconds = self._exchanged - now

@@ -57,6 +57,9 @@ FEW_BLOCKS_MARGIN = math.log(1.10)
 """How far beyond the measured ratios the truth may lie when there were too few couples for their coins to guarantee
 anything: clocks have modes that are up to 10 % apart, and a few launches may all have met the same one."""
 
+FAR = 2.0
+"""So far beyond every limit a ratio is decided by few pairs, as one is whose budget ends with so few."""
+
 FEWEST_TICKS = 50
 """A launch that lasts fewer ticks of its clock has a time that may be off by one tick in every launch alike."""
 
@@ -195,7 +198,7 @@ class PairedTest:
     @property
     def why_finished(self) -> str:
         """`decided`, or which allowance is used up or cannot suffice; empty while pairs are still needed."""
-        if self._bounds and not self._left():
+        if self._bounds and (not self._left() or self._is_far):
             return "decided"
         if self.blocks >= self.most_blocks:
             return f"{self.most_blocks} pairs are the most"
@@ -221,6 +224,14 @@ class PairedTest:
             is_futile(means, more / 2, middle - math.log(bound))
             and not (few and abs(middle - math.log(bound)) > FEW_BLOCKS_MARGIN / 2)
             for bound, _ in left
+        )
+
+    @property
+    def _is_far(self) -> bool:
+        """Whether the few pairs there are decide with a margin that no noise explains: `FAR` beyond every bound."""
+        interval = self.interval if self.blocks % 2 == 0 and self.blocks < FEWEST_BLOCKS else None
+        return interval is not None and all(
+            interval.low > FAR * bound or interval.high < bound / FAR for bound, _ in self._bounds
         )
 
     def _left(self) -> list[Bound]:
