@@ -88,6 +88,11 @@ OPTIONS = {
             "SECONDS",
         ),
         Option(
+            "session-budget",
+            "seconds all tests together may spend on timed rounds; each still runs one",
+            "SECONDS",
+        ),
+        Option(
             "deadline", "seconds one launch may take before it is killed, over those of gates.yaml", "SECONDS"
         ),
         Option(
@@ -140,6 +145,7 @@ class Options(NamedTuple):
     """Rounds by context; the key 0 holds those of every other context."""
     rounds_given: bool
     budget_seconds: float
+    session_budget_seconds: float
     """No round is begun after so much time; infinite where only the rounds were given."""
     single_shot: bool
     serialize: bool
@@ -214,6 +220,7 @@ def read_options(config: pytest.Config) -> Options:
         rounds=rounds or {},
         rounds_given=rounds is not None,
         budget_seconds=read("budget", _seconds) or (math.inf if rounds else DEFAULT_BUDGET_SECONDS),
+        session_budget_seconds=read("session-budget", _seconds) or math.inf,
         single_shot=is_set("single-shot"),
         serialize=is_set("serialize"),
         deadline_seconds=read("deadline", _seconds),

@@ -56,10 +56,10 @@ class Runner:
     planner: Planner
     past: PastRuns
     progress: Progress
+    budget: SessionBudget
+    """What is left to measure with."""
     data: DataStore = field(default_factory=DataStore)
     """Inputs and references of the problems that were measured last."""
-    budget: SessionBudget = field(default_factory=SessionBudget)
-    """What is left to measure with."""
     planned: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
     """Problems this session will run, by kernel and variant."""
     listed: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)

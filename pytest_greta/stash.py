@@ -119,6 +119,7 @@ def load_session(config: pytest.Config) -> Session:
     from pytest_greta.compiler.compiler import Compiler
     from pytest_greta.gates import file
     from pytest_greta.history.benchmark import History
+    from pytest_greta.measure.budget import SessionBudget
     from pytest_greta.planner import Planner
     from pytest_greta.registration import registered_kernels
     from pytest_greta.runner import Runner
@@ -136,7 +137,8 @@ def load_session(config: pytest.Config) -> Session:
     builder = Builder(Compiler(cache_folder(config), cache_bytes=options.cache_bytes), device)
     parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
     planner = Planner(options, gates, builder, device, past, parallel)
-    runner = Runner(options, gates, builder, device, planner, past, progress)
+    budget = SessionBudget(options.session_budget_seconds)
+    runner = Runner(options, gates, builder, device, planner, past, progress, budget)
     by_name = {kernel.name: kernel for kernel in kernels}
     return Session(options, gates, by_name, device, builder, planner, runner, progress, unread)
 

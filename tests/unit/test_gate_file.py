@@ -469,7 +469,7 @@ def test_a_mistake_behind_an_alias_is_reported_once_for_each_gate(write: Write) 
         (b"&a [*a]", "gates.yaml:1:1: the file: expected a mapping, found a list"),
         (b"{}", "gates.yaml:1:1: the file has no 'kernels'"),
         (b"version: 1\nkernels: {}", "gates.yaml:2:10: kernels: the mapping is empty"),
-        (b"version: 1\nkernels: &a {k: *a}", "gates.yaml:2:14: unknown key 'k' in kernel 'k'; there is baseline, contexts, problems, gates"),
+        (b"version: 1\nkernels: &a {k: *a}", "gates.yaml:2:14: unknown key 'k' in kernel 'k'; there is baseline, contexts, problems, caches, gates"),
         (b"version: 1\nkernels: {? [a] : 1}", "gates.yaml:2:13: key of kernels: expected a name, found a list"),
     ],
 )  # fmt: skip
