@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.noise import MODELS, ORDERLY, Noise, Times, lognormal, recorded
 from pytest_greta.gates.model import Limit
-from pytest_greta.stats import pairs as sequential
+from pytest_greta.stats.bounds import coarseness, decisions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,15 +72,15 @@ class Rounds:
     """Shape (..., rounds // 2): what `order.carries` finds."""
 
     def decided(self, case: Case, limit: float) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-        """`pairs.decisions`, without looking at pairs that come long after the decision."""
+        """`bounds.decisions`, without looking at pairs that come long after the decision."""
         values, rounds = self.new - self.old, self.new.shape[-1]
-        coarse = sequential.coarseness([1.0], case.tick)
+        coarse = coarseness([1.0], case.tick)
         used, side = np.full(len(values), 0), np.zeros(len(values), dtype=int)
         left = np.arange(len(values))
         for offered in (40, 120, rounds):
             if not left.size:
                 break
-            used[left], side[left] = sequential.decisions(
+            used[left], side[left] = decisions(
                 values[left, :offered],
                 Limit(max=limit),
                 self.orders[left, :offered],

@@ -282,7 +282,10 @@ def broken(pairs: Sequence[tuple[Case, Scores]]) -> list[str]:
         for rule, limit in PAIRS.items():
             wrong = {f"FAIL at {_slower(x)}": s.failed for x, s in scores[rule].items() if x <= limit}
             wrong |= {f"PASS at {_slower(x)}": s.passed for x, s in scores[rule].items() if x >= limit}
-            told = [f"{share:.2%} {what}" for what, share in wrong.items() if share > MOST_WRONG]
+            most = MOST_WRONG + 4 * math.sqrt(
+                MOST_WRONG / RULES[rule][2]
+            )  # of so few, some are beyond by chance
+            told = [f"{share:.2%} {what}" for what, share in wrong.items() if share > most]
             if case.name in MODELS and limit == 1.01 and scores[rule][1.03].failed < 0.95:
                 told.append(f"only {scores[rule][1.03].failed:.0%} of +3 %")
             lines += [f"{rule} in {case.label}: {what}" for what in told if not case.knows]

@@ -15,8 +15,9 @@ from pytest_greta.measure.batches import Manner, Round
 from pytest_greta.measure.correctness import POISONS
 from pytest_greta.measure.executable import CANDIDATE
 from pytest_greta.measure.quantities import log_ratio
+from pytest_greta.stats.bounds import coarseness
 from pytest_greta.stats.order import Launch, carries, orders
-from pytest_greta.stats.pairs import PairedTest, coarseness
+from pytest_greta.stats.pairs import PairedTest
 
 if TYPE_CHECKING:
     from pytest_greta.measure.bench import Bench

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SAMPLES = 100
 _SHARE = 0.95
 
-_CAUTION = 25.0
+_CAUTION = 10.0
 """How much farther a distance must be than what 95 of 100 samples of n couples show, in units of 1 / n."""
 
 FEWEST_COUPLES = 10

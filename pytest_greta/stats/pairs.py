@@ -27,24 +27,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_greta.gates.model import Interval, Limit, Status
+from pytest_greta.stats.bounds import ABOVE, BELOW, FEWEST_PAIRS, FEWEST_TICKS, Bound, bounds, refuted, steady
 from pytest_greta.stats.effort import caution, is_futile, tells
 from pytest_greta.stats.game import ERROR, FAIL_ERROR, couple_evidence, pair_evidence, refuted_below
-from pytest_greta.stats.order import (
-    SHARE_OF_CARRY,
-    CarryOver,
-    carry_over,
-    is_carried,
-    largest_carry,
-    order_effect,
-    without_order,
-)
+from pytest_greta.stats.order import CarryOver, carry_over, order_effect
 from pytest_greta.stats.shape import Shape, centre, shape, t_quantile
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-
-FEWEST_PAIRS = 6
-"""Nothing is decided on fewer."""
+    from numpy.typing import NDArray
 
 FEWEST_BLOCKS = 26
 """From here on the coins alone decide. Ten couples (20 pairs) fall alike once in 1000 times; three more let the bets
@@ -59,87 +49,6 @@ anything: clocks have modes that are up to 10 % apart, and a few launches may al
 
 FAR = 2.0
 """So far beyond every limit a ratio is decided by few pairs, as one is whose budget ends with so few."""
-
-FEWEST_TICKS = 50
-"""A launch that lasts fewer ticks of its clock has a time that may be off by one tick in every launch alike."""
-
-_ABOVE, _BELOW = 1, -1
-
-Bound = tuple[float, int]
-"""A ratio that a limit names, and the side of it that fails."""
-
-
-def bounds(limits: Sequence[Limit]) -> list[Bound]:
-    """What limits on a ratio ask. A speedup "above 0" holds for every ratio there is: it asks nothing."""
-    ends = [(limit.min, _BELOW) for limit in limits] + [(limit.above, _BELOW) for limit in limits]
-    ends += [(limit.max, _ABOVE) for limit in limits]
-    return sorted({(end, side) for end, side in ends if end is not None and end > 0})
-
-
-def coarseness(seconds: Sequence[float], tick: float) -> float:
-    """How far ratios of such times may be off (as a logarithm) because their clock has ticks of `tick` seconds.
-
-    0 where launches last at least `FEWEST_TICKS`, or nothing is known: noise of a launch then spreads its time over
-    several ticks, and means are finer than one.
-    """
-    times = sorted(s for s in seconds if s > 0)
-    if not times or tick <= 0:
-        return 0.0
-    middle = times[len(times) // 2]
-    return math.log1p(tick / middle) if middle < FEWEST_TICKS * tick else 0.0
-
-
-def decisions(
-    log_ratios: ArrayLike,
-    limit: Limit,
-    orders: ArrayLike = 0,
-    carries: ArrayLike | None = None,
-    resolution: float = 0.0,
-) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """Where `PairedTest` would have stopped at a limit with one bound, for many series of log-ratios at once.
-
-    `log_ratios` has shape (..., n), a series in its order of measurement, `orders` is what `add_block` takes,
-    `carries`, of shape (..., n // 2), what `order.carries` finds, and `resolution` what `coarseness` does.
-    Gives, in shape (...), the number of pairs used (n where undecided), and +1 where the ratio is above the limit, -1
-    where it is below, 0 where the series cannot tell.
-    """
-    values = np.asarray(log_ratios, dtype=float)
-    ((bound, fails),) = bounds([limit])
-    flat = values.reshape(-1, values.shape[-1]) - math.log(bound)
-    turned = np.broadcast_to(np.asarray(orders), values.shape).reshape(flat.shape)
-    pairs, couples = without_order(flat, turned), flat.shape[-1] // 2
-    carried = None if carries is None else np.asarray(carries, dtype=float).reshape(len(flat), couples)
-    is_off = None if carried is None else is_carried(carried)
-    used, side = np.full(len(flat), flat.shape[-1]), np.zeros(len(flat), dtype=int)
-    refuted = {way: _refuted(way * pairs - resolution, way == fails) for way in (_ABOVE, _BELOW)}
-    for couple in range(FEWEST_PAIRS // 2, couples + 1):
-        for way in (_ABOVE, _BELOW):
-            found = np.flatnonzero((side == 0) & refuted[way][:, couple - 1])
-            if found.size:
-                low, high = shape(_steady(flat[found, : 2 * couple], turned[found, : 2 * couple])).levels()
-                found = found[~((low < 0) & (high > 0))]
-            if carried is not None and is_off is not None:
-                doubted = found[is_off[found, couple - 1]]
-                off = resolution + SHARE_OF_CARRY * largest_carry(carried[doubted, :couple])
-                sure = _refuted(way * pairs[doubted, : 2 * couple] - off[:, None], way == fails)[:, -1]
-                found = found[~np.isin(found, doubted[~sure])]
-            side[found], used[found] = way, 2 * couple
-    return used.reshape(values.shape[:-1]), side.reshape(values.shape[:-1])
-
-
-def _refuted(pairs: NDArray[np.float64], fails: bool) -> NDArray[np.bool_]:
-    """After each couple of `pairs`, shape (..., n): whether "at or below zero" has been refuted by then."""
-    enough = couple_evidence(pairs) >= -math.log(ERROR)
-    found = np.logical_or.accumulate(enough, axis=-1)
-    if fails:
-        found &= np.logical_or.accumulate(pair_evidence(pairs) >= -math.log(FAIL_ERROR), axis=-1)
-    return np.asarray(found)
-
-
-def _steady(log_ratios: NDArray[np.float64], orders: NDArray[np.int_]) -> NDArray[np.float64]:
-    """Series (series, n) without the effect of their order, which is neither a mode nor a drift."""
-    effects = [order_effect(x, o) for x, o in zip(log_ratios, orders, strict=True)]
-    return np.asarray(log_ratios - orders * np.asarray(effects)[:, None])
 
 
 class PairedTest:
@@ -163,7 +72,7 @@ class PairedTest:
         self.log_ratios: list[float] = []
         self.orders: list[int] = []
         self.carries: Sequence[float] = ()
-        self.spent_seconds = 0.0
+        self.spent_seconds = self._slowest_seconds = 0.0
         self._settled: dict[Bound, int] = {}
         self._bounds = bounds(limits)
         self._pairs: list[float] = []
@@ -182,6 +91,7 @@ class PairedTest:
         self.log_ratios.append(log_ratio)
         self.orders.append(order)
         self.spent_seconds += seconds
+        self._slowest_seconds = max(self._slowest_seconds, seconds)
         if self.blocks % 2 == 0 and self.blocks >= FEWEST_PAIRS and self._left():
             self._look()
 
@@ -214,7 +124,8 @@ class PairedTest:
         left = self._left()
         if not left or self.blocks < FEWEST_PAIRS:
             return False
-        each = self.spent_seconds / self.blocks
+        # The slowest pair had something to load, or a batch to wait for: the next ones are like the others.
+        each = (self.spent_seconds - self._slowest_seconds) / (self.blocks - 1)
         more: float = self.most_blocks - self.blocks
         if each > 0:
             more = min(more, (self.budget_seconds - self.spent_seconds) / each)
@@ -240,13 +151,13 @@ class PairedTest:
     def _look(self) -> None:
         """Settle every bound that is refuted from one side by now, and that nothing reaches across."""
         for bound, fails in self._left():
-            for way in (_ABOVE, _BELOW):
+            for way in (ABOVE, BELOW):
                 pairs = self._beyond(bound, way)
-                if _refuted(pairs, way == fails)[-1]:
+                if refuted(pairs, way == fails)[-1]:
                     low, high = self.shape.levels()
                     off = self._allowance
                     if not low < math.log(bound) < high and (
-                        not off or _refuted(pairs - off, way == fails)[-1]
+                        not off or refuted(pairs - off, way == fails)[-1]
                     ):
                         self._settled[bound, fails] = way
                         break
@@ -270,7 +181,7 @@ class PairedTest:
     def shape(self) -> Shape:
         """Whether the log-ratios have two modes or a trend, their order apart. Needs at least one pair."""
         values, orders = np.asarray(self.log_ratios), np.asarray(self.orders)
-        return shape(_steady(values[None], orders[None])[0])
+        return shape(steady(values[None], orders[None])[0])
 
     @property
     def carry_over(self) -> CarryOver:
@@ -295,14 +206,15 @@ class PairedTest:
         test.carries = self.carries
         for value, order in zip(self.log_ratios, self.orders, strict=True):
             test.add_block(value, order=order)
-        test.spent_seconds = self.spent_seconds
+        test.spent_seconds, test._slowest_seconds = self.spent_seconds, self._slowest_seconds
         return test
 
     @property
     def interval(self) -> Interval | None:
         """Where the ratio is: each end is wrong with a probability of at most `ERROR`, whenever one looks.
 
-        It says what was settled, and no more: it fails a limit only where the pairs say so at `FAIL_ERROR` as well.
+        It says what was settled, and no more: it fails a limit only where the pairs say so at `FAIL_ERROR` as well, and
+        where no limits were given (as many pairs as somebody asked for) both ends are as sure as that.
         Where the pairs have two modes or a trend, it covers both levels: there is no single ratio. With fewer than
         `FEWEST_BLOCKS` pairs nothing but a margin far beyond the noise protects it: Student's interval of normal noise
         (at `FAIL_ERROR` where it would fail), and the measured ratios widened by `FEW_BLOCKS_MARGIN`. None with fewer
@@ -311,26 +223,34 @@ class PairedTest:
         if self.blocks < FEWEST_PAIRS:
             return None
         few = self.blocks < FEWEST_BLOCKS
-        pairs, off = np.asarray(self._pairs), self._allowance
-        low, high = (
-            way * refuted_below(way * pairs, couple_evidence) - way * off for way in (_ABOVE, _BELOW)
-        )
-        if few:
-            low, high = max(low, self._few(ERROR)[0]), min(high, self._few(ERROR)[1])
-        else:
-            first, last = self.shape.levels()
-            low, high = min(low, float(first)), max(high, float(last))
-        low, high = _exp(low), _exp(high)
+        low, high = self._ends(few)
         for bound, fails in self._bounds:
             below, above = math.nextafter(bound, -math.inf), math.nextafter(bound, math.inf)
             way = self._settled.get((bound, fails))
-            if way == _ABOVE:
+            if way == ABOVE:
                 low = max(low, above)
-            elif way == _BELOW:
+            elif way == BELOW:
                 high = min(high, below)
             elif not few or self._fails_by_chance(bound, fails):
                 low, high = min(low, below), max(high, above)
         return Interval(low, high)
+
+    def _ends(self, few: bool) -> tuple[float, float]:
+        """Low and high of the ratio, whatever the limits; without any, as sure as what may be a FAIL has to be."""
+        pairs, off = np.asarray(self._pairs), self._allowance
+        low, high = (way * (refuted_below(way * pairs, couple_evidence) - off) for way in (ABOVE, BELOW))
+        if not self._bounds:
+            surely = [
+                way * (refuted_below(way * pairs, pair_evidence, FAIL_ERROR) - off) for way in (ABOVE, BELOW)
+            ]
+            low, high = min(low, surely[0]), max(high, surely[1])
+        if few:
+            ends = self._few(ERROR if self._bounds else FAIL_ERROR)
+            low, high = max(low, ends[0]), min(high, ends[1])
+        else:
+            first, last = self.shape.levels()
+            low, high = min(low, float(first)), max(high, float(last))
+        return _exp(low), _exp(high)
 
     def _few(self, error: float) -> tuple[float, float]:
         """Ends of the interval of too few pairs, as logarithms."""
@@ -343,7 +263,7 @@ class PairedTest:
     def _fails_by_chance(self, bound: float, fails: int) -> bool:
         """Of few pairs: whether they fail a bound at `ERROR` and not at `FAIL_ERROR`."""
         at, surely, hardly = math.log(bound), self._few(FAIL_ERROR), self._few(ERROR)
-        if fails == _ABOVE:
+        if fails == ABOVE:
             return surely[0] <= at < hardly[0]
         return hardly[1] < at <= surely[1]
 
@@ -407,7 +327,7 @@ class PairedTest:
         if not near:
             return None
         distance, bound, fails = min(near)
-        way = _ABOVE if middle >= math.log(bound) else _BELOW
+        way = ABOVE if middle >= math.log(bound) else BELOW
         told = tells(self._beyond(bound, way), way == fails)
         return (distance, told) if math.isfinite(told) else None
 

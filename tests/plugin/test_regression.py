@@ -136,6 +136,26 @@ def test_a_run_is_held_against_accepted_runs_only(measured: pytest.Pytester, gre
     greta(*OPTIONS).assert_outcomes(passed=1)
 
 
+def test_times_of_unchanged_code_fail_no_kernel_and_are_one_note_on_the_machine(
+    measured: pytest.Pytester, greta: Run
+) -> None:
+    ten_days_pass(measured)
+    for path in measured.path.glob(".benchmarks/*/*.json"):
+        data = json.loads(path.read_text())
+        info = data["benchmarks"][0]["extra_info"]
+        # No baseline, whose times would show that the machine was as slow for it.
+        info.update(seconds=[s / 20 for s in info["seconds"]], baseline_seconds=[])
+        path.write_text(json.dumps(data))
+    result = greta(*OPTIONS)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*the code is that of commit *, byte for byte; against * accepted *: not the code, but what it runs on",
+            "note: the machine: 1 of 1 runs is slower than its history by *%, and its code is the same *",
+        ]
+    )
+
+
 def test_changed_code_is_timed_beside_the_accepted_code(begun: pytest.Pytester, greta: Run) -> None:
     # One run is no history of times, but later code is timed against its code.
     use(begun, "slow")
