@@ -130,7 +130,8 @@ class Timing:
             # A counterpart whose gates are decided is not launched any more.
             others = [s for s in bench.executables if s in tests and not tests[s].is_finished]
             began = time.monotonic()
-            found = self._batch([CANDIDATE, *others], plan.most_rounds - len(run.seconds))
+            most = plan.most_rounds if others else plan.fewest_rounds
+            found = self._batch([CANDIDATE, *others], most - len(run.seconds))
             took = time.monotonic() - began
             spent_seconds += took
             launches += self._launches(found)
@@ -226,7 +227,7 @@ class Timing:
         """The next round: draws of inputs by turns, poisons every second round, so that each draw meets both."""
         draws = list(self.bench.draws.shared)
         self._rounds += 1
-        draw, poison = draws[self._rounds % len(draws)], POISONS[self._rounds // 2 % 2]
+        draw, poison = draws[(self._rounds - 1) % len(draws)], POISONS[(self._rounds + 1) // 2 % 2]
         return Round(next(self._coins), draw, poison, self._placing)
 
     def _exchange(self, slots: Sequence[str]) -> None:
