@@ -77,7 +77,9 @@ class Planner:
                 else:
                     counterparts[ACCEPTED] = Counterpart(found, limits, allowed)
         if options.rounds_given:
-            counterparts = {slot: replace(other, limits=()) for slot, other in counterparts.items()}
+            counterparts = {
+                slot: replace(other, limits=(), judged=other.limits) for slot, other in counterparts.items()
+            }
         fewest, most = self._rounds(problem, counterparts, device, is_compared(gates, device))
         return Plan(
             kernel=kernel,

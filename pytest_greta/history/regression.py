@@ -106,7 +106,7 @@ def _against_accepted_code(run: Run, limit: Limit) -> Quantity | None:
     name, pairs = f"the accepted {plan.counterparts[ACCEPTED].executable.name}", run.accepted.pairs
     if run.accepted.problem:
         return Quantity(None, reason=f"{name} {run.accepted.problem}")
-    found = ratio_quantity(run, ACCEPTED, [limit])
+    found = ratio_quantity(run, ACCEPTED, [limit, *plan.counterparts[ACCEPTED].limits])
     reason = f"beside {name}, {pairs.blocks} pairs"
     return replace(found, reason="; ".join(filter(None, [reason, found.reason])))
 

@@ -23,6 +23,8 @@ class Counterpart:
     """What the ratio will be held against. Rounds go on until all are decided; without any they ask for no rounds."""
     tolerances: Tolerances
     """With larger errors its times mean nothing: the limits of its own gates."""
+    judged: tuple[Limit, ...] = ()
+    """What the ratio will be held against where `limits` ask for no rounds: a number of rounds was given."""
 
 
 @dataclass(frozen=True)

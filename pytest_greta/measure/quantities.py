@@ -88,7 +88,7 @@ def _speedup(run: Run) -> Quantity:
     counterpart = plan.counterparts[BASELINE]
     if baseline.problem:
         return Quantity(None, reason=f"the baseline {counterpart.executable.name} {baseline.problem}")
-    return ratio_quantity(run, BASELINE, counterpart.limits)
+    return ratio_quantity(run, BASELINE, counterpart.limits or counterpart.judged)
 
 
 def ratio_quantity(run: Run, slot: str, limits: Sequence[Limit]) -> Quantity:
