@@ -53,7 +53,8 @@ def speedup(info: dict[str, Any], seconds: Sequence[float]) -> str:
     """Speedup over the baseline with its interval; empty for the baseline."""
     if not info["baseline_seconds"]:
         return ""
-    ratio, interval = stats.speedup(info["baseline_seconds"], seconds)
+    paired = info["baseline_seconds"]
+    ratio, interval = stats.speedup(paired, seconds[: len(paired)])
     return f"{ratio:.2f}x" + (f" [{interval.low:.2f}, {interval.high:.2f}]" if interval else "")
 
 

@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_greta.history.family import changed, family_of
-from pytest_greta.measure.executable import BASELINE, code_info, sha256_of
-from pytest_greta.stats.runs import HistoricRun
+from pytest_greta.measure.executable import BASELINE, CANDIDATE, code_info, sha256_of
+from pytest_greta.stats.runs import FEWEST_ROUNDS, HistoricRun
 
 if TYPE_CHECKING:
     from pytest_greta.device import DeviceInfo
@@ -84,6 +84,9 @@ def info_of(run: Run) -> dict[str, Any]:
         "problem": problem,
         "device": device,
         "seconds": list(run.seconds),
+        "timing": timing_of(run),
+        "launches": {slot: run.manner.counts.get(slot, 1) for slot in (CANDIDATE, *run.plan.counterparts)},
+        "warm_up": run.warm_up,
         "baseline": baseline.executable.name if baseline else None,
         "code": code_info(run.plan.candidate, run.buffers),
         "family": family_of(run.plan.kernel, run.buffers),
@@ -113,7 +116,7 @@ def historic_run(info: Mapping[str, Any], commit: str, when: str) -> tuple[Ident
         baseline, code, family = str(info["baseline_code"]), info.get("code"), info.get("family")
         if not all(0 < s < math.inf for s in (*seconds, *paired)):
             raise ValueError("a time that is no number above zero")
-        if len(paired) != len(seconds):
+        if not FEWEST_ROUNDS <= len(paired) <= len(seconds):
             paired, baseline = [], ""
         kept = True in (info.get("keeps_code"), info.get("yardstick"))  # the latter in records of 0.1.0
         run = HistoricRun(
@@ -127,6 +130,7 @@ def historic_run(info: Mapping[str, Any], commit: str, when: str) -> tuple[Ident
             why_not=str(info["why_not"]),
             new_level=str(info["new_level"]),
             code=code if kept and isinstance(code, Mapping) else {},
+            timing=str(info.get("timing", "")),
             family={str(k): str(v) for k, v in family.items()} if isinstance(family, Mapping) else {},
         )
         return (kernel, variant, context, str(info["problem"]), run.device), run
@@ -162,6 +166,22 @@ def _mapping(data: object, name: str) -> Mapping[str, Any]:
     """A part of a stored file that should be a mapping: files can be edited by hand."""
     part = data.get(name) if isinstance(data, Mapping) else None
     return part if isinstance(part, Mapping) else {}
+
+
+def timing_of(run: Run) -> str:
+    """How a run was timed, as far as times depend on it: only equal ones are compared. Empty in records of 0.1.0, whose
+    times hold some of the host's.
+    """
+    return f"held, caches {run.manner.name}"
+
+
+def of_timing(runs: Sequence[HistoricRun], timing: str) -> tuple[list[HistoricRun], str]:
+    """The runs but accepted ones that were timed in another way, and what to say of those; else empty."""
+    others = [run for run in runs if run.accepted and run.timing != timing]
+    return (
+        [run for run in runs if run.timing == timing or not run.accepted],
+        f"the accepted run of commit {others[-1].short_commit} was timed otherwise" if others else "",
+    )
 
 
 def of_family(

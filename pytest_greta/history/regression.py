@@ -17,6 +17,8 @@ from pytest_greta.history.records import (
     baseline_code_of,
     identity_of_run,
     of_family,
+    of_timing,
+    timing_of,
 )
 from pytest_greta.measure.executable import ACCEPTED
 from pytest_greta.measure.quantities import ratio_quantity
@@ -150,12 +152,19 @@ def _compared(run: Run, untimed: str, past: PastRuns) -> Comparison | Quantity:
         return Quantity(None, reason="no time above zero was measured")
     if len(run.seconds) < FEWEST_ROUNDS:
         return Quantity(None, reason=f"fewer than {FEWEST_ROUNDS} rounds were measured")
-    runs, changed = of_family(past.runs(identity_of_run(run)), run.plan.kernel, run.buffers)
+    runs, changed = _comparable(run, past)
     comparison = compare(_current(run, past), runs)
     if comparison.interval is None:
         hint = "" if past.is_saved else "; runs are kept with --benchmark-autosave"
         return Quantity(None, reason=f"{NO_HISTORY}: {changed or comparison.reason}{hint}", excused=True)
     return comparison
+
+
+def _comparable(run: Run, past: PastRuns) -> tuple[list[HistoricRun], str]:
+    """The earlier runs of the same data that were timed in the same way, and why others were not; else empty."""
+    same, changed = of_family(past.runs(identity_of_run(run)), run.plan.kernel, run.buffers)
+    alike, otherwise = of_timing(same, timing_of(run))
+    return alike, "; ".join(filter(None, [changed, otherwise]))
 
 
 def _current(run: Run, past: PastRuns) -> HistoricRun:
@@ -165,14 +174,15 @@ def _current(run: Run, past: PastRuns) -> HistoricRun:
         device=run.device.identity,
         seconds=run.seconds,
         baseline_seconds=run.baseline.seconds,
-        baseline=baseline_code_of(run),
+        baseline=baseline_code_of(run) if len(run.baseline.seconds) >= FEWEST_ROUNDS else "",
         accepted=False,
+        timing=timing_of(run),
     )
 
 
 def _step(run: Run, past: PastRuns, relative: bool) -> str:
     """Where the slowdown began, if several runs show it: a step after which most runs were not accepted."""
-    before, _ = of_family(past.runs(identity_of_run(run)), run.plan.kernel, run.buffers)
+    before, _ = _comparable(run, past)
     runs = [*before, _current(run, past)]
     found = steps(runs, relative)
     if not found or found[-1].ratio <= 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,7 +59,10 @@ class Timing:
         seconds = self._warm_up()
         for attempt in range(1 + _THROTTLE_RETRIES):
             bench.worker.begin_telemetry()
-            self._time(seconds)
+            while not self._time(
+                seconds
+            ):  # outputs differed in a batch: from here on each launch is looked at
+                pass
             self.run.telemetry = bench.worker.end_telemetry()
             if not self.run.telemetry.is_throttled:
                 return
@@ -115,8 +118,11 @@ class Timing:
 
     # -- rounds that count ----------------------------------------------------------------------------------
 
-    def _time(self, usual_seconds: dict[str, float]) -> None:
-        """Rounds of all executables in random order, until they decide, or rounds or budget are used up."""
+    def _time(self, usual_seconds: dict[str, float]) -> bool:
+        """Rounds of all executables in random order, until they decide, or rounds or budget are used up.
+
+        Gives False where it has to begin again: outputs of some launches were gone before they could be looked at.
+        """
         plan, run, bench = self.plan, self.run, self.bench
         run.seconds.clear()
         run.rounds.clear()
@@ -134,6 +140,8 @@ class Timing:
             found = self._batch([CANDIDATE, *others], most - len(run.seconds))
             took = time.monotonic() - began
             spent_seconds += took
+            if any(set(one.order) & set(bench.executables) - set(seconds) for one, seconds in found):
+                return False
             launches += self._launches(found)
             for slot in others:
                 tests[slot].carries = carries(launches, CANDIDATE, slot)
@@ -144,6 +152,7 @@ class Timing:
             up_to = "up to " if any(test.limits for test in tests.values()) else ""
             bench.progress(f"round {len(run.seconds)} of {up_to}{plan.most_rounds}")
         self.budget.spent(spent_seconds, any(test.is_futile for test in tests.values()), budget_seconds)
+        return True
 
     def _test(self, slot: str, budget_seconds: float, usual_seconds: dict[str, float]) -> PairedTest:
         """The test of the ratio to a counterpart, before its first pair."""
@@ -162,8 +171,6 @@ class Timing:
     ) -> None:
         """Add a round to what was measured."""
         run = self.run
-        if CANDIDATE not in seconds:
-            return
         run.seconds.append(seconds[CANDIDATE])
         run.rounds.append(one)
         for slot in set(tests) & set(seconds) & set(self.bench.executables):
@@ -211,12 +218,12 @@ class Timing:
     def _batch(self, slots: list[str], most: int) -> Timed:
         """The next rounds of these slots, at most so many."""
         bench = self.bench
-        if slots != self._slots:
+        if slots != self._slots and self._rounds % 2 == 0:  # a couple of rounds is of the same ones
             self._slots, self._coins, self._rounds = slots, orders(self.rng, slots), 0
         count = 1
         if self._round_seconds and not bench.varies and self._rounds % 2 == 0:
             count = batches.rounds_at_once(self._round_seconds, len(slots), len(bench.outputs))
-        self._exchange(slots)
+        self._exchange()
         rounds = [self._round() for _ in range(max(1, min(count, most)))]
         began = time.monotonic()
         found = bench.launch(rounds, self.manner)
@@ -228,15 +235,16 @@ class Timing:
         draws = list(self.bench.draws.shared)
         self._rounds += 1
         draw, poison = draws[(self._rounds - 1) % len(draws)], POISONS[(self._rounds + 1) // 2 % 2]
-        return Round(next(self._coins), draw, poison, self._placing)
+        order = [slot for slot in next(self._coins) if slot in self.bench.executables]
+        return Round(order, draw, poison, self._placing)
 
-    def _exchange(self, slots: Sequence[str]) -> None:
+    def _exchange(self) -> None:
         """Let candidate and counterparts change places in memory, by a coin: an address may be a little faster."""
         now = time.monotonic()
         is_dear = self._exchange_seconds > _EXCHANGE_SHARE * (now - self._exchanged)
         if not self.plan.caches or self.plan.most_rounds == 1 or is_dear:
             return
-        for slot in slots:
+        for slot in list(self.bench.executables):
             if slot != CANDIDATE and self.rng.integers(2) and slot in self.bench.executables:
                 self.bench.exchange(slot)
                 self._placing += 1

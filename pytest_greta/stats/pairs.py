@@ -175,7 +175,14 @@ class PairedTest:
     @property
     def has_failed(self) -> bool:
         """Whether enough pairs have refuted all that one of the limits allows."""
-        return any(way == fails for (_, fails), way in self._settled.items())
+        interval = self.interval if self._is_far else None
+        return any(way == fails for (_, fails), way in self._settled.items()) or (
+            interval is not None
+            and any(
+                interval.low > bound if fails == ABOVE else interval.high < bound
+                for bound, fails in self._bounds
+            )
+        )
 
     @property
     def shape(self) -> Shape:

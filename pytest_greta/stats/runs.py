@@ -67,7 +67,9 @@ class HistoricRun:
     seconds: Sequence[float]
     """Device seconds of its rounds, all above zero."""
     baseline_seconds: Sequence[float] = ()
-    """`baseline_seconds[i]` was measured beside `seconds[i]`; empty where there was no baseline."""
+    """`baseline_seconds[i]` was measured beside `seconds[i]`, until its gates were decided; empty where there was no
+    baseline.
+    """
     baseline: str = ""
     """Identity of the baseline's code (its hash): ratios to different baselines are not compared."""
     accepted: bool = True
@@ -75,6 +77,8 @@ class HistoricRun:
     """Why the run is no reference: failed, dirty, throttled, serialised, regressed."""
     new_level: str = ""
     """The reason given when a slowdown was accepted on purpose: the runs before it are no reference any more."""
+    timing: str = ""
+    """How it was timed: what `history.records.timing_of` said."""
     code: Mapping[str, Any] = field(default_factory=dict)
     """What `executable.code_info` said of its code; empty where nothing was kept."""
     family: Mapping[str, str] = field(default_factory=dict)
@@ -102,7 +106,7 @@ class HistoricRun:
 
     def _logarithms(self, relative: bool) -> list[float]:
         if relative:
-            return [math.log(s / b) for s, b in zip(self.seconds, self.baseline_seconds, strict=True)]
+            return [math.log(s / b) for s, b in zip(self.seconds, self.baseline_seconds, strict=False)]
         return [math.log(s) for s in self.seconds]
 
 

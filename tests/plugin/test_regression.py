@@ -137,10 +137,10 @@ def test_a_run_is_held_against_accepted_runs_only(measured: pytest.Pytester, gre
 
 
 def test_times_of_unchanged_code_fail_no_kernel_and_are_one_note_on_the_machine(
-    measured: pytest.Pytester, greta: Run
+    begun: pytest.Pytester, greta: Run
 ) -> None:
-    ten_days_pass(measured)
-    for path in measured.path.glob(".benchmarks/*/*.json"):
+    ten_days_pass(begun)
+    for path in begun.path.glob(".benchmarks/*/*.json"):
         data = json.loads(path.read_text())
         info = data["benchmarks"][0]["extra_info"]
         # No baseline, whose times would show that the machine was as slow for it.
@@ -165,7 +165,7 @@ def test_changed_code_is_timed_beside_the_accepted_code(begun: pytest.Pytester, 
         ["*regression <= 4.000*FAIL (beside the accepted v of commit unversioned, * pairs)"]
     )
     rounds = [len(infos(begun)[1][of]) for of in ("seconds", "baseline_seconds", "accepted_seconds")]
-    assert rounds[0] == rounds[1] == rounds[2]
+    assert 6 <= rounds[2] <= rounds[0]
     use(begun, "many_vgprs")  # other code that is hardly slower
     greta(*OPTIONS).assert_outcomes(passed=1)
     assert "(beside the accepted v of commit unversioned, " in verdict(begun)

@@ -34,8 +34,8 @@ INFO = {
     "context": 64,
     "problem": "context=64",
     "device": "cpu: x",
-    "seconds": [1.0, 2.0],
-    "baseline_seconds": [2.0, 2.0],
+    "seconds": [1.0, 2.0, 2.0],
+    "baseline_seconds": [2.0, 2.0, 2.0],
     "baseline_code": "abc",
     "accepted": True,
     "why_not": "",
@@ -139,7 +139,12 @@ def test_a_stored_entry_is_read_back() -> None:
     assert found
     identity, run = found
     assert identity == ("k", "v", 64, "context=64", "cpu: x")
-    assert (run.commit, run.seconds, run.baseline_seconds, run.baseline) == ("c0ffee", [1, 2], [2, 2], "abc")
+    assert (run.commit, run.seconds, run.baseline_seconds, run.baseline) == (
+        "c0ffee",
+        [1, 2, 2],
+        [2, 2, 2],
+        "abc",
+    )
     assert run.when.tzinfo is not None
 
 
@@ -191,6 +196,7 @@ class Stored:
                 device=DEVICE.identity,
                 seconds=rounds((1.0 if day < accepted else 1.2) + 0.001 * (day % 3)),
                 accepted=day < accepted,
+                timing="held, caches as they come",
             )
             for day in range(accepted + slower)
         ]
