@@ -25,7 +25,7 @@ from pytest_greta.device.protocol import Launched
 from pytest_greta.errors import CompileError, DeviceUnavailable
 
 _OWN_SOURCE = Path(__file__).with_name("queue.hip")
-_OWN_KERNELS = ("greta_hold", "greta_flush", "greta_digest", "greta_keep")
+OWN_KERNELS = ("greta_hold", "greta_flush", "greta_digest", "greta_keep")
 
 
 def open_hip(index: int = 0, cache: CodeCache | None = None) -> Device:
@@ -248,7 +248,7 @@ class HipDevice:
             if self._cache:
                 self._cache.store(request, {}, {}, code)
         module = self.load(code)
-        return {name: self.function(module, name) for name in _OWN_KERNELS}
+        return {name: self.function(module, name) for name in OWN_KERNELS}
 
     def close(self) -> None:
         """Free everything; errors are ignored, for after a fault every call fails."""

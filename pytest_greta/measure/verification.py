@@ -99,7 +99,9 @@ class Verification:
         elif holes:
             found["deterministic"] = Quantity(None, reason="what was not written cannot be compared")
         else:
-            reason = self.differing or f"{self.launches} launches"
+            several = max(run.manner.counts.values(), default=1) > 1
+            compared = f"{self.launches} launches" + (", the last of each round" if several else "")
+            reason = self.differing or compared
             found["deterministic"] = Quantity(not self.differing, reason=reason)
         found["canaries"] = Quantity(not self.damaged, reason="; ".join(self.damaged))
         found["inputs_unchanged"] = Quantity(not self.changed, reason="; ".join(self.changed))

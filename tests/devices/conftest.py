@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from pytest_greta.compiler.clang import Job, run_compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.device import BoundLaunch, run_once
 from pytest_greta.device.cpu import CpuDevice, open_cpu
+from pytest_greta.device.hip import HipDevice, open_hip
+from pytest_greta.errors import DeviceUnavailable
 
 Run = Callable[..., None]
 Numbers = NDArray[Any]
@@ -29,6 +32,20 @@ INCLUDES = """
 @pytest.fixture(scope="session")
 def cpu_device(code_cache: Path) -> Iterator[CpuDevice]:
     opened = open_cpu(CodeCache(code_cache))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def device() -> Iterator[HipDevice]:
+    """A GPU, or the reason why there is none."""
+    try:
+        opened = open_hip()
+    except DeviceUnavailable as error:
+        if os.environ.get("GRETA_TEST_REQUIRE") == "hip":
+            raise
+        pytest.skip(str(error))
+    assert isinstance(opened, HipDevice)
     yield opened
     opened.close()
 

@@ -25,7 +25,7 @@ from pytest_greta.device import BoundLaunch, run_once
 from pytest_greta.device.hip import HipDevice, open_hip
 from pytest_greta.device.hip_bindings import HipError
 from pytest_greta.device.hip_handles import Buffer, Function
-from pytest_greta.errors import CompileError, DeviceUnavailable
+from pytest_greta.errors import CompileError
 from pytest_greta.gates.file import load
 from pytest_greta.kernel import Kernel, Launch, Problem, Value, Variant
 from pytest_greta.problems import problems_for
@@ -109,19 +109,6 @@ WILD = """
 #include <hip/hip_runtime.h>
 extern "C" __global__ void wild(int* out) { out[(size_t)1 << 40] = 1; }
 """
-
-
-@pytest.fixture
-def device() -> Iterator[HipDevice]:
-    try:
-        opened = open_hip()
-    except DeviceUnavailable as error:
-        if os.environ.get("GRETA_TEST_REQUIRE") == "hip":
-            raise
-        pytest.skip(str(error))
-    assert isinstance(opened, HipDevice)
-    yield opened
-    opened.close()
 
 
 def build(device: HipDevice, source: str, entry: str) -> Function:

@@ -1,0 +1,85 @@
+"""What all measurements of a problem share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_greta.kernel import Array, Kernel, Problem
+from pytest_greta.measure.problem_data import DataStore, ProblemData
+
+
+class Counting(Kernel):
+    """y = x, and how often anything was asked."""
+
+    name = "counting"
+    variants = ()
+
+    def __init__(self) -> None:
+        self.drawn = self.computed = 0
+
+    def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, Any]:
+        self.drawn += 1
+        return {"x": rng.random((8, problem.context))}
+
+    def outputs(self, problem: Problem) -> dict[str, Array]:
+        return {"y": Array((8, problem.context), np.float64)}
+
+    def rows(self, problem: Problem) -> tuple[int, ...]:
+        return (8,)
+
+    def reference(self, problem: Problem, inputs: Mapping[str, Any], row: tuple[int, ...]) -> dict[str, Any]:
+        self.computed += 1
+        return {"y": inputs["x"][row]}
+
+
+@pytest.fixture
+def kernel() -> Counting:
+    return Counting()
+
+
+def data_of(store: DataStore, kernel: Kernel, context: int, seed: int = 1) -> ProblemData:
+    return store.of(kernel, Problem(context), seed, 2, lambda _: None)
+
+
+def test_inputs_are_drawn_once_a_problem(kernel: Counting) -> None:
+    store = DataStore()
+    first, again = data_of(store, kernel, 64), data_of(store, kernel, 64)
+    assert again is first
+    assert kernel.drawn == 2  # two draws
+    data_of(store, kernel, 128)
+    data_of(store, kernel, 64, seed=2)
+    assert kernel.drawn == 6
+    store.close()
+
+
+def test_references_are_computed_once_and_what_is_verified_is_of_one_measurement(kernel: Counting) -> None:
+    store = DataStore()
+    data = data_of(store, kernel, 64)
+    one = data.references()["first"]
+    computed = kernel.computed
+    one.verify("baseline", "base", {"y": np.zeros((8, 64))}, {})
+    other = data.references()["first"]
+    assert kernel.computed == computed
+    assert other.verified is None
+    assert other.rows is one.rows
+    store.close()
+
+
+def test_what_was_used_last_is_kept_within_its_bytes(kernel: Counting) -> None:
+    size = 2 * 8 * 64 * 8
+    store = DataStore(most_bytes=2 * size)
+    for context in (64, 32, 64, 16):
+        data_of(store, kernel, context)
+    assert kernel.drawn == 6
+    data_of(store, kernel, 64)
+    assert kernel.drawn == 6
+    data_of(store, kernel, 1000)  # larger than all of it: kept as long as it is used
+    data_of(store, kernel, 1000)
+    assert kernel.drawn == 8
+    data_of(store, kernel, 64)
+    assert kernel.drawn == 10
+    store.close()
