@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 ROWS_SECONDS = 2.0
 """For so long rows are computed in float64 where nothing else is there to compare all of them with: while launches are
-timed, and after that what is left of it."""
+timed, and after that what is left of it. A quarter of it, where all of it would reach less than `_WORTH` of the rows."""
+_WORTH = 0.1
 
 _COVER_SECONDS = 20.0
 """After so long even the rows that cover an output are cut short: a reference in Python may take minutes a row."""
@@ -114,11 +115,12 @@ class Reference:
         May be called in another thread: what it gives is added to `rows` in the thread that reads them.
         """
         found: dict[Row, Arrays] = {}
-        began = time.monotonic()
+        began, worth = time.monotonic(), _WORTH * math.prod(self._extent)
         for row in self.others:
             if row not in self.rows:
                 found[row] = self._reference(row)
-            if time.monotonic() - began > seconds:
+            spent = time.monotonic() - began
+            if spent > seconds or (spent > seconds / 4 and len(found) * seconds / spent < worth):
                 break
         return found
 
