@@ -192,9 +192,9 @@ def by_greta(worker: Worker, case: Case, caches: str) -> Reading:
     run = greta(worker, case, "same", caches, 0.5)
     wall = time.monotonic() - began
     counts = [run.manner.counts.get(slot, 1) for slot in ("candidate", BASELINE)]
-    groups: dict[tuple[str, int], list[float]] = {}
+    groups: dict[tuple[str, tuple[int, ...]], list[float]] = {}
     for one, seconds in zip(run.rounds, run.baseline.seconds, strict=True):
-        groups.setdefault((one.draw, one.placing), []).append(seconds)
+        groups.setdefault((one.draw, one.places), []).append(seconds)
     return Reading([g for g in groups.values() if len(g) > 4], sum(counts) * len(run.seconds), wall)
 
 

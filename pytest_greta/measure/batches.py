@@ -58,8 +58,8 @@ class Round:
     order: Sequence[str]
     draw: str
     poison: int
-    placing: int = 0
-    """Rounds of equal numbers found all memory at the same places."""
+    places: tuple[int, ...] = ()
+    """Of the slots' memory: times are of equal addresses only where these are equal."""
 
 
 def steps_of(rounds: Sequence[Round], manner: Manner, expected: Callable[[str, str], bytes]) -> list[Step]:

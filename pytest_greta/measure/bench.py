@@ -139,12 +139,12 @@ class Bench:
         workspaces = (executable.workspaces.values() for executable in self.executables.values())
         return [*self.outputs.values(), *(array for group in workspaces for array in group)]
 
-    def exchange(self, slot: str) -> None:
-        """Let a counterpart and the candidate change places in memory; before it, what each did there is looked at."""
-        for one in (slot, CANDIDATE) if self.checks else ():
-            self.note_misuse(one)
-        if slot in self.executables:
-            self.buffers.exchange(CANDIDATE, slot)
+    def exchange(self, one: str, other: str) -> None:
+        """Let two slots change places in memory; before it, what each did there is looked at."""
+        for slot in (one, other) if self.checks else ():
+            self.note_misuse(slot)
+        if {one, other} <= set(self.executables):
+            self.buffers.exchange(one, other)
 
     def launch(self, rounds: Sequence[Round], manner: Manner | None = None) -> list[dict[str, float]]:
         """Launch what is in these rounds, in a `manner` as one batch, or just so, and judge what was written.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ROWS_SECONDS = 2.0
 """For so long rows are computed in float64 where nothing else is there to compare all of them with: while launches are
-timed, and after that what is left of it. A quarter of it, where all of it would reach less than `_WORTH` of the rows."""
+timed, and after that what is left of it; a quarter of it, where all of it would not reach `_WORTH` of the rows."""
 _WORTH = 0.1
 
 _COVER_SECONDS = 20.0

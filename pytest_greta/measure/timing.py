@@ -31,8 +31,8 @@ _WARM_UP_SECONDS = 1.0
 _WINDOW_SECONDS = 0.02
 """The warm-up looks at the times of so long."""
 
-_EXCHANGE_SHARE = 0.1
-"""Of its time, a measurement spends no more on exchanging the memory of what it compares."""
+_EXCHANGE_SECONDS = 2e-3
+"""An exchange of memory may take so long, or half of what a round takes; else all keep their places."""
 
 Timed = list[tuple[Round, dict[str, float]]]
 """Rounds with the seconds of their launches, by slot; of what could not be judged none."""
@@ -50,8 +50,8 @@ class Timing:
         self._coins: Iterator[list[str]] = iter(())
         self._rounds = 0  # since these slots take part
         self._round_seconds = 0.0  # of the wall, in the last batch
-        self._exchange_seconds, self._exchanged = 0.0, time.monotonic()
-        self._placing = 0
+        self._exchange_seconds = 0.0
+        self._places = {slot: place for place, slot in enumerate(bench.executables)}
 
     def time_unthrottled(self) -> None:
         """Time, and again where the device was throttled; the last try stands, marked as throttled if it was."""
@@ -220,33 +220,43 @@ class Timing:
         bench = self.bench
         if slots != self._slots and self._rounds % 2 == 0:  # a couple of rounds is of the same ones
             self._slots, self._coins, self._rounds = slots, orders(self.rng, slots), 0
+        is_placed = self._may_exchange(slots)
         count = 1
-        if self._round_seconds and not bench.varies and self._rounds % 2 == 0:
+        if self._round_seconds and not (bench.varies or is_placed) and self._rounds % 2 == 0:
             count = batches.rounds_at_once(self._round_seconds, len(slots), len(bench.outputs))
-        self._exchange()
-        rounds = [self._round() for _ in range(max(1, min(count, most)))]
+        rounds = [self._round(is_placed) for _ in range(max(1, min(count, most)))]
         began = time.monotonic()
         found = bench.launch(rounds, self.manner)
         self._round_seconds = (time.monotonic() - began) / len(rounds)
         return list(zip(rounds, found, strict=True))
 
-    def _round(self) -> Round:
+    def _round(self, is_placed: bool) -> Round:
         """The next round: draws of inputs by turns, poisons every second round, so that each draw meets both."""
         draws = list(self.bench.draws.shared)
         self._rounds += 1
         draw, poison = draws[(self._rounds - 1) % len(draws)], POISONS[(self._rounds + 1) // 2 % 2]
-        order = [slot for slot in next(self._coins) if slot in self.bench.executables]
-        return Round(order, draw, poison, self._placing)
+        drawn = next(self._coins)
+        if is_placed:
+            self._place(drawn)
+        order = [slot for slot in drawn if slot in self.bench.executables]
+        placing = tuple(self._places.values())
+        return Round(order, draw, poison, placing)
 
-    def _exchange(self) -> None:
-        """Let candidate and counterparts change places in memory, by a coin: an address may be a little faster."""
-        now = time.monotonic()
-        is_dear = self._exchange_seconds > _EXCHANGE_SHARE * (now - self._exchanged)
-        if not self.plan.caches or self.plan.most_rounds == 1 or is_dear:
-            return
-        for slot in list(self.bench.executables):
-            if slot != CANDIDATE and self.rng.integers(2) and slot in self.bench.executables:
-                self.bench.exchange(slot)
-                self._placing += 1
-        self._exchanged = time.monotonic()
-        self._exchange_seconds = self._exchanged - now
+    def _may_exchange(self, slots: list[str]) -> bool:
+        """Whether launches change their places in memory: not where that would take most of the time."""
+        if len(slots) < 2 or not self.plan.caches or self.plan.most_rounds == 1:
+            return False
+        return self._exchange_seconds <= max(_EXCHANGE_SECONDS, self._round_seconds / 2)
+
+    def _place(self, order: list[str]) -> None:
+        """Give what is launched first the first place in memory, and so on: an address that is a little faster is then
+        part of the effect of the order, which the two rounds of a couple cancel.
+        """
+        bench = self.bench
+        for place, slot in zip(sorted(self._places[slot] for slot in order), order, strict=True):
+            there = next(other for other in order if self._places[other] == place)
+            if there != slot and {there, slot} <= set(bench.executables):
+                began = time.monotonic()
+                bench.exchange(slot, there)
+                self._exchange_seconds = time.monotonic() - began
+                self._places[there], self._places[slot] = self._places[slot], place
