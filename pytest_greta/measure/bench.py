@@ -140,10 +140,16 @@ class Bench:
         return [*self.outputs.values(), *(array for group in workspaces for array in group)]
 
     def exchange(self, slot: str) -> None:
-        """Let a counterpart and the candidate change places in memory; before it, what each did there is looked at."""
+        """Let a counterpart and the candidate change places in memory; before it, what each did there is looked at.
+
+        What the candidate has damaged stays its own: else the counterpart would be blamed for it.
+        """
         for one in (slot, CANDIDATE) if self.checks else ():
             self.note_misuse(one)
-        if slot in self.executables:
+        is_damaged = bool(self.checks) and bool(
+            self.checks[CANDIDATE].changed or self.checks[CANDIDATE].damaged
+        )
+        if slot in self.executables and not is_damaged:
             self.buffers.exchange(CANDIDATE, slot)
 
     def launch(self, rounds: Sequence[Round], manner: Manner | None = None) -> list[dict[str, float]]:
@@ -204,8 +210,10 @@ class Bench:
 
     def _run(self, steps: Sequence[Step], is_held: bool) -> list[Launched]:
         """Let the worker run a batch. A fault is that of the slot whose launch did not end."""
+        # Several launches between two events are short ones, together shorter than any deadline: one that hangs is not
+        # waited for as long as all of them might take.
         deadlines = [
-            self.executables[step.slot].deadline_seconds * (step.count + step.untimed) for step in steps
+            self.executables[step.slot].deadline_seconds * min(2, step.count + step.untimed) for step in steps
         ]
         began, done = time.monotonic(), list[Launched]()
         self.run.fault_of = steps[0].slot
