@@ -126,6 +126,7 @@ class Timing:
         plan, run, bench = self.plan, self.run, self.bench
         run.seconds.clear()
         run.rounds.clear()
+        self._slots, self._rounds = [], 0  # the warm-up may have ended in the middle of a couple
         budget_seconds = self.budget.of_a_test(plan.budget_seconds)
         tests = {
             slot: self._test(slot, budget_seconds, usual_seconds) for slot in list(bench.executables)[1:]
