@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import statistics
 import time
@@ -126,6 +127,7 @@ class Timing:
         plan, run, bench = self.plan, self.run, self.bench
         run.seconds.clear()
         run.rounds.clear()
+        self._slots, self._rounds = [], 0  # the warm-up may have ended in the middle of a couple
         budget_seconds = self.budget.of_a_test(plan.budget_seconds)
         tests = {
             slot: self._test(slot, budget_seconds, usual_seconds) for slot in list(bench.executables)[1:]
@@ -257,6 +259,8 @@ class Timing:
             there = next(other for other in order if self._places[other] == place)
             if there != slot and {there, slot} <= set(bench.executables):
                 began = time.monotonic()
-                bench.exchange(slot, there)
+                if not bench.exchange(slot, there):
+                    self._exchange_seconds = math.inf
+                    return
                 self._exchange_seconds = time.monotonic() - began
                 self._places[there], self._places[slot] = self._places[slot], place

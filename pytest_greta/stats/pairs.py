@@ -128,7 +128,7 @@ class PairedTest:
         each = (self.spent_seconds - self._slowest_seconds) / (self.blocks - 1)
         more: float = self.most_blocks - self.blocks
         if each > 0:
-            more = min(more, (self.budget_seconds - self.spent_seconds) / each)
+            more = min(more, max(0.0, self.budget_seconds - self.spent_seconds) / each)
         means, middle = np.asarray(self._means), math.log(self.ratio)
         few = self.blocks + more < FEWEST_BLOCKS  # only a margin can decide
         return all(

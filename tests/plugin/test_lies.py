@@ -116,6 +116,43 @@ def test_a_baseline_that_is_wrong_in_the_first_draw_alone_is_found(
     )
 
 
+@pytest.mark.parametrize("variant", ["damages_input_late", "writes_past_end_late"])
+def test_what_the_candidate_damages_is_no_fault_of_the_baseline(
+    lies: Run, project: pytest.Pytester, variant: str
+) -> None:
+    """Where both change places in memory now and then."""
+    write_gates(project, GATES + f"    gates: {{{variant}: {{speedup: {{min: 0.001, devices: cpu}}}}}}\n")
+    result = lies(f"--greta-variant={variant}", "-k", "test_run", "--greta-rounds=24")
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*the baseline right is wrong*")
+
+
+def test_one_of_many_launches_between_two_events_that_hangs_is_killed_soon(
+    lies: Run, project: pytest.Pytester
+) -> None:
+    """Not after as many deadlines as there are launches."""
+    source = "".join(
+        (REPOSITORY / "tests/faulty/lies" / name).read_text() for name in ("lie.h", "launches.hip")
+    )
+    lie = (
+        "LIE(hangs) { ELEMENT; LAUNCH; RIGHT; volatile int on = launch == 2000 && at == 0; while (on) {} }\n"
+    )
+    (project.path / "hangs.hip").write_text(source.replace('#include "lie.h"', "") + lie)
+    more = "\n\nfrom pathlib import Path\n\nfrom pytest_greta import Variant\n"
+    more += "from tests.faulty.lies.lies import Lies\n\n"
+    more += "hangs = str(Path(__file__).parent / 'hangs.hip')\n"
+    more += "Lies.variants = (*Lies.variants[:1], Variant('hangs', hangs, 'hangs'))\n"
+    path = project.path / "conftest.py"
+    path.write_text(path.read_text() + more)
+    gates = (
+        "    caches: warm\n    gates: {hangs: {deadline_seconds: 1, speedup: {min: 0.001, devices: cpu}}}\n"
+    )
+    write_gates(project, GATES + gates)
+    result = lies("--greta-variant=hangs", "-k", "test_run", "--greta-rounds=300")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*no_fault is true * FAIL (killed: no answer to 'run' within 2 s)"])
+
+
 def missed(output: str) -> dict[str, str]:
     """The lies whose test does not say what was expected, with what it says."""
     failures = output[output.index("= FAILURES =") :].partition("\n= greta")[0]

@@ -430,3 +430,13 @@ def test_an_interval_is_a_pair_of_ratios() -> None:
 )
 def test_a_run_has_failed_as_soon_as_that_is_sure(values: list[float], failed: bool) -> None:
     assert fed(values, Limit(max=1.01)).has_failed is failed
+
+
+def test_a_test_that_spent_more_than_its_budget_is_judged_all_the_same() -> None:
+    """The last batch of rounds may end after the budget."""
+    test = PairedTest([Limit(min=1.0)], budget_seconds=2.9)
+    for value in np.random.default_rng(12).normal(0, 0.2, 60):
+        test.add_block(float(value), seconds=0.05)
+    assert test.spent_seconds > test.budget_seconds
+    assert test.is_futile
+    assert test.why_finished == "the budget of 2.9 s is used up"

@@ -1,0 +1,80 @@
+"""Rounds of a bench whose launches take a given time: what the statistics are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from pytest_greta.gates.model import Limit
+from pytest_greta.measure import timing
+from pytest_greta.measure.batches import Manner, Round
+from pytest_greta.measure.bench import Bench
+from pytest_greta.measure.budget import SessionBudget
+from pytest_greta.measure.executable import BASELINE, CANDIDATE
+from pytest_greta.measure.run import Run
+from pytest_greta.measure.timing import Timing
+
+
+class Clock:
+    """Time as it passes where launches are all there is."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def timed(clock: Clock, launch_seconds: float) -> Run:
+    """A run of launches that all take so long."""
+    slots = (CANDIDATE, BASELINE)
+    plan = SimpleNamespace(
+        caches="cold",
+        budget_seconds=60.0,
+        fewest_rounds=40,
+        most_rounds=40,
+        counterparts={BASELINE: SimpleNamespace(limits=(Limit(min=1.0),))},
+    )
+    device = SimpleNamespace(clock_seconds=0.0, empty_seconds=0.0)
+    run = Run(plan, device)  # type: ignore[arg-type]
+
+    def launch(rounds: Sequence[Round], _: Manner) -> list[dict[str, float]]:
+        clock.now += launch_seconds * sum(len(one.order) for one in rounds)
+        return [dict.fromkeys(one.order, launch_seconds) for one in rounds]
+
+    bench = SimpleNamespace(
+        plan=plan,
+        run=run,
+        executables=dict.fromkeys(slots),
+        outputs={"y": None},
+        varies=False,
+        draws=SimpleNamespace(shared={"first": None, "second": None}),
+        first_seconds=dict.fromkeys(slots, launch_seconds),
+        worker=SimpleNamespace(
+            begin_telemetry=lambda: None, end_telemetry=lambda: SimpleNamespace(is_throttled=False)
+        ),
+        progress=lambda _: None,
+        arrays=list,
+        exchange=lambda _: None,
+        launch=launch,
+    )
+    Timing(cast("Bench", bench), SessionBudget()).time_unthrottled()
+    return run
+
+
+@pytest.mark.parametrize("launch_seconds", [1e-4, 0.004, 0.03, 0.1])
+def test_what_is_timed_begins_with_a_couple_however_the_warm_up_ended(
+    monkeypatch: pytest.MonkeyPatch, launch_seconds: float
+) -> None:
+    """With rounds of a twentieth of a second and more, each is a batch, and three settle."""
+    clock = Clock()
+    monkeypatch.setattr(timing, "time", clock)
+    for _ in range(4):
+        run = timed(clock, launch_seconds)
+        orders = run.baseline.pairs.orders
+        assert len(orders) == 40
+        assert all(one == -other for one, other in zip(orders[0::2], orders[1::2], strict=True))
+        assert [one.draw for one in run.rounds[:2]] == ["first", "second"]
