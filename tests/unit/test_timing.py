@@ -58,7 +58,7 @@ def timed(clock: Clock, launch_seconds: float) -> Run:
         ),
         progress=lambda _: None,
         arrays=list,
-        exchange=lambda one, other: True,
+        exchange=lambda *_: True,
         launch=launch,
     )
     Timing(cast("Bench", bench), SessionBudget()).time_unthrottled()
