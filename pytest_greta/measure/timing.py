@@ -59,9 +59,7 @@ class Timing:
         seconds = self._warm_up()
         for attempt in range(1 + _THROTTLE_RETRIES):
             bench.worker.begin_telemetry()
-            while not self._time(
-                seconds
-            ):  # outputs differed in a batch: from here on each launch is looked at
+            while not self._time(seconds):  # outputs differed in a batch: from here on all are looked at
                 pass
             self.run.telemetry = bench.worker.end_telemetry()
             if not self.run.telemetry.is_throttled:
@@ -221,7 +219,7 @@ class Timing:
         if slots != self._slots and self._rounds % 2 == 0:  # a couple of rounds is of the same ones
             self._slots, self._coins, self._rounds = slots, orders(self.rng, slots), 0
         count = 1
-        if self._round_seconds and not bench.varies and self._rounds % 2 == 0:
+        if self._round_seconds and not bench.one_by_one and self._rounds % 2 == 0:
             count = batches.rounds_at_once(self._round_seconds, len(slots), len(bench.outputs))
         self._exchange()
         rounds = [self._round() for _ in range(max(1, min(count, most)))]
