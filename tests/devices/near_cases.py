@@ -76,7 +76,7 @@ def _specials(number: str) -> Iterator[tuple[str, Case]]:
         allowed[:] = np.inf
         output = first.copy()
         first[3, 4], output[3, 4] = was, found
-        output[9, 9] = 2  # so that it is another
+        output[3, 3] = output[3, 5] = output[9, 9] = 2  # within what is allowed, in the same 16 bytes too
         yield f"{found}-for-{was}", Case(number, first, output, allowed, beyond)
     first, allowed = _blank(number)
     output = first.copy()

@@ -156,6 +156,18 @@ def test_results_that_vary_within_the_tolerance_are_held_on_the_device(
     assert max(batches[-2:]) > 1
 
 
+@pytest.mark.parametrize("baseline", ["right", "varies_late_too"])
+def test_results_that_begin_to_vary_in_the_middle_of_a_batch_are_held_from_then_on(
+    varying: Run, project: pytest.Pytester, batches: list[int], baseline: str
+) -> None:
+    write_gates(project, WAIVED.replace("baseline: right", f"baseline: {baseline}"))
+    varying("--greta-variant=varies_late").assert_outcomes(passed=1)
+    read, held = held_on_device(project, "y")
+    assert 3 <= read <= 10
+    assert held >= 25
+    assert max(batches[-2:]) > 1
+
+
 def test_without_a_baseline_launches_are_held_within_the_tolerance_of_the_first(
     varying: Run, project: pytest.Pytester
 ) -> None:

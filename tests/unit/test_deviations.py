@@ -16,7 +16,7 @@ from pytest_greta.errors import DeviceFault
 from pytest_greta.gates.model import Expected, Gate, Limit
 from pytest_greta.kernel import Array, Kernel, Problem
 from pytest_greta.measure.buffers import Buffers
-from pytest_greta.measure.correctness import Tolerance, errors_of
+from pytest_greta.measure.correctness import Tolerance, distances, errors_of
 from pytest_greta.measure.deviations import Deviations, allowances
 from pytest_greta.measure.reference import Reference
 from pytest_greta.planner import tolerances
@@ -121,6 +121,14 @@ def test_nothing_is_allowed_where_the_first_is_wrong_or_no_number() -> None:
         for tolerance in (LIMIT, CLOSE):
             assert (allowed_of(told, first, tolerance)[[1, 2, 4, 5]] <= 0).all()
             assert (allowed_of(told, first, LIMIT)[[0, 3, 6]] > 0).all()
+
+
+def test_a_number_in_the_place_of_none_is_infinitely_far_and_the_same_is_not() -> None:
+    wanted = np.array([[1, np.nan], [np.inf, -4], [2, -np.inf], [np.nan, 3], [0, 0]])
+    found = np.array([[1.5, np.nan], [5, -4], [np.inf, -np.inf], [2, 3], [0, -0.25]])
+    scales, errors = distances(found, wanted)
+    assert scales.tolist() == [1, 4, 2, 3, 0]
+    assert errors.tolist() == [0.5, np.inf, np.inf, np.inf, 0.25]
 
 
 def test_a_row_that_has_its_own_nan_may_vary_elsewhere() -> None:

@@ -7,6 +7,8 @@
 
 LIE(varies) { ELEMENT; LAUNCH; VARYING; }
 LIE(varies_far) { ELEMENT; LAUNCH; RIGHT; y[at] *= launch % 2 ? 1.0f + 8e-6f : 1.0f - 8e-6f; }
+LIE(varies_late) { ELEMENT; LAUNCH; RIGHT; if (launch > 8) VARYING; }
+LIE(varies_late_too) { ELEMENT; LAUNCH; RIGHT; if (launch > 8) VARYING; }
 LIE(varies_wrong_once) { ELEMENT; LAUNCH; VARYING; if (launch == 17 && at == 9) y[at] *= 1.00002f; }
 LIE(varies_nan_once) { ELEMENT; LAUNCH; VARYING; if (launch == 17 && at == all - 1) y[at] = __builtin_inff() - __builtin_inff(); }
 LIE(varies_rank_once) { ELEMENT; LAUNCH; VARYING; if (launch == 17 && at == 3) rank[at] = 4; }
