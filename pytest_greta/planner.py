@@ -222,16 +222,19 @@ def _is_timed(device: DeviceInfo) -> bool:
 def tolerances(gates: Sequence[Gate], outputs: Sequence[str]) -> dict[str, Tolerance]:
     """The errors that the gates of a run let pass, by output."""
     found = {}
+    of_errors = [gate for gate in gates if gate.name in ("max_error", "allclose")]
+    excepted = {output for gate in of_errors if gate.expected for output in gate.outputs or outputs}
     for output in outputs:
         limits = {
             gate.name: gate.expected.bound if gate.expected else gate.limit
-            for gate in gates
-            if gate.name in ("max_error", "allclose") and output in (gate.outputs or outputs)
+            for gate in of_errors
+            if output in (gate.outputs or outputs)
         }
         close = limits.get("allclose")
         found[output] = Tolerance(
             limits["max_error"].max or 0.0,
             math.inf if close is None else close.atol or 0.0,
             0.0 if close is None else close.rtol or 0.0,
+            is_exception=output in excepted,
         )
     return found

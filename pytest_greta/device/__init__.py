@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from pytest_greta.device.protocol import Launched
+    from pytest_greta.device.protocol import Launched, Near
     from pytest_greta.kernel import Value
 
 
@@ -125,9 +125,11 @@ class Device(Protocol):
         spare: Sequence[Range] = (),
         count: int = 1,
         untimed: int = 0,
+        near: Sequence[Near | None] = (),
     ) -> None:
         """Run launches in order, `untimed` times, and `count` times more between two device events; then take the
-        digests of `outputs`. Where these are not as expected, the first time in a batch, `spare` gets a copy.
+        digests of `outputs`. Where these are not as expected, nor outputs as near as `near` has it, which says so of
+        each output or is empty, `spare` gets a copy, the first time in a batch.
         """
 
     def result(self) -> Launched:

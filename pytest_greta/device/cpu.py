@@ -11,7 +11,7 @@ import importlib.metadata
 import os
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,15 @@ import numpy as np
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.toolchain import CPU_TARGET, install_extra
 from pytest_greta.device import BoundLaunch, DeviceInfo, Range
-from pytest_greta.device.protocol import Launched
+from pytest_greta.device.cpu_near import count_beyond
+from pytest_greta.device.protocol import DIGEST_BYTES, Launched, Near
 from pytest_greta.errors import DeviceFault, DeviceUnavailable
 from pytest_greta.kernel import Value
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from numpy.typing import NDArray
 
 
 _CACHE_BYTES_A_CORE = 32 * 1024 * 1024
@@ -203,18 +206,26 @@ class CpuDevice:
     def digests(self, ranges: Sequence[Range]) -> list[bytes]:
         """BLAKE2 of each range, in place."""
         found = []
-        with _Checked(self._cl, "reading a buffer"):
-            for buffer, offset_bytes, size_bytes in ranges:
-                if not size_bytes:
-                    found.append(b"")
-                    continue
-                flags = self._cl.map_flags.READ
-                mapped, _ = self._cl.enqueue_map_buffer(
-                    self._queue, buffer, flags, offset_bytes, (size_bytes,), np.uint8
-                )
-                found.append(hashlib.blake2b(mapped, digest_size=8).digest())
-                mapped.base.release(self._queue)
+        for one in ranges:
+            if not one[2]:
+                found.append(b"")
+                continue
+            with self._mapped(one) as (mapped,):
+                found.append(hashlib.blake2b(mapped.data, digest_size=8).digest())
         return found
+
+    @contextlib.contextmanager
+    def _mapped(self, *ranges: Range) -> Iterator[list[NDArray[np.uint8]]]:
+        """The bytes of ranges, in place, to be read."""
+        flags = self._cl.map_flags.READ
+        with _Checked(self._cl, "reading a buffer"):
+            mapped = [
+                self._cl.enqueue_map_buffer(self._queue, buffer, flags, offset, (size,), np.uint8)[0]
+                for buffer, offset, size in ranges
+            ]
+            yield mapped
+            for one in mapped:
+                one.base.release(self._queue)
 
     def flush_caches(self) -> None:
         """Overwrite as many bytes of the last-level cache as the cores at hand have a share in."""
@@ -238,6 +249,7 @@ class CpuDevice:
         spare: Sequence[Range] = (),
         count: int = 1,
         untimed: int = 0,
+        near: Sequence[Near | None] = (),
     ) -> None:
         """Run launches in order; seconds by OpenCL's profiling events."""
         for _ in range(untimed):
@@ -245,11 +257,34 @@ class CpuDevice:
         seconds = sum(self._launch(launches) for _ in range(count)) / count
         found = self.digests(outputs)
         expected = self._expected[len(self._results)]
-        is_kept = bool(expected) and b"".join(found) != expected and not self._is_kept
+        is_other = bool(expected) and b"".join(found) != expected
+        is_near = is_other and self._is_near(outputs, near, found, expected)
+        is_kept = is_other and not is_near and not self._is_kept
         for (buffer, offset, size), (into, at, _) in zip(outputs, spare, strict=True) if is_kept else ():
             self.copy(buffer, offset, into, at, size)
         self._is_kept |= is_kept
-        self._results.append(Launched(seconds, b"".join(found), is_kept))
+        self._results.append(Launched(seconds, b"".join(found), is_kept, is_near))
+
+    def _is_near(
+        self,
+        outputs: Sequence[Range],
+        near: Sequence[Near | None],
+        digests: Sequence[bytes],
+        expected: bytes,
+    ) -> bool:
+        """Whether all outputs that have not their digest are near enough."""
+        if not near:
+            return False
+        known = iter(expected[i : i + DIGEST_BYTES] for i in range(0, len(expected), DIGEST_BYTES))
+        for output, one, digest in zip(outputs, near, digests, strict=True):
+            if not digest or digest == next(known):
+                continue
+            if one is None:
+                return False
+            with self._mapped(output, one.first, one.allowed) as (ours, first, allowed):
+                if count_beyond(ours, first, allowed, one):
+                    return False
+        return True
 
     def result(self) -> Launched:
         """What the next launch came to."""

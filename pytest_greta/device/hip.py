@@ -19,13 +19,13 @@ from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.device import BoundLaunch, Device, DeviceInfo, Range, hip_identity, hip_missing
 from pytest_greta.device.hip_bindings import Bindings, HipError, call, import_bindings, properties_of, text
 from pytest_greta.device.hip_handles import Buffer, Function, Module
+from pytest_greta.device.hip_own import OWN_KERNELS
 from pytest_greta.device.hip_queue import Queue
 from pytest_greta.device.hiprtc import compile_source
-from pytest_greta.device.protocol import Launched
+from pytest_greta.device.protocol import Launched, Near
 from pytest_greta.errors import CompileError, DeviceUnavailable
 
 _OWN_SOURCE = Path(__file__).with_name("queue.hip")
-OWN_KERNELS = ("greta_hold", "greta_flush", "greta_digest", "greta_keep")
 
 
 def open_hip(index: int = 0, cache: CodeCache | None = None) -> Device:
@@ -229,9 +229,10 @@ class HipDevice:
         spare: Sequence[Range] = (),
         count: int = 1,
         untimed: int = 0,
+        near: Sequence[Near | None] = (),
     ) -> None:
         """Queue launches, see `Queue.enqueue`."""
-        self.queue.enqueue(launches, outputs, spare, count, untimed)
+        self.queue.enqueue(launches, outputs, spare, count, untimed, near)
 
     def result(self) -> Launched:
         """Wait for the next launch, see `Queue.result`."""

@@ -22,7 +22,8 @@ import numpy as np
 
 from pytest_greta.device.hip_bindings import HipError, call
 from pytest_greta.device.hip_handles import Buffer, Function
-from pytest_greta.device.protocol import DIGEST_BYTES, Launched
+from pytest_greta.device.hip_own import OwnKernels, Places
+from pytest_greta.device.protocol import DIGEST_BYTES, Launched, Near
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 ARG_SLOT_BYTES = 16
 """Every argument starts at a multiple of this: the largest alignment of a HIP vector type."""
 
-_THREADS = 256  # of a block of greta's own kernels
 _HOLD_TRIES = 500_000
 """Looks at the host's memory before a hold ends by itself: each takes about a microsecond, so half a second."""
 _RANGES = 256
@@ -42,6 +42,8 @@ _CLOCK_LAUNCHES = 32
 _RECORDS = 8
 """Where, in the words of the page that the host shares, the records of launches begin; the first word ends a hold."""
 _PAGE_BYTES = 1 << 16
+_IS_NEAR = 1 << 33
+"""In the first word of a record: outputs were others than expected, but near."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,7 @@ class Queue:
         allocate: Callable[[int], Buffer],
         own: Callable[[], Mapping[str, Function]],
     ) -> None:
-        self._hip, self._compute_units, self._allocate, self._load_own = hip, compute_units, allocate, own
-        self._own: Mapping[str, Function] = {}
+        self._hip, self._allocate = hip, allocate
         self._events: list[Any] = []
         self._graphs: dict[tuple[int, int], Any] = {}
         self._packed: dict[int, tuple[Sequence[BoundLaunch], list[_Packed]]] = {}
@@ -88,6 +89,7 @@ class Queue:
         self._steps: list[_Step] = []
         self._taken = 0
         self.stream = call(hip.hipStreamCreate)
+        self._own = OwnKernels(hip, self.stream, compute_units, own)
 
     def synchronize(self, about: str) -> None:
         """Wait until all that was queued is done."""
@@ -108,7 +110,7 @@ class Queue:
         if self._page is not None:
             freeing.append((hip.hipHostFree, self._page[0]))
         freeing.append((hip.hipStreamDestroy, self.stream))
-        self._graphs, self._packed, self._events, self._own = {}, {}, [], {}
+        self._graphs, self._packed, self._events = {}, {}, []
         self._page = self._memory = self.stream = None
         return freeing
 
@@ -118,7 +120,8 @@ class Queue:
         """Begin a batch of launches whose `outputs` should have these digests, or empty ones where nobody knows."""
         self._steps, self._taken, self._outputs = [], 0, outputs
         self._known = [bool(digests) for digests in expected]
-        table = np.zeros((2, len(expected), outputs), np.uint64)  # digests, and what they should be
+        # Digests, what they should be, and how many elements are too far from what they should be near to.
+        table = np.zeros((3, len(expected), outputs), np.uint64)
         for row, digests in zip(table[1], expected, strict=True):
             if digests:
                 row[:] = np.frombuffer(digests, np.uint64)
@@ -141,8 +144,7 @@ class Queue:
 
     def read_through(self, memory: Buffer) -> None:
         """Queue reading all of some memory, which is filled with zeros."""
-        args = memory.address, memory.size_bytes // 16, memory.address
-        self._launch_own("greta_flush", self._blocks(memory.size_bytes), args)
+        self._own.read_through(memory)
 
     def enqueue(
         self,
@@ -151,10 +153,12 @@ class Queue:
         spare: Sequence[Range] = (),
         count: int = 1,
         untimed: int = 0,
+        near: Sequence[Near | None] = (),
     ) -> None:
         """Queue launches `untimed` times and then `count` times between two events, and the digests of `outputs`.
 
-        Where these are not those that `begin` was told, the outputs of the first such launch are copied to `spare`.
+        Where these are not those that `begin` was told, nor outputs as near as `near` has it, the outputs of the first
+        such launch are copied to `spare`.
         """
         packed = self._pack_all(launches)
         graph = self._graph(launches, packed, count) if count > 1 else None
@@ -166,7 +170,7 @@ class Queue:
                 self._launch_all(packed)
             else:
                 call(self._hip.hipGraphLaunch, graph, self.stream, about=f"{count} launches of {names}")
-        self._queue_digests(outputs, spare)
+        self._queue_checks(outputs, spare, near)
         self._record_event(2)
 
     def result(self) -> Launched:
@@ -184,7 +188,8 @@ class Queue:
         begin = _RECORDS + number * (1 + self._outputs)
         kept, *digests = self._words[begin : begin + 1 + self._outputs]
         is_kept = bool(self._outputs) and int(kept) & 0xFFFFFFFF == number + 1
-        return Launched(float(milliseconds) * 1e-3 / step.count, np.array(digests).tobytes(), is_kept)
+        seconds = float(milliseconds) * 1e-3 / step.count
+        return Launched(seconds, np.array(digests).tobytes(), is_kept, bool(int(kept) & _IS_NEAR))
 
     def _finished(self) -> int | None:
         """How many steps of the batch have left their record; None where they leave none."""
@@ -200,7 +205,7 @@ class Queue:
         for first in range(0, len(ranges), _RANGES):
             part = ranges[first : first + _RANGES]
             self.begin([b""], len(part))
-            self._queue_sums(part, self._address)
+            self._own.digest(part, self._address)
             self.synchronize("after a digest")
             sums = np.zeros(len(part), np.uint64)
             call(self._hip.hipMemcpyDtoH, sums.ctypes.data, self._address, sums.nbytes, about="digests")
@@ -242,45 +247,29 @@ class Queue:
             self._events.append(call(self._hip.hipEventCreate))
         return self._events[3 * step + which]
 
-    def _queue_digests(self, outputs: Sequence[Range], spare: Sequence[Range]) -> None:
-        """The digests of the step that was queued last, and the copy of its outputs where they are others."""
+    def _queue_checks(
+        self, outputs: Sequence[Range], spare: Sequence[Range], near: Sequence[Near | None]
+    ) -> None:
+        """What the outputs of the step that was queued last are, and the copy of them where they are others."""
         number, steps, count = len(self._steps) - 1, len(self._known), len(outputs)
         if not count:
             return
+        table = DIGEST_BYTES * steps * count
         sums = self._address + DIGEST_BYTES * number * count
-        self._queue_sums(outputs, sums)
-        expected = sums + DIGEST_BYTES * steps * count if self._known[number] else sums
-        kept = self._address + 2 * DIGEST_BYTES * steps * count + 4 * number
-        record = self._page_address + 8 * (_RECORDS + number * (1 + count))
-        for i, ((buffer, offset, size), (into, at, _)) in enumerate(zip(outputs, spare, strict=True)):
-            into_record = record if i == count - 1 else 0
-            args = (
-                *(sums, expected, count, kept, number + 1),
-                *(buffer.at(offset, size), into.at(at, size), size, into_record),
-            )
-            self._launch_own("greta_keep", self._blocks(size), args)
-
-    def _queue_sums(self, ranges: Sequence[Range], sums: int) -> None:
-        for i, (buffer, offset, size) in enumerate(ranges):
-            args = buffer.at(offset, size), size, sums + DIGEST_BYTES * i
-            self._launch_own("greta_digest", self._blocks(size), args)
-
-    def _blocks(self, size_bytes: int) -> int:
-        return min(max(1, size_bytes // (16 * _THREADS)), 16 * self._compute_units)
+        places = Places(
+            sums=sums,
+            expected=sums + table if self._known[number] else sums,
+            beyond=sums + 2 * table,
+            kept=self._address + 3 * table + 4 * number,
+            record=self._page_address + 8 * (_RECORDS + number * (1 + count)),
+        )
+        self._own.digest(outputs, sums)
+        if near:
+            self._own.count_beyond(outputs, near, places)
+        self._own.keep(outputs, spare, number + 1, bool(near), places)
 
     def _wait(self, number: int, tries: int) -> None:
-        self._launch_own("greta_hold", 1, (self._page_address, number, tries))
-
-    def _launch_own(self, name: str, blocks: int, args: Sequence[int]) -> None:
-        """Queue one of greta's own kernels. All of its arguments are addresses or counts, and lie in 8 bytes each."""
-        if not self._own:
-            self._own = self._load_own()
-        values = (ctypes.c_uint64 * len(args))(*args)
-        base = ctypes.addressof(values)
-        pointers = (ctypes.c_void_p * len(args))(*range(base, base + 8 * len(args), 8))
-        threads = 1 if name == "greta_hold" else _THREADS
-        where = (blocks, 1, 1, threads, 1, 1, 0, self.stream, pointers, None)
-        call(self._hip.hipModuleLaunchKernel, self._own[name].handle, *where, about=name)
+        self._own.hold(self._page_address, number, tries)
 
     def _graph(self, launches: Sequence[BoundLaunch], packed: Sequence[_Packed], count: int) -> Any:
         """`count` times these launches, as a graph that the GPU runs by itself."""

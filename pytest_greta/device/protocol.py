@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 BAND_BYTES = 1 << 16
 """Width of the band before and after every buffer: what a block of 1024 threads reaches with 64 bytes each."""
@@ -41,6 +42,25 @@ class BufferPlan:
         return not (self.poisoned or self.element or self.starts_from)
 
 
+NUMBERS = ("float16", "bfloat16", "float32", "float64")
+"""The dtypes whose elements a device reads as numbers: distances of others are told on the host."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """How near to an earlier output on the same inputs one has to be, element by element."""
+
+    first: Any
+    """The earlier one: in a `Step` the name of a buffer, in the worker where it is."""
+    allowed: Any
+    """Two fp32 for every row, told likewise: an element may lie no further from the earlier one than the first of them,
+    nor than the second and `rtol` times the size of the earlier one. What is no finite number must have its bits."""
+    row_elements: int
+    number: str
+    """What elements are, of `NUMBERS`."""
+    rtol: float = 0.0
+
+
 @dataclass(frozen=True)
 class Step:
     """What one slot does in a batch: its launches between two events."""
@@ -58,6 +78,9 @@ class Step:
     """So many runs of all its launches lie between the two events: what one takes is their mean."""
     untimed: int = 0
     """So many run before."""
+    near: tuple[Near | None, ...] = ()
+    """Where outputs are others than expected, what each has to be near to; None where only its bits will do. Empty
+    where that holds for all of them."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +93,9 @@ class Launched:
     """Of all its outputs as they were right after it, `DIGEST_BYTES` each."""
     is_kept: bool = False
     """Whether these were others than expected, the first of the batch, and are kept in the buffers of `SPARE`."""
+    is_near: bool = False
+    """Whether these were others than expected, and each as near as `Step.near` has it, by the device's own count. They
+    are not kept."""
 
 
 DIGEST_BYTES = 8
@@ -79,3 +105,6 @@ MOST_DIGESTS = 2000
 
 SPARE = "spare"
 """The slot of the buffers that outputs are kept in. Nothing is launched there."""
+
+NEAR = "near"
+"""The slot of the buffers that outputs are held against. Nothing is launched there either."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_greta.compiler.cache import CodeCache
-from pytest_greta.device.protocol import BAND_BYTES, OTHER_POISON, SPARE, BufferPlan, Launched, Step
+from pytest_greta.device.protocol import BAND_BYTES, OTHER_POISON, SPARE, BufferPlan, Launched, Near, Step
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.telemetry import Recorder, Telemetry, open_recorder
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
@@ -85,8 +85,16 @@ class _Server:
         for buffer, _ in self.buffers.values():
             self.device.free(buffer)
         self.buffers.clear()
+        self.add(buffers)
+
+    def add(self, buffers: Mapping[str, BufferPlan]) -> None:
         for name, plan in buffers.items():
-            buffer = self.device.allocate(plan.size_bytes + 2 * BAND_BYTES)
+            try:
+                buffer = self.device.allocate(plan.size_bytes + 2 * BAND_BYTES)
+            except DeviceFault:
+                for added in buffers.keys() & self.buffers.keys():
+                    self.device.free(self.buffers.pop(added)[0])
+                raise
             self.buffers[name] = buffer, plan
             self.device.fill(buffer, plan.bands[0], 0, BAND_BYTES)
             self.device.fill(buffer, plan.bands[1], BAND_BYTES + plan.size_bytes, BAND_BYTES)
@@ -119,11 +127,12 @@ class _Server:
     def run(self, steps: Sequence[Step], held: bool) -> Iterator[Launched]:
         outputs = {step.slot: self._outputs(step.slot) for step in steps}
         bound = [self._bind(step.slot, step.draw) for step in steps]  # before anything waits for the host
+        near = [[one and self._near(one) for one in step.near] for step in steps]
         spare = self._outputs(SPARE)
         self.device.begin([step.expected for step in steps], len(spare))
         waiting = False
         with self.telemetry.launching():
-            for step, launches in zip(steps, bound, strict=True):
+            for step, launches, held_against in zip(steps, bound, near, strict=True):
                 # Queued behind the launch before, whose result is waited for here: the device is never idle.
                 with self.device.held() if held else contextlib.nullcontext():
                     if waiting:
@@ -131,7 +140,7 @@ class _Server:
                     self._prepare_all(step)
                     if step.cold:
                         self.device.flush_caches()
-                    what = outputs[step.slot], spare, step.count, step.untimed
+                    what = outputs[step.slot], spare, step.count, step.untimed, held_against
                     self.device.enqueue(launches, *what)
                     waiting = True
             yield self.device.result()
@@ -143,6 +152,15 @@ class _Server:
             for buffer, plan in self.buffers.values()
             if plan.slot == slot and plan.is_output
         ]
+
+    def _near(self, near: Near) -> Near:
+        """The same with places in the stead of names."""
+        (first, its_plan), (allowed, plan) = self.buffers[near.first], self.buffers[near.allowed]
+        return dataclasses.replace(
+            near,
+            first=(first, BAND_BYTES, its_plan.size_bytes),
+            allowed=(allowed, BAND_BYTES, plan.size_bytes),
+        )
 
     def _prepare_all(self, step: Step) -> None:
         """What the memory of a slot holds before its launches."""

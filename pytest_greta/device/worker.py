@@ -138,6 +138,10 @@ class Worker:
         """Free what was allocated before, and allocate these, with their bands filled."""
         self._ask("allocate", _REQUEST_SECONDS, buffers=dict(buffers))
 
+    def add(self, buffers: Mapping[str, BufferPlan]) -> None:
+        """Allocate these as well; none of them where one does not fit."""
+        self._ask("add", _REQUEST_SECONDS, buffers=dict(buffers))
+
     def write(self, name: str, memory: SharedMemory) -> None:
         """Fill a buffer from shared memory of its size."""
         self._ask("write", _REQUEST_SECONDS, memory, name=name)

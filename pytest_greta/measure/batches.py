@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pytest_greta.device.protocol import MOST_DIGESTS, Step
+from pytest_greta.device.protocol import MOST_DIGESTS, Near, Step
 
 BATCH_SECONDS = 0.1
 """So long a batch may take: the GPU does not run dry inside, and a verdict is looked for after each."""
@@ -62,8 +62,15 @@ class Round:
     """Of the slots' memory: times are of equal addresses only where these are equal."""
 
 
-def steps_of(rounds: Sequence[Round], manner: Manner, expected: Callable[[str, str], bytes]) -> list[Step]:
-    """What the worker is told to do; `expected` gives the digest of a slot's outputs on a draw."""
+def steps_of(
+    rounds: Sequence[Round],
+    manner: Manner,
+    expected: Callable[[str, str], bytes],
+    near: Callable[[str, str], tuple[Near | None, ...]],
+) -> list[Step]:
+    """What the worker is told to do; `expected` gives the digest of a slot's outputs on a draw, `near` what they have
+    to be near to where they are others.
+    """
     return [
         Step(
             slot=slot,
@@ -73,6 +80,7 @@ def steps_of(rounds: Sequence[Round], manner: Manner, expected: Callable[[str, s
             cold=manner.cold,
             count=manner.counts.get(slot, 1),
             untimed=manner.untimed,
+            near=near(slot, one.draw),
         )
         for one in rounds
         for slot in one.order

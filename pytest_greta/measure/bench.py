@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract, contract_arrays
-from pytest_greta.device.protocol import SPARE, Launched, Step
+from pytest_greta.device.protocol import SPARE, Launched, Near, Step
 from pytest_greta.device.worker import Worker
 from pytest_greta.dtypes import dtype_of
 from pytest_greta.errors import DeviceFault
@@ -16,6 +16,7 @@ from pytest_greta.kernel import Array
 from pytest_greta.measure.batches import Manner, Round, steps_of
 from pytest_greta.measure.buffers import Buffers
 from pytest_greta.measure.correctness import POISONS
+from pytest_greta.measure.deviations import Deviations
 from pytest_greta.measure.draws import DRAWS, Draws
 from pytest_greta.measure.executable import ACCEPTED, BASELINE, CANDIDATE, Executable, array_number
 from pytest_greta.measure.reference import Reference
@@ -48,8 +49,10 @@ class Bench:
         """What was seen of each slot."""
         self.first_seconds: dict[str, float] = {}
         """Of the first launch of each slot, which warmed it up."""
-        self.varies = False
-        """Whether outputs differed between launches on equal inputs: from then on each launch is looked at."""
+        self.one_by_one = False
+        """Whether outputs differ between launches on equal inputs, and the device does not tell by how much: from then
+        on a batch is one round, so that each launch can be looked at."""
+        self._unseen: list[Step] = []
         run.buffers.update({**draws.layout_for(plan.candidate.variant), **self.outputs})
         self.executables = {CANDIDATE: plan.candidate}
         for slot, other in plan.counterparts.items():
@@ -108,6 +111,7 @@ class Bench:
         needed = {slot: executable.workspaces for slot, executable in self.executables.items()}
         try:
             self.buffers = Buffers(self.worker, inputs, self.outputs, needed)
+            self.deviations = Deviations(self.plan.kernel, self.outputs, self.buffers)
         except DeviceFault as fault:
             (*_, last) = self.executables
             if last == CANDIDATE or not self.worker.alive:
@@ -157,7 +161,7 @@ class Bench:
 
         Gives, for each round, the seconds of every slot; not of one that is wrong, or whose outputs nobody could see.
         """
-        steps = steps_of(rounds, manner or Manner(), self._expected)
+        steps = steps_of(rounds, manner or Manner(), self._expected, self._near)
         launched = self._run(steps, is_held=manner is not None)
         last = {step.slot: number for number, step in enumerate(steps)}
         found: list[dict[str, float]] = []
@@ -173,7 +177,29 @@ class Bench:
                     found[-1][slot] = launched[number].seconds
             for slot in set(found[-1]) - set(self.executables):  # wrong
                 del found[-1][slot]
+        self._note_unseen()
         return found
+
+    def _near(self, slot: str, draw: str) -> tuple[Near | None, ...]:
+        """What outputs of a slot that is known to vary have to be near to; empty where they are to be read."""
+        check = self.checks.get(slot)
+        if not (check and check.differing and draw in check.first):
+            return ()
+        return self.deviations.near(slot, draw, check.first[draw], self.references[draw], check.tolerances)
+
+    def _can_hold(self, slot: str, draw: str) -> bool:
+        """Whether the device will tell how far later outputs of a slot are from its first."""
+        check = self.checks[slot]
+        return draw in check.first and self.deviations.can_hold(check.first[draw], check.tolerances)
+
+    def _note_unseen(self) -> None:
+        """Launches of this batch could not be judged. Those of a slot that is held on the device from now on will be;
+        for others batches shrink.
+        """
+        for step in self._unseen:
+            is_new = bool(self.checks[step.slot].differing) and not step.near
+            self.one_by_one |= not (is_new and self._can_hold(step.slot, step.draw))
+        self._unseen.clear()
 
     def _expected(self, slot: str, draw: str) -> bytes:
         return self.checks[slot].expected(draw) if slot in self.checks else b""
@@ -181,8 +207,8 @@ class Bench:
     def _judge(self, step: Step, launched: Launched, is_there: bool) -> bool:
         """Look at the outputs of a launch where they are not those of an earlier one on these inputs.
 
-        They are read from where the device kept them, or from their place if they still are there. Gives False where
-        neither is so.
+        The device may have told that they are near enough. Else they are read from where it kept them, or from their
+        place if they still are there. Gives False where neither is so.
         """
         slot, draw = step.slot, step.draw
         if slot not in self.checks:
@@ -190,9 +216,14 @@ class Bench:
         check = self.checks[slot]
         if check.is_known(draw, step.poison, launched.digest):
             return True
-        self.varies |= bool(check.expected(draw))
+        if launched.is_near:
+            check.hold(draw, step.poison, self.references[draw].is_partial)
+            return True
+        is_other = bool(check.expected(draw))
+        self.one_by_one |= is_other and not self._can_hold(slot, draw)
         if not (launched.is_kept or is_there):
             check.launches -= 1
+            self._unseen += [step] if is_other else []
             return False
         outputs, reference = self.buffers.outputs(SPARE if launched.is_kept else slot), self.references[draw]
         check.judge(draw, step.poison, launched.digest, outputs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_greta.device.protocol import BAND_BYTES, LARGE_BYTE, NAN_BYTE, SPARE, BufferPlan
+from pytest_greta.device.protocol import BAND_BYTES, LARGE_BYTE, NAN_BYTE, NEAR, SPARE, BufferPlan
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.worker import Worker
 from pytest_greta.dtypes import dtype_of
@@ -66,6 +66,24 @@ class Buffers:
             worker.write(name, memory)
         self._marks = worker.marks(list(inputs))
 
+    def keep(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Keep arrays on the device that outputs are held against, `near/slot/draw/name ...`, in the place of those of
+        these names. Raises DeviceFault.
+        """
+        plans = {name: BufferPlan(array.nbytes, NEAR) for name, array in arrays.items()}
+        self._worker.add({name: plan for name, plan in plans.items() if name not in self._plans})
+        self._plans |= plans
+        for name, array in arrays.items():
+            with SharedMemory(array.nbytes) as memory:
+                memory.view[:] = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+                self._worker.write(name, memory)
+        self._marks |= {name: mark for name, mark in self._worker.marks([NEAR]).items() if name in arrays}
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the worker can still be asked."""
+        return self._worker.alive
+
     def _plan_inputs(self, slot: str, draws: ByDraw) -> None:
         for draw, inputs in draws.items():
             for name, array in inputs.arrays.items():
@@ -111,11 +129,14 @@ class Buffers:
         """How inputs of a slot differ from what was written to them, and what was written outside of its buffers."""
         changes: list[str] = []
         damage: list[str] = []
-        for name, mark in self._worker.marks([slot]).items():
-            if mark == self._marks[name]:
-                continue
+        for name, mark in self._worker.marks([slot, NEAR]).items():
             plan = self._plans[name]
+            if mark == self._marks[name] or (plan.slot == NEAR and not name.startswith(f"{NEAR}/{slot}/")):
+                continue
             short = name.partition(" ")[0].rpartition("/")[2]
+            if plan.slot == NEAR:
+                damage.append(f"what launches are held against in '{short}' was overwritten")
+                continue
             with self._raw(name) as raw:
                 damage.append(correctness.damaged_bands(short, raw, plan.bands))
                 _, array = self._sources.get(name, (None, None))

@@ -193,6 +193,8 @@ class Tolerance:
     atol: float = math.inf
     rtol: float = 0.0
     """Of every element: atol + rtol |value|, as in numpy.allclose; no such limit where `atol` is infinite."""
+    is_exception: bool = False
+    """Whether it is more than a limit, which is known not to hold: the largest error is asked for then."""
 
 
 @dataclass(frozen=True)
@@ -252,6 +254,26 @@ def errors_of(
         if one.of_element > worst.of_element:
             worst = replace(worst, of_element=one.of_element, element=_place(name, place_of(first + element)))
     return worst
+
+
+def distances(
+    found: NDArray[np.generic], wanted: NDArray[np.generic]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of some rows of an output, `[rows, ...]`, the largest value that each must hold, and how far the furthest of its
+    elements is off, both `[rows]`: infinitely where what must be finite is not, or the other way.
+    """
+
+    def compare(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        expected = wanted[part].astype(np.float64).reshape(len(wanted[part]), -1)
+        values = found[part].astype(np.float64).reshape(expected.shape)
+        with np.errstate(all="ignore"):  # of what is no finite number
+            same = (values == expected) | (np.isnan(values) & np.isnan(expected))
+            off = np.where(same, 0.0, np.abs(values - expected))
+        scales = np.where(np.isfinite(expected), np.abs(expected), 0.0).max(axis=1)
+        return scales, np.where(np.isnan(off), np.inf, off).max(axis=1)
+
+    parts = [both for _, both in _by_parts(wanted, lambda part: part, compare)]
+    return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
 
 
 def overflow(found: NDArray[np.generic], wanted: NDArray[np.generic]) -> str:

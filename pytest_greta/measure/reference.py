@@ -94,6 +94,21 @@ class Reference:
                 self.wrong = next(filter(None, wrong), "")
         return found
 
+    def distances(self, name: str, outputs: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of every row of an output the size that its error is relative to, and how far it is off, both `[rows]`: from
+        what was computed, else from the verified outputs. Where there is neither, `outputs` are taken for right.
+        """
+        found, wanted = self._flat(outputs, name), self.whole or self.verified
+        scales, errors = correctness.distances(found, self._flat(wanted or outputs, name))
+        is_told = np.full(len(scales), wanted is not None)
+        if self.rows and self.whole is None:
+            numbers = [int(np.ravel_multi_index(row, self._extent)) for row in self.rows]
+            expected = np.stack([row[name] for row in self.rows.values()])
+            scales[numbers], errors[numbers] = correctness.distances(found[numbers], expected)
+            is_told[numbers] = True
+        scales[is_told & (scales == 0)] = 1.0  # then the error is absolute
+        return scales, errors
+
     def anew(self) -> Reference:
         """The same rows for another measurement, which has verified nothing yet."""
         kept = self.kernel, self.problem, self.inputs, self.outputs, self.others, self.whole

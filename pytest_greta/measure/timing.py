@@ -62,9 +62,7 @@ class Timing:
         seconds = self._warm_up()
         for attempt in range(1 + _THROTTLE_RETRIES):
             bench.worker.begin_telemetry()
-            while not self._time(
-                seconds
-            ):  # outputs differed in a batch: from here on each launch is looked at
+            while not self._time(seconds):  # outputs differed in a batch: from here on all are looked at
                 pass
             self.run.telemetry = bench.worker.end_telemetry()
             if not self.run.telemetry.is_throttled:
@@ -226,7 +224,7 @@ class Timing:
             self._slots, self._coins, self._rounds = slots, orders(self.rng, slots), 0
         is_placed = self._may_exchange(slots)
         count = 1
-        if self._round_seconds and not (bench.varies or is_placed) and self._rounds % 2 == 0:
+        if self._round_seconds and not (bench.one_by_one or is_placed) and self._rounds % 2 == 0:
             count = batches.rounds_at_once(self._round_seconds, len(slots), len(bench.outputs))
         rounds = [self._round(is_placed) for _ in range(max(1, min(count, most)))]
         began = time.monotonic()

@@ -21,14 +21,18 @@ class Verification:
     """What was seen of the memory of one executable, over all its launches.
 
     Of the first launch on every draw of inputs the outputs are read and held against the reference. Every later one
-    must have their digest; where it has not, its outputs are read and judged as well.
+    must have their digest; where it has not, the device tells that they are near enough to the first, or they are read
+    and judged as well.
     """
 
     def __init__(
         self, outputs: Mapping[str, Array], references: Mapping[str, Reference], tolerances: Tolerances
     ) -> None:
-        self._outputs, self._references, self._tolerances = outputs, references, tolerances
+        self._outputs, self._references, self.tolerances = outputs, references, tolerances
         self.launches = 0
+        self._held = self._read = 0
+        self._held_to_first = False
+        """Whether some were held within the tolerance of the first in rows that nothing else was known of."""
         self.first: dict[str, Arrays] = {}
         """The first outputs, by draw."""
         self.errors = {name: Errors() for name in outputs}
@@ -55,6 +59,7 @@ class Verification:
 
     def judge(self, draw: str, poison: int, digest: bytes, outputs: Arrays) -> None:
         """Hold outputs against the reference, and against the first ones on these inputs. Raises KernelMistake."""
+        self._read += 1
         self._poisoned.setdefault(poison, outputs)
         self._digests.setdefault(draw, digest)
         first = self.first.setdefault(draw, outputs)
@@ -62,6 +67,15 @@ class Verification:
         if first is not outputs and not self.differing:
             found = (correctness.difference(name, outputs[name], first[name]) for name in self._outputs)
             self.differing = next(filter(None, found), "")
+
+    def hold(self, draw: str, poison: int, is_partial: bool) -> None:
+        """Count a launch whose outputs the device found to be as near to the first ones as the tolerance has it.
+
+        Of these, what the first launch did not write has its bits, and so was written by this one.
+        """
+        self._held += 1
+        self._held_to_first |= is_partial
+        self._poisoned.setdefault(poison, self.first[draw])
 
     def judge_again(self, draw: str) -> None:
         """Hold the first outputs against the reference once more: it has learned what all rows must hold."""
@@ -87,7 +101,7 @@ class Verification:
     def problem(self) -> str:
         """Why nothing should be timed against it; empty where it is right so far."""
         wrong = [self.holes, *self.damaged, *self.changed]
-        wrong += [errors.problem(self._tolerances[name]) for name, errors in self.errors.items()]
+        wrong += [errors.problem(self.tolerances[name]) for name, errors in self.errors.items()]
         return "; ".join(text for text in wrong if text)
 
     def add_quantities(self, run: Run) -> None:
@@ -111,14 +125,26 @@ class Verification:
         """`max_error` and `allclose` of every output as far as they are known, and the largest of all."""
         references = sorted((self._references[draw] for draw in self.first), key=lambda r: not r.is_partial)
         run.checked = checked = references[0].checked if references else ""
+        checked += self._on_device(any(reference.is_partial for reference in references))
         for gate, shown in (("max_error", _of_row), ("allclose", _of_element)):
             known = {name: shown(errors, checked) for name, errors in self.errors.items()}
             run.quantities |= {f"{gate}:{name}": quantity for name, quantity in known.items()}
             run.quantities[gate] = max(known.values(), key=lambda quantity: float(quantity.value or 0))
 
     def _add_errors(self, draw: str, outputs: Arrays) -> None:
-        found = self._references[draw].errors(outputs, self._tolerances)
+        found = self._references[draw].errors(outputs, self.tolerances)
         self.errors = {name: one.worst(found[name]) for name, one in self.errors.items()}
+
+    def _on_device(self, is_partial: bool) -> str:
+        """In words how many launches the errors that are told are of, and what is known of the others."""
+        if not self._held:
+            return ""
+        same = self.launches - self._read - self._held
+        first = " of the first" if self._held_to_first or is_partial else ""
+        return (
+            f"; measured in {self._read} launches that were read, {self._held} were held within the tolerance{first} "
+            f"on the device, {same} had the same bits"
+        )
 
     def _complete(self, run: Run, holes: str) -> Quantity:
         """Whether all was written. An output that starts with something is not poisoned, so that nobody can tell."""

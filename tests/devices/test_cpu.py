@@ -14,7 +14,12 @@ from pytest_greta.compiler.clang import Job, run_compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.device import BoundLaunch, run_once
 from pytest_greta.device.cpu import CpuDevice, open_cpu
+from pytest_greta.device.cpu_near import count_beyond
+from pytest_greta.device.protocol import NEAR, BufferPlan
+from pytest_greta.device.server import _Server
 from pytest_greta.errors import DeviceFault
+from tests.devices import near_cases
+from tests.devices.near_cases import CASES, Case
 
 SOFTMAX = Softmax()
 
@@ -60,6 +65,42 @@ def test_a_digest_tells_every_byte_and_nothing_outside(cpu_device: CpuDevice) ->
     assert cpu_device.digests([(buffer, 128, 700)]) == [first]
 
 
+NOTHING = """\
+#include <hip/hip_runtime.h>
+extern "C" __global__ void nothing(int unused) {}
+"""
+
+
+@pytest.fixture
+def nothing(cpu_device: CpuDevice, tmp_path: Path) -> BoundLaunch:
+    """A launch that writes nothing."""
+    (tmp_path / "nothing.hip").write_text(NOTHING)
+    code, _ = run_compiler(find_toolchain(CPU_TARGET), Job(tmp_path / "nothing.hip", CPU_TARGET))
+    function = cpu_device.function(cpu_device.load(code), "nothing")
+    return BoundLaunch(function, (1, 1, 1), (64, 1, 1), (np.int32(0),))
+
+
+def test_an_output_that_is_near_is_told_from_one_that_is_not(
+    cpu_device: CpuDevice, nothing: BoundLaunch
+) -> None:
+    for case in CASES.values():
+        near_cases.check(cpu_device, nothing, case)
+
+
+def test_what_is_near_is_not_kept_in_the_place_of_what_is_not(
+    cpu_device: CpuDevice, nothing: BoundLaunch
+) -> None:
+    near_cases.check_batch(cpu_device, nothing)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_elements_beyond_are_counted(case: Case) -> None:
+    output, first, allowed = (
+        one.reshape(-1).view(np.uint8) for one in (case.output, case.first, case.allowed)
+    )
+    assert count_beyond(output, first, allowed, case.near(None, None)) == case.beyond
+
+
 def test_the_runtime_names_the_function(cpu_device: CpuDevice) -> None:
     module = cpu_device.load(spirv("wave"))
     assert cpu_device.function_name(cpu_device.function(module, "softmax_wave")) == "softmax_wave"
@@ -102,6 +143,17 @@ def test_what_is_wrong_is_a_fault_that_says_so(cpu_device: CpuDevice) -> None:
         cpu_device.function(module, "gone")
     with pytest.raises(DeviceFault, match="allocating 1125899906842624 bytes"):
         cpu_device.allocate(1 << 50)
+
+
+def test_what_does_not_fit_beside_leaves_nothing_behind(cpu_device: CpuDevice) -> None:
+    server = _Server()
+    server.device = cpu_device
+    server.allocate({"y": BufferPlan(16, "candidate")})
+    server.add({"a": BufferPlan(16, NEAR)})
+    with pytest.raises(DeviceFault, match="allocating"):
+        server.add({"b": BufferPlan(16, NEAR), "c": BufferPlan(1 << 50, NEAR)})
+    assert set(server.buffers) == {"y", "a"}
+    server.allocate({})
 
 
 def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:

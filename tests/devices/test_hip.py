@@ -25,10 +25,13 @@ from pytest_greta.device import BoundLaunch, run_once
 from pytest_greta.device.hip import HipDevice, open_hip
 from pytest_greta.device.hip_bindings import HipError
 from pytest_greta.device.hip_handles import Buffer, Function
+from pytest_greta.device.protocol import NUMBERS
+from pytest_greta.dtypes import dtype_of
 from pytest_greta.errors import CompileError
 from pytest_greta.gates.file import load
 from pytest_greta.kernel import Kernel, Launch, Problem, Value, Variant
 from pytest_greta.problems import problems_for
+from tests.devices import near_cases
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -359,6 +362,36 @@ def test_a_digest_tells_the_same_bytes_in_another_order(device: HipDevice) -> No
         device.write(buffer, 0, words.data.cast("B"))
         digests |= set(device.digests([(buffer, 0, 64)]))
     assert len(digests) == 4
+
+
+def test_an_output_that_is_near_is_told_from_one_that_is_not(device: HipDevice) -> None:
+    out = device.allocate(4)
+    nothing = bound(build(device, FILL, "fill"), 64, (out, 0), np.int32(0), np.int32(0))
+    for case in near_cases.CASES.values():
+        near_cases.check(device, nothing, case)
+
+
+def test_what_is_near_is_not_kept_in_the_place_of_what_is_not(device: HipDevice) -> None:
+    out = device.allocate(4)
+    near_cases.check_batch(device, bound(build(device, FILL, "fill"), 64, (out, 0), np.int32(0), np.int32(0)))
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_one_element_of_a_large_output_that_is_beyond_is_found(device: HipDevice, number: str) -> None:
+    rng = np.random.default_rng(5)
+    first = (rng.random((3001, 701)) + 0.5).astype(dtype_of(number))
+    output = (first.astype(np.float64) * (1 + 0.01 * rng.random(first.shape))).astype(first.dtype)
+    distances = np.abs(output.astype(np.float64) - first.astype(np.float64)).max(axis=1)
+    allowed = np.stack(
+        [np.nextafter(distances.astype(np.float32), np.float32(9)), np.full(3001, 9, "f4")], axis=1
+    )
+    nothing = bound(build(device, FILL, "fill"), 64, (device.allocate(4), 0), np.int32(0), np.int32(0))
+    for row in (None, 0, 1500, 3000):
+        limits = allowed.copy()
+        if row is not None:
+            limits[row, 0] = distances[row] * 0.999
+        case = near_cases.Case(number, first, output, limits, int(row is not None), row_elements=701)
+        near_cases.check(device, nothing, case)
 
 
 @pytest.mark.usefixtures("device")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import pytest
 
-from tests.faulty.lies.lies import LIES
+from pytest_greta.measure.batches import Manner, Round
+from pytest_greta.measure.bench import Bench
+from tests.faulty.lies.lies import LIES, VARYING
 from tests.plugin.conftest import CONFTEST, REPOSITORY, Run, write_gates
 
 GATES = """\
@@ -153,14 +156,113 @@ def test_one_of_many_launches_between_two_events_that_hangs_is_killed_soon(
     result.stdout.fnmatch_lines(["*no_fault is true * FAIL (killed: no answer to 'run' within 2 s)"])
 
 
-def missed(output: str) -> dict[str, str]:
+WAIVED = GATES + '    gates: {"*": {deterministic: false}}\n'
+
+
+@pytest.fixture
+def varying(project: pytest.Pytester, greta: Run) -> Run:
+    project.makeconftest(conftest_of_lies(CONFTEST).replace("Lies", "Varying"))
+    write_gates(project, WAIVED)
+    return lambda *options: greta("-k", "test_run", "--greta-rounds=40", "--junitxml=junit.xml", *options)
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rounds were in each batch of what is measured from here on."""
+    seen: list[int] = []
+    launch = Bench.launch
+
+    def counted(
+        bench: Bench, rounds: Sequence[Round], manner: Manner | None = None
+    ) -> list[dict[str, float]]:
+        seen.append(len(rounds))
+        return launch(bench, rounds, manner)
+
+    monkeypatch.setattr(Bench, "launch", counted)
+    return seen
+
+
+def test_results_that_vary_within_the_tolerance_are_held_on_the_device(
+    varying: Run, project: pytest.Pytester, batches: list[int]
+) -> None:
+    varying("--greta-variant=varies").assert_outcomes(passed=1)
+    read, held = told = held_on_device(project, "y")
+    assert 2 <= read <= 10
+    assert held >= 25
+    assert held_on_device(project, "rank, big") == told
+    assert max(batches[-2:]) > 1
+
+
+@pytest.mark.parametrize("baseline", ["right", "varies_late_too"])
+def test_results_that_begin_to_vary_in_the_middle_of_a_batch_are_held_from_then_on(
+    varying: Run, project: pytest.Pytester, batches: list[int], baseline: str
+) -> None:
+    write_gates(project, WAIVED.replace("baseline: right", f"baseline: {baseline}"))
+    varying("--greta-variant=varies_late").assert_outcomes(passed=1)
+    read, held = held_on_device(project, "y")
+    assert 3 <= read <= 10
+    assert held >= 25
+    assert max(batches[-2:]) > 1
+
+
+def test_without_a_baseline_launches_are_held_within_the_tolerance_of_the_first(
+    varying: Run, project: pytest.Pytester
+) -> None:
+    write_gates(project, WAIVED.replace("baseline: right", "baseline: varies"))
+    varying("--greta-variant=varies").assert_outcomes(passed=1)
+    read, held = held_on_device(project, "y", " of the first")
+    assert 2 <= read <= 10
+    assert held >= 25
+
+
+def test_results_so_far_apart_that_the_first_proves_nothing_are_read(
+    varying: Run, project: pytest.Pytester, batches: list[int]
+) -> None:
+    varying("--greta-variant=varies_far").assert_outcomes(passed=1)
+    assert held_on_device(project, "y") == (0, 0)
+    assert set(batches[-15:]) == {1}
+
+
+def test_what_varies_and_is_wrong_once_is_caught(varying: Run) -> None:
+    result = varying(f"--greta-variant={','.join(VARYING)}")
+    result.assert_outcomes(failed=len(VARYING))
+    assert missed(result.stdout.str(), VARYING) == {}
+
+
+@pytest.mark.parametrize(("baseline", "wrong"), [("varies", ""), *VARYING.items()])
+def test_a_baseline_that_varies_is_held_on_the_device_as_well(
+    varying: Run, project: pytest.Pytester, batches: list[int], baseline: str, wrong: str
+) -> None:
+    gates = WAIVED.replace("baseline: right", f"baseline: {baseline}")
+    write_gates(project, gates.replace("false}", "false, speedup: {min: 0.001, devices: cpu}}"))
+    result = varying("--greta-variant=right")
+    result.assert_outcomes(passed=1)
+    (line,) = (n for n in result.stdout.lines if "speedup >= 0.001" in n)
+    assert ("NOT MEASURED" in line) == bool(wrong)
+    assert (f"the baseline {baseline} is wrong" in result.stdout.str()) == bool(wrong)
+    assert max(batches[-3:]) > 1
+
+
+def held_on_device(project: pytest.Pytester, check: str, of: str = "") -> tuple[int, int]:
+    """How many launches were read, and how many held on the device, by the verdict of an error; 0, 0 if none."""
+    text = (project.path / "junit.xml").read_text()
+    (said,) = re.findall(rf'name="greta max_error" value="([^"]*max_error of {check} [^"]*)"', text)
+    found = re.search(
+        r"; measured in (\d+) launches that were read, (\d+) were held within the tolerance"
+        rf"{of} on the device, \d+ had the same bits",
+        said,
+    )
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def missed(output: str, expected: Mapping[str, str] = EXPECTED) -> dict[str, str]:
     """The lies whose test does not say what was expected, with what it says."""
     failures = output[output.index("= FAILURES =") :].partition("\n= greta")[0]
     sections = re.split(r"^_+ test_run\[(\w+)-\d+\] _+$", failures, flags=re.MULTILINE)
     said = dict(zip(sections[1::2], sections[2::2], strict=True))
     return {
         name: said.get(name, "nothing")
-        for name, text in EXPECTED.items()
+        for name, text in expected.items()
         if not any(fnmatchcase(line, f"*{escaped(text)}*") for line in said.get(name, "").splitlines())
     }
 

@@ -68,7 +68,8 @@ def test_a_batch_takes_a_tenth_of_a_second_and_whole_couples() -> None:
 
 def test_every_launch_of_a_round_is_a_step_that_knows_what_to_expect() -> None:
     rounds = [Round(["b", "c"], "first", 0xFF), Round(["c", "b"], "second", 0x7F)]
-    steps = steps_of(rounds, Manner(cold=True, counts={"c": 7}), lambda slot, draw: f"{slot}{draw}".encode())
+    manner = Manner(cold=True, counts={"c": 7})
+    steps = steps_of(rounds, manner, lambda slot, draw: f"{slot}{draw}".encode(), lambda *_: ())
     assert [(s.slot, s.draw, s.poison, s.count) for s in steps] == [
         ("b", "first", 0xFF, 1),
         ("c", "first", 0xFF, 7),

@@ -1,16 +1,7 @@
-// Right in the first launches and not in later ones. What a module has of its own outlives a launch: every block counts
-// the launches that it has seen, and its first thread owns the counter.
-#include "lie.h"
+// Right in the first launches and not in later ones.
+#include "launch.h"
 
-__device__ int launches[1024];
 __device__ float kept[1 << 16];
-
-#define LAUNCH                                               \
-  const int block = blockIdx.y * gridDim.x + blockIdx.x;     \
-  const int launch = launches[block];                        \
-  __syncthreads();                                           \
-  if (threadIdx.x == 0) launches[block] = launch + 1;        \
-  __syncthreads()
 
 LIE(idle_from_fourth) { ELEMENT; LAUNCH; if (launch < 3) RIGHT; }
 LIE(wrong_from_fourth) { ELEMENT; LAUNCH; RIGHT; if (launch >= 3) y[at] = 2.0f * x[at]; }

@@ -80,6 +80,14 @@ LIES: Mapping[str, Mapping[str, str]] = {
 }
 """By source, and by name of the variant: a part of the line that says what is wrong; `*` is anything."""
 
+VARYING: Mapping[str, str] = {
+    "varies_wrong_once": "max_error of y <= 1.00e-05 * FAIL (largest error in 'y' at row [0, 9]",
+    "varies_nan_once": "max_error of y * measured inf",
+    "varies_rank_once": "max_error of rank, big * measured inf",
+    "varies_idle_once": "max_error of y * FAIL (largest error in 'y' at row",
+}
+"""Kernels that are right but for the last bits, which are others in every launch, and wrong in the 18th, likewise."""
+
 
 class Lies(Kernel):
     """y = 3 x of `[heads, context]` fp32; rank and big, of its shape, number the elements."""
@@ -126,3 +134,15 @@ class Lies(Kernel):
     def workspaces(self, problem: Problem, variant: Variant) -> dict[str, Array]:
         """What `reads_workspace` and its like read."""
         return {"scratch": Array(self.rows(problem), np.float32)}
+
+
+_RIGHT = ("varies", "varies_far", "varies_late", "varies_late_too")
+
+
+class Varying(Lies):
+    """The same, of kernels whose results are others in every launch."""
+
+    variants = (
+        *Lies.variants[:1],
+        *(Variant(name, "varying.hip", name) for name in (*_RIGHT, *VARYING)),
+    )
