@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pytest_greta.kernel import Kernel, Problem
 
 _MOST_BYTES = 8 << 30
-"""Of inputs that are kept, nor more than a quarter of the machine's memory; those of one problem always are."""
+"""Of inputs and references that are kept, nor more than a quarter of the machine's memory; those of one problem always
+are."""
 
 Key = tuple[str, "Problem", int, int]
 
@@ -47,8 +48,9 @@ class ProblemData:
 
     @property
     def size_bytes(self) -> int:
-        """Of the inputs."""
-        return sum(array.nbytes for drawn in self.shared.values() for array in drawn.arrays.values())
+        """Of the inputs and the references."""
+        inputs = sum(array.nbytes for drawn in self.shared.values() for array in drawn.arrays.values())
+        return inputs + sum(reference.size_bytes for reference in self._references.values())
 
 
 class DataStore:

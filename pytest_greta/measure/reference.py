@@ -7,6 +7,7 @@ on such rows: where the two lie further apart than the one may be off, float64 s
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,9 @@ _DISPUTED = 32
 """Of the rows that lie too far from the verified ones, so many are computed in float64 at least, the worst first: then
 no more where one of them was wrong, and else all, for `_DISPUTED_SECONDS`."""
 _DISPUTED_SECONDS = 10.0
+
+_one_at_a_time = threading.Lock()
+"""Rows are computed in two threads, by an author's code that need not expect that."""
 
 Tolerances = Mapping[str, Tolerance]
 """By name of the output."""
@@ -159,7 +163,14 @@ class Reference:
         return contract.decode(self.kernel, name, values)
 
     def _reference(self, row: Row) -> Arrays:
-        return contract.reference(self.kernel, self.problem, self.inputs, row, self.outputs)
+        with _one_at_a_time:
+            return contract.reference(self.kernel, self.problem, self.inputs, row, self.outputs)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of what the outputs must hold, as far as it was computed."""
+        known = [*self.rows.values(), *([self.whole] if self.whole is not None else [])]
+        return sum(array.nbytes for arrays in known for array in arrays.values())
 
     @property
     def _extent(self) -> Row:

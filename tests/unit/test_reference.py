@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import pytest
 
 from pytest_greta.kernel import Array, Kernel, Problem
 from pytest_greta.measure.correctness import Tolerance
+from pytest_greta.measure.problem_data import DataStore
 from pytest_greta.measure.reference import Reference, references_of
 
 if TYPE_CHECKING:
@@ -176,3 +179,49 @@ def test_a_reference_of_the_whole_output_needs_no_rows() -> None:
     wrong["y"][ODD] += np.float32(1)
     assert one.errors(wrong, LIMITS)["y"].row == f"'y' at row {list(ODD)}"
     assert (kernel.computed, one.checked) == (0, "all 98304 elements checked")
+
+
+class Scratch(Doubling):
+    """Keeps the row that it computes in itself."""
+
+    row: tuple[int, ...] = ()
+
+    def reference(
+        self, problem: Problem, inputs: Mapping[str, NDArray[np.generic]], row: tuple[int, ...]
+    ) -> dict[str, NDArray[np.generic]]:
+        self.row = row
+        time.sleep(0.0002)
+        return super().reference(problem, inputs, self.row)
+
+
+def test_rows_of_two_threads_are_computed_one_at_a_time() -> None:
+    made, x = reference(Scratch()), drawn()
+    outputs = right(x)
+    outputs["y"][:, :200, 0] = np.nan  # what no reference was computed for yet is looked at, and found wrong
+    wanted = {row: 2 * x[row].astype(np.float64) for row in np.ndindex(HEADS, CONTEXT)}
+    further: dict[tuple[int, ...], Mapping[str, NDArray[np.generic]]] = {}
+    thread = threading.Thread(target=lambda: further.update(made.further_rows(0.3)))
+    thread.start()
+    made.errors(outputs, LIMITS)
+    thread.join()
+    computed = {**made.rows, **further}
+    assert [row for row, arrays in computed.items() if not np.array_equal(arrays["y"], wanted[row])] == []
+
+
+class Drawn(AllAtOnce):
+    def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
+        return {"x": rng.random((HEADS, problem.context, 2), np.float32)}
+
+
+def test_references_count_for_what_a_session_keeps() -> None:
+    """An output may be far larger than all inputs."""
+    store, kernel = DataStore(most_bytes=1 << 20), Drawn()
+    data = store.of(kernel, Problem(CONTEXT), 1, 2, lambda _: None)
+    inputs = data.size_bytes
+    data.references()
+    whole = 2 * HEADS * CONTEXT * (2 * 8 + 8)
+    assert inputs == 2 * HEADS * CONTEXT * 2 * 4
+    assert data.size_bytes == inputs + whole
+    store.of(kernel, Problem(8), 1, 2, lambda _: None)
+    assert store.of(kernel, Problem(CONTEXT), 1, 2, lambda _: None) is not data
+    store.close()
