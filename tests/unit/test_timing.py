@@ -50,7 +50,7 @@ def timed(clock: Clock, launch_seconds: float) -> Run:
         run=run,
         executables=dict.fromkeys(slots),
         outputs={"y": None},
-        varies=False,
+        one_by_one=False,
         draws=SimpleNamespace(shared={"first": None, "second": None}),
         first_seconds=dict.fromkeys(slots, launch_seconds),
         worker=SimpleNamespace(
