@@ -134,13 +134,11 @@ def test_one_of_many_launches_between_two_events_that_hangs_is_killed_soon(
     lies: Run, project: pytest.Pytester
 ) -> None:
     """Not after as many deadlines as there are launches."""
-    source = "".join(
-        (REPOSITORY / "tests/faulty/lies" / name).read_text() for name in ("lie.h", "launches.hip")
-    )
+    source = "".join(f'#include "{REPOSITORY}/tests/faulty/lies/{name}"\n' for name in ("lie.h", "launch.h"))
     lie = (
         "LIE(hangs) { ELEMENT; LAUNCH; RIGHT; volatile int on = launch == 2000 && at == 0; while (on) {} }\n"
     )
-    (project.path / "hangs.hip").write_text(source.replace('#include "lie.h"', "") + lie)
+    (project.path / "hangs.hip").write_text(source + lie)
     more = "\n\nfrom pathlib import Path\n\nfrom pytest_greta import Variant\n"
     more += "from tests.faulty.lies.lies import Lies\n\n"
     more += "hangs = str(Path(__file__).parent / 'hangs.hip')\n"
