@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from threading import Event
 from typing import TYPE_CHECKING
 
 from pytest_greta.device.worker import Worker
@@ -103,23 +104,26 @@ def _more_rows(bench: Bench) -> Iterator[Callable[[], None]]:
     """Compute further rows of partial references on the host while the device is timed; what is called at the end waits
     for them, and holds the first outputs against them. Raises KernelMistake.
     """
-    seconds = ROWS_SECONDS / len(bench.references)
-    with ThreadPoolExecutor(1, "greta-rows") as thread:
-        computing = {
-            draw: thread.submit(reference.further_rows, seconds)
-            for draw, reference in bench.references.items()
-            if reference.is_partial
-        }
+    stop, thread = Event(), ThreadPoolExecutor(1, "greta-rows")
+    computing = {
+        draw: thread.submit(reference.further_rows, ROWS_SECONDS, stop)
+        for draw, reference in bench.references.items()
+        if reference.is_partial
+    }
 
-        def finish() -> None:
-            for draw, reference in bench.references.items():
-                if draw in computing:
-                    bench.progress("computing more rows of the references")
-                    reference.rows |= computing[draw].result()
-                elif reference.is_partial:  # since what it was held against turned out to be wrong
-                    reference.rows |= reference.further_rows(seconds)
-                else:
-                    continue
-                bench.checks[CANDIDATE].judge_again(draw)
+    def finish() -> None:
+        for draw, reference in bench.references.items():
+            if draw in computing:
+                bench.progress("computing more rows of the references")
+                reference.rows |= computing[draw].result()
+            elif reference.is_partial:  # since what it was held against turned out to be wrong
+                reference.rows |= reference.further_rows(ROWS_SECONDS, stop)
+            else:
+                continue
+            bench.checks[CANDIDATE].judge_again(draw)
 
+    try:
         yield finish
+    finally:  # after a fault or Ctrl-C nobody waits for them
+        stop.set()
+        thread.shutdown(wait=False, cancel_futures=True)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pytest_greta.measure.draws import Arrays
 
 ROWS_SECONDS = 2.0
-"""For so long rows are computed in float64 where nothing else is there to compare all of them with: while launches are
-timed, and after that what is left of it; a quarter of it, where all of it would not reach `_WORTH` of the rows."""
+"""For so long, of each draw, rows are computed in float64 where nothing else is there to compare all of them with:
+while launches are timed, and then what is left of it; a quarter, where all would not reach `_WORTH` of the rows."""
 _WORTH = 0.1
 
 _COVER_SECONDS = 20.0
@@ -128,8 +128,8 @@ class Reference:
         """Whether there are rows that are compared with nothing."""
         return self.whole is None and self.verified is None and len(self.rows) < math.prod(self._extent)
 
-    def further_rows(self, seconds: float) -> dict[Row, Arrays]:
-        """Rows that are not there yet, as many as can be computed in so long. Raises KernelMistake.
+    def further_rows(self, seconds: float, stop: threading.Event) -> dict[Row, Arrays]:
+        """Rows that are not there yet, as many as can be computed in so long, or until `stop`. Raises KernelMistake.
 
         May be called in another thread: what it gives is added to `rows` in the thread that reads them.
         """
@@ -139,7 +139,11 @@ class Reference:
             if row not in self.rows:
                 found[row] = self._reference(row)
             spent = time.monotonic() - began
-            if spent > seconds or (spent > seconds / 4 and len(found) * seconds / spent < worth):
+            if (
+                stop.is_set()
+                or spent > seconds
+                or (spent > seconds / 4 and len(found) * seconds / spent < worth)
+            ):
                 break
         return found
 

@@ -169,8 +169,14 @@ def test_few_rows_are_computed_where_all_are_wrong() -> None:
 
 def test_with_time_all_rows_are_computed() -> None:
     one = reference(Doubling())
-    one.rows |= one.further_rows(60.0)
+    one.rows |= one.further_rows(60.0, threading.Event())
     assert one.checked == "32768 of 32768 rows checked"
+
+
+def test_nobody_waits_for_rows_when_a_measurement_has_ended() -> None:
+    one, stop = reference(Doubling()), threading.Event()
+    stop.set()
+    assert len(one.further_rows(60.0, stop)) <= 1
 
 
 def test_a_reference_of_the_whole_output_needs_no_rows() -> None:
@@ -200,7 +206,7 @@ def test_rows_of_two_threads_are_computed_one_at_a_time() -> None:
     outputs["y"][:, :200, 0] = np.nan  # what no reference was computed for yet is looked at, and found wrong
     wanted = {row: 2 * x[row].astype(np.float64) for row in np.ndindex(HEADS, CONTEXT)}
     further: dict[tuple[int, ...], Mapping[str, NDArray[np.generic]]] = {}
-    thread = threading.Thread(target=lambda: further.update(made.further_rows(0.3)))
+    thread = threading.Thread(target=lambda: further.update(made.further_rows(0.3, threading.Event())))
     thread.start()
     made.errors(outputs, LIMITS)
     thread.join()
