@@ -257,7 +257,8 @@ class Bench:
             slot = self.run.fault_of = steps[min(ended, len(steps) - 1)].slot
             others = sorted({step.slot for step in steps[len(done) :]} - {slot})
             text = str(fault)
-            if fault.kind == "crash" and fault.steps_done is None and others:
+            is_queued = is_held and self.run.device.kind != "cpu"  # where each waits for the one before
+            if fault.kind == "crash" and fault.steps_done is None and others and is_queued:
                 text += f" (launches of the {' and '.join(others)} were queued with it)"
             if slot == CANDIDATE:
                 self._note_wall(

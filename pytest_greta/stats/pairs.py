@@ -47,6 +47,9 @@ FEW_BLOCKS_MARGIN = math.log(1.10)
 """How far beyond the measured ratios the truth may lie when there were too few couples for their coins to guarantee
 anything: clocks have modes that are up to 10 % apart, and a few launches may all have met the same one."""
 
+_APART = 1e-6
+"""So far from a limit, relative to it, an end of an interval lies at least: which side it is on can be read."""
+
 FAR = 2.0
 """So far beyond every limit a ratio is decided by few pairs, as one is whose budget ends with so few."""
 
@@ -232,7 +235,7 @@ class PairedTest:
         few = self.blocks < FEWEST_BLOCKS
         low, high = self._ends(few)
         for bound, fails in self._bounds:
-            below, above = math.nextafter(bound, -math.inf), math.nextafter(bound, math.inf)
+            below, above = bound * (1 - _APART), bound * (1 + _APART)
             way = self._settled.get((bound, fails))
             if way == ABOVE:
                 low = max(low, above)
