@@ -118,18 +118,9 @@ class Device(Protocol):
     def held(self) -> AbstractContextManager[None]:
         """What is queued inside runs when all of it is queued, so that the host is not in its times."""
 
-    def enqueue(
-        self,
-        launches: Sequence[BoundLaunch],
-        outputs: Sequence[Range] = (),
-        spare: Sequence[Range] = (),
-        count: int = 1,
-        untimed: int = 0,
-        near: Sequence[Near | None] = (),
-    ) -> None:
-        """Run launches in order, `untimed` times, and `count` times more between two device events; then take the
-        digests of `outputs`. Where these are not as expected, nor outputs as near as `near` has it, which says so of
-        each output or is empty, `spare` gets a copy, the first time in a batch.
+    def enqueue(self, work: Work) -> None:
+        """Run launches between two device events; then take the digests of their outputs. Where these are not as
+        expected, nor near enough, the spare ones get a copy, the first time in a batch.
         """
 
     def result(self) -> Launched:
@@ -157,8 +148,25 @@ class BoundLaunch:
     dynamic_lds_bytes: int = 0
 
 
+@dataclass(frozen=True)
+class Work:
+    """Launches to be timed, and what is asked of their outputs then."""
+
+    launches: Sequence[BoundLaunch]
+    """In their order. The same list is the same work: it may be captured once."""
+    outputs: Sequence[Range] = ()
+    spare: Sequence[Range] = ()
+    """Where they are copied to when they are not what they should be."""
+    count: int = 1
+    """So many runs of all launches lie between the two events: what one takes is their mean."""
+    untimed: int = 0
+    """So many run before."""
+    near: Sequence[Near | None] = ()
+    """What each output has to be near to where it has not its digest; empty where it must have."""
+
+
 def run_once(device: Device, launches: Sequence[BoundLaunch]) -> float:
     """Run launches in order, wait, and return the seconds between an event before and one after them."""
     device.begin([b""], 0)
-    device.enqueue(launches)
+    device.enqueue(Work(launches))
     return device.result().seconds

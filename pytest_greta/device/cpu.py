@@ -20,9 +20,9 @@ import numpy as np
 
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.toolchain import CPU_TARGET, install_extra
-from pytest_greta.device import BoundLaunch, DeviceInfo, Range
+from pytest_greta.device import BoundLaunch, DeviceInfo, Range, Work
 from pytest_greta.device.cpu_near import count_beyond
-from pytest_greta.device.protocol import DIGEST_BYTES, Launched, Near
+from pytest_greta.device.protocol import DIGEST_BYTES, Launched
 from pytest_greta.errors import DeviceFault, DeviceUnavailable
 from pytest_greta.kernel import Value
 
@@ -242,41 +242,28 @@ class CpuDevice:
         """Nothing waits here: the host is the device."""
         return contextlib.nullcontext()
 
-    def enqueue(
-        self,
-        launches: Sequence[BoundLaunch],
-        outputs: Sequence[Range] = (),
-        spare: Sequence[Range] = (),
-        count: int = 1,
-        untimed: int = 0,
-        near: Sequence[Near | None] = (),
-    ) -> None:
+    def enqueue(self, work: Work) -> None:
         """Run launches in order; seconds by OpenCL's profiling events."""
-        for _ in range(untimed):
-            self._launch(launches)
-        seconds = sum(self._launch(launches) for _ in range(count)) / count
-        found = self.digests(outputs)
+        for _ in range(work.untimed):
+            self._launch(work.launches)
+        seconds = sum(self._launch(work.launches) for _ in range(work.count)) / work.count
+        found = self.digests(work.outputs)
         expected = self._expected[len(self._results)]
         is_other = bool(expected) and b"".join(found) != expected
-        is_near = is_other and self._is_near(outputs, near, found, expected)
+        is_near = is_other and self._is_near(work, found, expected)
+        copies = zip(work.outputs, work.spare, strict=True)
         is_kept = is_other and not is_near and not self._is_kept
-        for (buffer, offset, size), (into, at, _) in zip(outputs, spare, strict=True) if is_kept else ():
+        for (buffer, offset, size), (into, at, _) in copies if is_kept else ():
             self.copy(buffer, offset, into, at, size)
         self._is_kept |= is_kept
         self._results.append(Launched(seconds, b"".join(found), is_kept, is_near))
 
-    def _is_near(
-        self,
-        outputs: Sequence[Range],
-        near: Sequence[Near | None],
-        digests: Sequence[bytes],
-        expected: bytes,
-    ) -> bool:
+    def _is_near(self, work: Work, digests: Sequence[bytes], expected: bytes) -> bool:
         """Whether all outputs that have not their digest are near enough."""
-        if not near:
+        if not work.near:
             return False
         known = iter(expected[i : i + DIGEST_BYTES] for i in range(0, len(expected), DIGEST_BYTES))
-        for output, one, digest in zip(outputs, near, digests, strict=True):
+        for output, one, digest in zip(work.outputs, work.near, digests, strict=True):
             if not digest or digest == next(known):
                 continue
             if one is None:

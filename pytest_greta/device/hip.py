@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from pytest_greta.compiler.cache import CodeCache
-from pytest_greta.device import BoundLaunch, Device, DeviceInfo, Range, hip_identity, hip_missing
+from pytest_greta.device import Device, DeviceInfo, Range, Work, hip_identity, hip_missing
 from pytest_greta.device.hip_bindings import Bindings, HipError, call, import_bindings, properties_of, text
 from pytest_greta.device.hip_handles import Buffer, Function, Module
 from pytest_greta.device.hip_own import OWN_KERNELS
 from pytest_greta.device.hip_queue import Queue
 from pytest_greta.device.hiprtc import compile_source
-from pytest_greta.device.protocol import Launched, Near
+from pytest_greta.device.protocol import Launched
 from pytest_greta.errors import CompileError, DeviceUnavailable
 
 _OWN_SOURCE = Path(__file__).with_name("queue.hip")
@@ -222,17 +222,9 @@ class HipDevice:
         """What is queued inside runs when all of it is queued; at once on an emulated GPU, which has no times."""
         return contextlib.nullcontext() if self.info.emulated else self.queue.held()
 
-    def enqueue(
-        self,
-        launches: Sequence[BoundLaunch],
-        outputs: Sequence[Range] = (),
-        spare: Sequence[Range] = (),
-        count: int = 1,
-        untimed: int = 0,
-        near: Sequence[Near | None] = (),
-    ) -> None:
+    def enqueue(self, work: Work) -> None:
         """Queue launches, see `Queue.enqueue`."""
-        self.queue.enqueue(launches, outputs, spare, count, untimed, near)
+        self.queue.enqueue(work)
 
     def result(self) -> Launched:
         """Wait for the next launch, see `Queue.result`."""

@@ -23,12 +23,12 @@ import numpy as np
 from pytest_greta.device.hip_bindings import HipError, call
 from pytest_greta.device.hip_handles import Buffer, Function
 from pytest_greta.device.hip_own import OwnKernels, Places
-from pytest_greta.device.protocol import DIGEST_BYTES, Launched, Near
+from pytest_greta.device.protocol import DIGEST_BYTES, Launched
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_greta.device import BoundLaunch, Range
+    from pytest_greta.device import BoundLaunch, Range, Work
     from pytest_greta.kernel import Value
 
 ARG_SLOT_BYTES = 16
@@ -146,31 +146,24 @@ class Queue:
         """Queue reading all of some memory, which is filled with zeros."""
         self._own.read_through(memory)
 
-    def enqueue(
-        self,
-        launches: Sequence[BoundLaunch],
-        outputs: Sequence[Range] = (),
-        spare: Sequence[Range] = (),
-        count: int = 1,
-        untimed: int = 0,
-        near: Sequence[Near | None] = (),
-    ) -> None:
-        """Queue launches `untimed` times and then `count` times between two events, and the digests of `outputs`.
+    def enqueue(self, work: Work) -> None:
+        """Queue launches between two events, and behind them the digests of their outputs.
 
-        Where these are not those that `begin` was told, nor outputs as near as `near` has it, the outputs of the first
-        such launch are copied to `spare`.
+        Where these are not those that `begin` was told, nor outputs near enough, those of the first such launch are
+        copied aside.
         """
+        launches, count = work.launches, work.count
         packed = self._pack_all(launches)
         graph = self._graph(launches, packed, count) if count > 1 else None
         names = ", ".join(dict.fromkeys(launch.function.entry for launch in launches))
-        for _ in range(untimed):
+        for _ in range(work.untimed):
             self._launch_all(packed)
         with self._timed(_Step(count, names)):
             if graph is None:
                 self._launch_all(packed)
             else:
                 call(self._hip.hipGraphLaunch, graph, self.stream, about=f"{count} launches of {names}")
-        self._queue_checks(outputs, spare, near)
+        self._queue_checks(work)
         self._record_event(2)
 
     def result(self) -> Launched:
@@ -247,11 +240,10 @@ class Queue:
             self._events.append(call(self._hip.hipEventCreate))
         return self._events[3 * step + which]
 
-    def _queue_checks(
-        self, outputs: Sequence[Range], spare: Sequence[Range], near: Sequence[Near | None]
-    ) -> None:
+    def _queue_checks(self, work: Work) -> None:
         """What the outputs of the step that was queued last are, and the copy of them where they are others."""
-        number, steps, count = len(self._steps) - 1, len(self._known), len(outputs)
+        outputs, number = work.outputs, len(self._steps) - 1
+        steps, count = len(self._known), len(outputs)
         if not count:
             return
         table = DIGEST_BYTES * steps * count
@@ -264,9 +256,9 @@ class Queue:
             record=self._page_address + 8 * (_RECORDS + number * (1 + count)),
         )
         self._own.digest(outputs, sums)
-        if near:
-            self._own.count_beyond(outputs, near, places)
-        self._own.keep(outputs, spare, number + 1, bool(near), places)
+        if work.near:
+            self._own.count_beyond(outputs, work.near, places)
+        self._own.keep(outputs, work.spare, number + 1, bool(work.near), places)
 
     def _wait(self, number: int, tries: int) -> None:
         self._own.hold(self._page_address, number, tries)

@@ -125,6 +125,8 @@ class _Server:
             self.buffers[one], self.buffers[other] = (another, plan), (buffer, its_plan)
 
     def run(self, steps: Sequence[Step], held: bool) -> Iterator[Launched]:
+        from pytest_greta.device import Work
+
         outputs = {step.slot: self._outputs(step.slot) for step in steps}
         bound = [self._bind(step.slot, step.draw) for step in steps]  # before anything waits for the host
         near = [[one and self._near(one) for one in step.near] for step in steps]
@@ -141,7 +143,7 @@ class _Server:
                     if step.cold:
                         self.device.flush_caches()
                     what = outputs[step.slot], spare, step.count, step.untimed, held_against
-                    self.device.enqueue(launches, *what)
+                    self.device.enqueue(Work(launches, *what))
                     waiting = True
             yield self.device.result()
 

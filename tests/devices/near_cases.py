@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ml_dtypes
 import numpy as np
 
+from pytest_greta.device import Work
 from pytest_greta.device.protocol import NUMBERS, Near
 from pytest_greta.dtypes import bits_of, dtype_of
 
@@ -109,7 +110,7 @@ def outcome(device: Any, launch: BoundLaunch, case: Case) -> tuple[Launched, byt
         ranges.append((buffer, 128, array.nbytes))
     (digest,) = device.digests(ranges[1:2])
     device.begin([digest], 1)
-    device.enqueue([launch], ranges[:1], ranges[3:], near=[case.near(ranges[1], ranges[2])])
+    device.enqueue(Work([launch], ranges[:1], ranges[3:], near=[case.near(ranges[1], ranges[2])]))
     found = device.result()
     device.read(ranges[3][0], 128, spare.reshape(-1).view(np.uint8).data)
     for buffer, _, _ in ranges:
@@ -144,7 +145,7 @@ def check_batch(device: Any, launch: BoundLaunch) -> None:
         for buffer, array in zip(buffers, values, strict=False):
             device.write(buffer, 0, array.view(np.uint8).data)
         near = [Near(ranges[2], ranges[3], 10, "float32"), None]
-        device.enqueue([launch], ranges[:2], ranges[4:], near=near)
+        device.enqueue(Work([launch], ranges[:2], ranges[4:], near=near))
         found.append(device.result())
     assert [one.is_near for one in found] == [False, True, False, False, True]
     assert [one.is_kept for one in found] == [False, False, True, False, False]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_greta.device import BoundLaunch, run_once
+from pytest_greta.device import BoundLaunch, Work, run_once
 from pytest_greta.device.hip import HipDevice
 from pytest_greta.device.hip_handles import Buffer, Function
 from pytest_greta.device.protocol import Launched
@@ -79,7 +79,7 @@ def in_batch(
     found = []
     for step in steps:
         with device.held():
-            device.enqueue(step, [out], [spare])
+            device.enqueue(Work(step, [out], [spare]))
         found.append(device.result())
     return found
 
@@ -116,7 +116,7 @@ def test_launches_in_a_graph_run_as_often_as_asked_and_the_mean_is_their_time(
     add = on(functions["add"], (buffers[0], 0), np.int32(COUNT), np.int32(1))
     device.begin([b""] * 2, 0)
     with device.held():
-        device.enqueue(add, count=40, untimed=2)
+        device.enqueue(Work(add, count=40, untimed=2))
     device.result()
     assert values(device, buffers[0]) == {42}
     if device.info.emulated:
@@ -124,7 +124,7 @@ def test_launches_in_a_graph_run_as_often_as_asked_and_the_mean_is_their_time(
     spin = on(functions["spin"], (buffers[0], 0), np.int32(20_000), blocks=1)
     alone = run_once(device, spin)
     device.begin([b""], 0)
-    device.enqueue(spin, count=20)
+    device.enqueue(Work(spin, count=20))
     assert device.result().seconds == pytest.approx(alone, rel=0.5)  # an idle GPU is slower
 
 
@@ -135,7 +135,7 @@ def test_launches_are_queued_again_after_their_memory_has_moved(
         buffer = device.allocate(4 * COUNT)
         launch = on(functions["fill"], (buffer, 0), np.int32(COUNT), np.int32(value))
         device.begin([b""], 0)
-        device.enqueue(launch, count=3)
+        device.enqueue(Work(launch, count=3))
         device.result()
         assert values(device, buffer) == {value}
         device.free(buffer)
@@ -152,7 +152,7 @@ def test_nothing_runs_before_all_is_queued(
     for pause in (0.0, 0.05):
         device.begin([b""], 0)
         with device.held():
-            device.enqueue(spin)
+            device.enqueue(Work(spin))
             time.sleep(pause)
         times.append(device.result().seconds)
     assert times[1] < 0.02, times  # the host's pause is not in it
@@ -167,7 +167,7 @@ def test_a_hold_that_nobody_ends_ends_by_itself(
     device.begin([b""], 0)
     began = time.monotonic()
     with device.held():
-        device.enqueue(fill)
+        device.enqueue(Work(fill))
         device.result()
     assert 0.05 < time.monotonic() - began < 20
     assert values(device, buffers[0]) == {9}
@@ -195,7 +195,7 @@ def test_cold_launches_take_longer_than_warm_ones(
             with device.held():
                 if is_cold:
                     device.flush_caches()
-                device.enqueue(add, untimed=0 if is_cold else 1)
+                device.enqueue(Work(add, untimed=0 if is_cold else 1))
             found.append(device.result().seconds)
         seconds[is_cold] = statistics.median(found)
     assert seconds[True] > seconds[False], seconds
@@ -204,7 +204,7 @@ def test_cold_launches_take_longer_than_warm_ones(
 WILD = """
 import sys
 import numpy as np
-from pytest_greta.device import BoundLaunch
+from pytest_greta.device import BoundLaunch, Work
 from pytest_greta.device.hip import open_hip
 from pytest_greta.device.hip_bindings import HipError
 
@@ -216,7 +216,7 @@ fill = [BoundLaunch(device.function(module, "fill"), (1, 1, 1), (256, 1, 1), ((b
 wild = [BoundLaunch(device.function(module, "wild"), (1, 1, 1), (1, 1, 1), ((buffer, 0),))]
 device.begin([b""] * 4, 1)
 for step in (fill, fill, wild, fill):
-    device.enqueue(step, [(buffer, 0, 4096)], [(spare, 0, 4096)])
+    device.enqueue(Work(step, [(buffer, 0, 4096)], [(spare, 0, 4096)]))
 try:
     [device.result() for _ in range(4)]
 except HipError as error:
