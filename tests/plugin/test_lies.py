@@ -51,6 +51,19 @@ def test_every_lie_is_caught_with_its_own_line(lies: Run) -> None:
     assert missed(result.stdout.str()) == {}
 
 
+def add_lie(project: pytest.Pytester, name: str, lie: str) -> None:
+    """One more variant of the family, beside the one that is right."""
+    folder = REPOSITORY / "tests/faulty/lies"
+    source = "".join(f'#include "{folder / header}"\n' for header in ("lie.h", "launch.h"))
+    (project.path / f"{name}.hip").write_text(source + lie)
+    more = "\n\nfrom pathlib import Path\n\nfrom pytest_greta import Variant\n"
+    more += "from tests.faulty.lies.lies import Lies\n\n"
+    more += f"lie = str(Path(__file__).parent / '{name}.hip')\n"
+    more += f"Lies.variants = (*Lies.variants[:1], Variant('{name}', lie, '{name}'))\n"
+    path = project.path / "conftest.py"
+    path.write_text(path.read_text() + more)
+
+
 BASELINES = {
     "wrong_head": "* in 'y' at row [17, *, over 1.00e-05",
     "wrong_element": "* in 'y' at row [16, 5], over 1.00e-05",
@@ -59,7 +72,8 @@ BASELINES = {
     "wrong_once": "* in 'y' at row [0, 9], over 1.00e-05",
     "noop": "8192 of 8192 elements of 'y' were not written*",
     "damages_input": "* bytes of 'x' were modified",
-    "damages_input_late": "* '?' *",  # that 'x' was modified where it is looked at before, else 'y' at row [0, 3]
+    # by its next output, or where its memory is looked at before that
+    "damages_input_late": "*in 'y' at row [0, 3]* | * bytes of 'x' were modified*",
     "writes_past_end": "4 bytes past the end of 'y' (nearest: byte 0 past it) were overwritten",
     "writes_past_end_late": "4 bytes past the end of 'y' (nearest: byte 8 past it) were overwritten",
 }
@@ -75,9 +89,8 @@ def test_a_baseline_that_lies_is_no_measure_and_the_candidate_is_not_blamed(
     result.assert_outcomes(passed=1)
     (line,) = (n for n in result.stdout.lines if "speedup >= 0.001" in n)
     assert "NOT MEASURED [1]" in line
-    assert any(
-        fnmatchcase(n, escaped(f"[1] the baseline {baseline} is wrong: {wrong}")) for n in result.stdout.lines
-    ), result.stdout.str()
+    wanted = [escaped(f"[1] the baseline {baseline} is wrong: {one}") for one in wrong.split(" | ")]
+    assert any(fnmatchcase(n, one) for n in result.stdout.lines for one in wanted), result.stdout.str()
 
 
 def test_a_baseline_that_is_wrong_in_one_draw_leaves_no_draw_unchecked(
@@ -98,15 +111,8 @@ def test_a_baseline_that_is_wrong_in_the_first_draw_alone_is_found(
     lies: Run, project: pytest.Pytester
 ) -> None:
     """In a row that covers nothing, and only where NaN lies behind the inputs: in the second draw it is right."""
-    source = (REPOSITORY / "tests/faulty/lies/lie.h").read_text()
     lie = "LIE(first_draw) { ELEMENT; RIGHT; if (at == all / 2 + 5 && x[all] != x[all]) y[at] += 1.0f; }\n"
-    (project.path / "first.hip").write_text(source + lie)
-    more = "\n\nfrom pathlib import Path\n\nfrom pytest_greta import Variant\n"
-    more += "from tests.faulty.lies.lies import Lies\n\n"
-    more += "first = str(Path(__file__).parent / 'first.hip')\n"
-    more += "Lies.variants = (*Lies.variants[:1], Variant('first_draw', first, 'first_draw'))\n"
-    path = project.path / "conftest.py"
-    path.write_text(path.read_text() + more)
+    add_lie(project, "first_draw", lie)
     gates = "    gates: {right: {speedup: {min: 0.001, devices: cpu}}}\n"
     write_gates(project, GATES.replace("baseline: right", "baseline: first_draw") + gates)
     result = lies("--greta-variant=right", "-k", "test_run", "--greta-rounds=6")
@@ -134,17 +140,10 @@ def test_one_of_many_launches_between_two_events_that_hangs_is_killed_soon(
     lies: Run, project: pytest.Pytester
 ) -> None:
     """Not after as many deadlines as there are launches."""
-    source = "".join(f'#include "{REPOSITORY}/tests/faulty/lies/{name}"\n' for name in ("lie.h", "launch.h"))
     lie = (
         "LIE(hangs) { ELEMENT; LAUNCH; RIGHT; volatile int on = launch == 2000 && at == 0; while (on) {} }\n"
     )
-    (project.path / "hangs.hip").write_text(source + lie)
-    more = "\n\nfrom pathlib import Path\n\nfrom pytest_greta import Variant\n"
-    more += "from tests.faulty.lies.lies import Lies\n\n"
-    more += "hangs = str(Path(__file__).parent / 'hangs.hip')\n"
-    more += "Lies.variants = (*Lies.variants[:1], Variant('hangs', hangs, 'hangs'))\n"
-    path = project.path / "conftest.py"
-    path.write_text(path.read_text() + more)
+    add_lie(project, "hangs", lie)
     gates = (
         "    caches: warm\n    gates: {hangs: {deadline_seconds: 1, speedup: {min: 0.001, devices: cpu}}}\n"
     )
