@@ -93,7 +93,7 @@ class Planner:
             most_rounds=most,
             budget_seconds=options.budget_seconds,
             single_shot=options.single_shot,
-            seed=self._seeds.setdefault((kernel.name, problem), self.draw_seed()),
+            seed=self.seed_of(kernel, problem),
             unchanged_since=unchanged_since,
             peak=self.gate_file.peak_of(device.name, device.target),
             caches=self._caches(kernel, gates, device),
@@ -139,6 +139,12 @@ class Planner:
         if device.kind == "cpu" and not any(CATALOGUE[g.name].speed and g.times_on("cpu") for g in gates):
             return ""
         return self.gate_file.caches_of(kernel.name) or "auto"
+
+    def seed_of(self, kernel: Kernel, problem: Problem) -> int:
+        """The seed of the inputs of a problem, one for all of its measurements in a session."""
+        if (kernel.name, problem) not in self._seeds:
+            self._seeds[kernel.name, problem] = self.draw_seed()
+        return self._seeds[kernel.name, problem]
 
     def draw_seed(self) -> int:
         """The seed of inputs that were not drawn yet: that of `--greta-seed`, else a new one."""

@@ -299,8 +299,9 @@ class Runner:
 
         executable = self.planner.executable(plan.kernel, plan.variant, first)
         missing = {BASELINE: "only its time is asked for"}
+        seed = self.planner.seed_of(plan.kernel, first)
         alone = dataclasses.replace(
-            plan, problem=first, candidate=executable, counterparts={}, missing=missing
+            plan, problem=first, candidate=executable, counterparts={}, missing=missing, seed=seed
         )
         self.progress.show(f"timing {plan.variant.name} @ {first.id}, which scaling is measured from")
         run = measure(self.device.worker(), alone, self.progress.show, self.data, self.budget)

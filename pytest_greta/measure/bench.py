@@ -233,9 +233,8 @@ class Bench:
             name, tolerances = self.executables[slot].name, self.plan.counterparts[slot].tolerances
             reference.verify(slot, name, outputs, tolerances)
             self.checks[CANDIDATE].judge_again(draw)
-        if (
-            reference.wrong and reference.verified_slot in self.executables
-        ):  # a candidate that was right said so
+        # A candidate that was right said so.
+        if reference.wrong and reference.verified_slot in self.executables:
             self._drop(reference.verified_slot, f"is wrong: {reference.wrong}")
         return True
 

@@ -111,11 +111,11 @@ class Timing:
 
     def _choose_manner(self, seconds: dict[str, float]) -> None:
         if self.plan.caches:
-            repeatable = all(array.initial is None for array in self.bench.arrays())
-            if (
-                self.plan.caches == "auto"
-            ):  # what a workspace keeps from launch to launch would be no work of a launch
-                repeatable &= len(self.bench.arrays()) == len(self.bench.outputs)
+            written = self.bench.arrays()
+            repeatable = all(array.initial is None for array in written)
+            # What a workspace keeps from launch to launch would be no work of a launch.
+            if self.plan.caches == "auto" and len(written) > len(self.bench.outputs):
+                repeatable = False
             device = self.run.device
             shortest_seconds = batches.shortest(device.clock_seconds, device.empty_seconds)
             self.manner = batches.manner_of(self.plan.caches, seconds, shortest_seconds, repeatable)
@@ -147,6 +147,7 @@ class Timing:
             took = time.monotonic() - began
             spent_seconds += took
             if any(set(one.order) & set(bench.executables) - set(seconds) for one, seconds in found):
+                self.budget.spent(spent_seconds, False, budget_seconds)
                 return False
             launches += self._launches(found)
             for slot in others:
