@@ -32,6 +32,7 @@ from pytest_greta.gates.file import load
 from pytest_greta.kernel import Kernel, Launch, Problem, Value, Variant
 from pytest_greta.problems import problems_for
 from tests.devices import near_cases
+from tests.devices.sources import FILL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,18 +54,6 @@ STRUCTS = """
 struct Params { signed char kind; double scale; short pair[2]; };
 extern "C" __global__ void structs(float* out, Params p, float4 v, int n) {
   out[0] = p.kind; out[1] = (float)p.scale; out[2] = p.pair[1]; out[3] = v.y; out[4] = v.w; out[5] = n;
-}
-"""
-
-FILL = """
-#include <hip/hip_runtime.h>
-extern "C" __global__ void fill(int* out, int n, int value) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < n) out[i] = value;
-}
-extern "C" __global__ void add(int* out, int n, int value) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < n) out[i] += value;
 }
 """
 

@@ -19,17 +19,11 @@ from pytest_greta.device import BoundLaunch, Work, run_once
 from pytest_greta.device.hip import HipDevice
 from pytest_greta.device.hip_handles import Buffer, Function
 from pytest_greta.device.protocol import Launched
+from tests.devices.sources import FILL
 
-SOURCE = """
-#include <hip/hip_runtime.h>
-extern "C" __global__ void fill(int* out, int n, int value) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < n) out[i] = value;
-}
-extern "C" __global__ void add(int* out, int n, int value) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < n) out[i] += value;
-}
+SOURCE = (
+    FILL
+    + """
 extern "C" __global__ void spin(float* out, int steps) {
   float x = out[0];
   for (int i = 0; i < steps; ++i) x = x * 0.9999999f + 1e-7f;
@@ -37,6 +31,7 @@ extern "C" __global__ void spin(float* out, int steps) {
 }
 extern "C" __global__ void wild(int* out) { *(volatile int*)16 = *out; }
 """
+)
 COUNT = 100_000
 
 
@@ -56,6 +51,13 @@ def buffers(device: HipDevice) -> Iterator[list[Buffer]]:
     yield found
     for buffer in found:
         device.free(buffer)
+
+
+@pytest.fixture
+def timed(device: HipDevice) -> None:
+    """Only where times mean something."""
+    if device.info.emulated:
+        pytest.skip("nothing is held on an emulated GPU: its times mean nothing")
 
 
 def on(function: Function, *args: Any, blocks: int = -(-COUNT // 256)) -> list[BoundLaunch]:
@@ -141,11 +143,10 @@ def test_launches_are_queued_again_after_their_memory_has_moved(
         device.free(buffer)
 
 
+@pytest.mark.usefixtures("timed")
 def test_nothing_runs_before_all_is_queued(
     device: HipDevice, functions: dict[str, Function], buffers: list[Buffer]
 ) -> None:
-    if device.info.emulated:
-        pytest.skip("nothing is held on an emulated GPU: its times mean nothing")
     spin = on(functions["spin"], (buffers[0], 0), np.int32(1000), blocks=1)
     run_once(device, spin)
     times = []
@@ -158,11 +159,10 @@ def test_nothing_runs_before_all_is_queued(
     assert times[1] < 0.02, times  # the host's pause is not in it
 
 
+@pytest.mark.usefixtures("timed")
 def test_a_hold_that_nobody_ends_ends_by_itself(
     device: HipDevice, functions: dict[str, Function], buffers: list[Buffer]
 ) -> None:
-    if device.info.emulated:
-        pytest.skip("nothing is held on an emulated GPU: its times mean nothing")
     fill = on(functions["fill"], (buffers[0], 0), np.int32(COUNT), np.int32(9))
     device.begin([b""], 0)
     began = time.monotonic()
@@ -181,11 +181,10 @@ def test_the_clock_has_small_steps_and_an_empty_kernel_its_cost(device: HipDevic
     assert 0 < device.info.empty_seconds < 100e-6
 
 
+@pytest.mark.usefixtures("timed")
 def test_cold_launches_take_longer_than_warm_ones(
     device: HipDevice, functions: dict[str, Function], buffers: list[Buffer]
 ) -> None:
-    if device.info.emulated:
-        pytest.skip("an emulated GPU: its times mean nothing")
     add = on(functions["add"], (buffers[0], 0), np.int32(COUNT), np.int32(1))
     seconds = {}
     for is_cold in (True, False):
