@@ -3,9 +3,10 @@
     python benchmarks/harnesses.py [--verdicts N]
 
 Bias and spread of one launch, timed launches a second of wall time, with caches cold and warm: by greta, by Triton's
-`do_bench` and `do_bench_cudagraph`, and by nvbench's method: a blocking kernel, the caches overwritten, a launch
-between two events, and a wait for each. With `--verdicts`, N times each: greta against a kernel with 3 % more
-work, and against itself, each held against a limit of 1 %, with the wall time of the whole measurement.
+`do_bench` and `do_bench_cudagraph`, by CuPy's graphs in a process without PyTorch (whose presence costs a launch in a
+graph 0.16 us on an H100), and by nvbench's method: a blocking kernel, the caches overwritten, a launch between two
+events, and a wait for each. With `--verdicts`, N times each: greta against a kernel with 3 % more work, and against
+itself, each held against a limit of 1 %, with the wall time of the whole measurement.
 
 Needs an NVIDIA GPU under tests/hip_on_cuda, ncu, PyTorch, Triton and CuPy. Prints the tables of docs/measurements.md.
 """
@@ -210,7 +211,7 @@ def others(case: Case, code: bytes) -> Iterator[tuple[str, Reading]]:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         Path(file.name).write_bytes(code)
         function = cupy.RawModule(path=file.name).get_function(case.entry)
-    x, y = (cupy.random.random(case.size, cupy.float32), cupy.zeros(case.size, cupy.float32))
+    x, y = _arrays(cupy, case)
 
     def launch(extra: int = 0) -> None:
         with cupy.cuda.Stream.from_external(torch.cuda.current_stream()):
@@ -221,9 +222,59 @@ def others(case: Case, code: bytes) -> Iterator[tuple[str, Reading]]:
         began = time.monotonic()
         times = [one * 1e-3 for one in harness(launch, return_mode="all")]
         yield name, Reading([times], len(times), time.monotonic() - began)
+    yield "CuPy's graph replay", _replayed_apart(case, code)
     yield "nvbench's method, cold", _blocked(cupy, launch)
     slower = do_bench_cudagraph(lambda: launch(case.more), return_mode="all")
     yield "graph replay, slower", Reading([[one * 1e-3 for one in slower]], len(slower), 1.0)
+
+
+def _arrays(cupy: Any, case: Case) -> tuple[Any, Any]:
+    """Input and output in memory of the runtime's own, as greta's are: a pool's addresses have other times."""
+
+    def array() -> Any:
+        address = cupy.cuda.runtime.malloc(4 * case.size)
+        memory = cupy.cuda.UnownedMemory(address, 4 * case.size, None)
+        return cupy.ndarray((case.size,), cupy.float32, cupy.cuda.MemoryPointer(memory, 0))
+
+    x, y = array(), array()
+    x[:] = cupy.random.random(case.size, cupy.float32)
+    return x, y
+
+
+REPLAYED = 1000
+"""Launches in a graph of CuPy's."""
+
+
+def _replayed_apart(case: Case, code: bytes) -> Reading:
+    """What `replay` says, in a process of its own."""
+    began = time.monotonic()
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        Path(file.name).write_bytes(code)
+        command = [sys.executable, __file__, "--replay", case.name, file.name]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds = [float(one) for one in done.stdout.split()]
+    return Reading([seconds], REPLAYED * len(seconds), time.monotonic() - began)
+
+
+def replay(case: Case, path: str) -> None:
+    """Graphs of many launches, as `do_bench_cudagraph` replays them; prints the seconds of a launch in each."""
+    import cupy
+
+    function = cupy.RawModule(path=path).get_function(case.entry)
+    x, y = _arrays(cupy, case)
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        stream.begin_capture()
+        for _ in range(REPLAYED):
+            function((case.grid,), (256,), (y, x, np.int32(case.n), np.int32(0)))
+        graph = stream.end_capture()
+        graph.launch(stream)
+        events = [[cupy.cuda.Event() for _ in range(2)] for _ in range(10)]
+        for start, stop in events:
+            start.record(stream)
+            graph.launch(stream)
+            stop.record(stream)
+        stream.synchronize()
+    print(*(cupy.cuda.get_elapsed_time(*pair) * 1e-3 / REPLAYED for pair in events))
 
 
 def _blocked(cupy: Any, launch: Callable[[], None]) -> Reading:
@@ -348,7 +399,12 @@ def main() -> None:
     )
     parser.add_argument("--verdicts", type=int, default=0, metavar="N")
     parser.add_argument("--launch-all", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--replay", nargs=2, metavar=("CASE", "CODE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.replay:
+        name, path = options.replay
+        replay(next(case for case in CASES if case.name == name), path)
+        return
     if options.launch_all:
         launch_all()
         return

@@ -28,8 +28,11 @@ extern "C" __global__ __launch_bounds__(THREADS) void greta_flush(const ulonglon
   if (seen == 0x6772657461ull) *sink = seen;
 }
 
+// What a word is mixed with, for the places 0, 1, 2, ...: 1, 2, 3, ... times this.
+#define PLACE 0x9E3779B97F4A7C15ull
+
 static __device__ u64 mixed(u64 word, u64 place) {
-  u64 x = word ^ ((place + 1) * 0x9E3779B97F4A7C15ull);
+  u64 x = word ^ place;
   x ^= x >> 32;
   x *= 0xD6E8FEB86659FD93ull;
   x ^= x >> 29;
@@ -58,17 +61,17 @@ extern "C" __global__ __launch_bounds__(THREADS) void greta_digest(const unsigne
   __shared__ u64 partial[THREADS];
   const ulonglong2* pairs = (const ulonglong2*)data;
   const u64 count = size / 16, step = (u64)gridDim.x * THREADS, first = (u64)blockIdx.x * THREADS + threadIdx.x;
-  u64 total = 0;
+  u64 total = 0, place = (2 * first + 1) * PLACE;
 #pragma unroll 4
-  for (u64 i = first; i < count; i += step) {
+  for (u64 i = first; i < count; i += step, place += 2 * step * PLACE) {
     const ulonglong2 pair = pairs[i];
-    total += mixed(pair.x, 2 * i) + mixed(pair.y, 2 * i + 1);
+    total += mixed(pair.x, place) + mixed(pair.y, place + PLACE);
   }
   if (first == 0) {
-    for (u64 place = 2 * count; place * 8 < size; ++place) {
+    for (u64 word = 2 * count; word * 8 < size; ++word) {
       u64 last = 0;
-      for (u64 i = place * 8; i < size && i < place * 8 + 8; ++i) last = last << 8 | data[i];
-      total += mixed(last, place);
+      for (u64 i = word * 8; i < size && i < word * 8 + 8; ++i) last = last << 8 | data[i];
+      total += mixed(last, (word + 1) * PLACE);
     }
   }
   add_all(total, partial, sum);

@@ -138,6 +138,13 @@ class Bench:
         if self.plan.single_shot:
             self.run.seconds.append(seconds[slot])
 
+    def has_seen(self, slots: Sequence[str]) -> bool:
+        """Whether the outputs of these slots are known for every draw of inputs, where they are checked: the first ones
+        are read after their launch, before the next one.
+        """
+        checks = [self.checks[slot] for slot in slots if slot in self.checks]
+        return all(draw in check.first for check in checks for draw in self.draws.shared)
+
     def arrays(self) -> list[Array]:
         """What launches write to: outputs, and workspaces of all slots."""
         workspaces = (executable.workspaces.values() for executable in self.executables.values())

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pytest_greta.kernel import Kernel, Problem, Variant
 
 DRAWS = ("first", "second")
-"""Inputs are drawn twice, and rounds take them in turn: code that remembers its last answer is wrong, and no times
-are of one set of numbers only."""
+"""Inputs are drawn twice, and couples of rounds take them in turn: code that remembers its last answer is wrong, and no
+times are of one set of numbers only."""
 
 Arrays = Mapping[str, "NDArray[np.generic]"]
 """Arrays by the names of inputs or outputs."""

@@ -229,7 +229,8 @@ class Timing:
             self._slots, self._coins, self._rounds = slots, orders(self.rng, slots), 0
         is_placed = self._may_exchange(slots)
         count = 1
-        if self._round_seconds and not (bench.one_by_one or is_placed) and self._rounds % 2 == 0:
+        alone = bench.one_by_one or is_placed or not bench.has_seen(slots)
+        if self._round_seconds and not alone and self._rounds % 2 == 0:
             count = batches.rounds_at_once(self._round_seconds, len(slots), len(bench.outputs))
         rounds = [self._round(is_placed) for _ in range(max(1, min(count, most)))]
         began = time.monotonic()
@@ -238,10 +239,15 @@ class Timing:
         return list(zip(rounds, found, strict=True))
 
     def _round(self, is_placed: bool) -> Round:
-        """The next round: draws of inputs by turns, poisons every second round, so that each draw meets both."""
+        """The next round: draws of inputs by turns, poisons when all had theirs, so that each draw meets both.
+
+        The two rounds of a couple are alike but for their order: what an address does to the time of the first launch
+        may be another for another draw, and would not cancel.
+        """
         draws = list(self.bench.draws.shared)
+        couple = self._rounds // 2
         self._rounds += 1
-        draw, poison = draws[(self._rounds - 1) % len(draws)], POISONS[(self._rounds + 1) // 2 % 2]
+        draw, poison = draws[couple % len(draws)], POISONS[(couple // len(draws) + 1) % 2]
         drawn = next(self._coins)
         if is_placed:
             self._place(drawn)

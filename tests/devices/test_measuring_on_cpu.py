@@ -106,7 +106,8 @@ def test_rounds_come_in_couples_of_opposite_order_and_places_go_with_the_order(
     assert len(run.seconds) == len(run.baseline.seconds) == len(run.rounds) == 20
     couples = list(zip(run.rounds[0::2], run.rounds[1::2], strict=True))
     assert all(list(one.order) == list(other.order)[::-1] for one, other in couples)
-    assert all({one.draw, other.draw} == {"first", "second"} for one, other in couples)
+    assert all((one.draw, one.poison) == (other.draw, other.poison) for one, other in couples)
+    assert [one.draw for one, _ in couples] == ["first", "second"] * 5
     assert {tuple(one.order) for one, _ in couples} == {(CANDIDATE, BASELINE), (BASELINE, CANDIDATE)}
     # places are those of (candidate, baseline): what is launched first has the first
     assert {(one.order[0], one.places) for one in run.rounds} == {(CANDIDATE, (0, 1)), (BASELINE, (1, 0))}

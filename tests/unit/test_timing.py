@@ -58,6 +58,7 @@ def timed(clock: Clock, launch_seconds: float) -> Run:
         ),
         progress=lambda _: None,
         arrays=list,
+        has_seen=lambda _: True,
         exchange=lambda *_: True,
         launch=launch,
     )
@@ -77,4 +78,4 @@ def test_what_is_timed_begins_with_a_couple_however_the_warm_up_ended(
         orders = run.baseline.pairs.orders
         assert len(orders) == 40
         assert all(one == -other for one, other in zip(orders[0::2], orders[1::2], strict=True))
-        assert [one.draw for one in run.rounds[:2]] == ["first", "second"]
+        assert [one.draw for one in run.rounds[:4]] == ["first", "first", "second", "second"]
