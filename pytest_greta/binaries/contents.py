@@ -42,6 +42,20 @@ class BinaryProblem(GretaError):
     """A file that cannot be read: `libk.so: .hip_fatbin+0x1000: the offload bundle is cut off`."""
 
 
+@contextmanager
+def located(place: str) -> Iterator[None]:
+    """Whatever we and the standard library make of damaged bytes is one error with the place: BinaryProblem."""
+    try:
+        yield
+    except (BinaryProblem, OSError):
+        raise
+    except GretaError as error:
+        raise BinaryProblem(f"{place}: {error}") from error
+    except Exception as error:  # which of them depends on the byte
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise BinaryProblem(f"{place}: {why}") from error
+
+
 @dataclass(frozen=True)
 class HeldCode:
     """One code object of a file."""
@@ -70,7 +84,7 @@ class Contents:
         try:
             with open(self.path, "rb") as file:
                 size = file.seek(0, 2)
-                with self._at(self.name):
+                with located(self.name):
                     for held in self._file(Region(file, 0, size), self.name):
                         found = True
                         yield held
@@ -80,19 +94,6 @@ class Contents:
             looked_for = "no code object, no offload bundle, no section .hip_fatbin or .llvm.offloading"
             nothing = f"{self.name}: holds no machine code for an AMD GPU ({looked_for})"
             raise BinaryProblem("; ".join([nothing, *self.skipped]))
-
-    @contextmanager
-    def _at(self, place: str) -> Iterator[None]:
-        """Whatever we and the standard library make of damaged bytes is one error with the place."""
-        try:
-            yield
-        except (BinaryProblem, OSError):
-            raise
-        except GretaError as error:
-            raise BinaryProblem(f"{place}: {error}") from error
-        except Exception as error:  # which of them depends on the byte
-            why = " ".join(str(error).split())[:200] or type(error).__name__
-            raise BinaryProblem(f"{place}: {why}") from error
 
     def _unpacks(self, size: int) -> None:
         """Count what is unpacked. ValueError where it is too much."""
@@ -108,7 +109,7 @@ class Contents:
             for member, content in archive.members(region):
                 if content.starts_with(_ELF) or is_bundle(content):
                     where = f"{place}: {member}"
-                    with self._at(where):
+                    with located(where):
                         yield from self._object(content, where)
                 elif content.starts_with(_BITCODE):
                     self.skipped[f"{place}: {member}: {_OTHER_KINDS[_BITCODE]}"] = None
@@ -131,7 +132,7 @@ class Contents:
             return
         for section, content in elf.regions():
             where = f"{place}: {section.decode(errors='replace')}"
-            with self._at(where):
+            with located(where):
                 if section == _FATBIN:
                     yield from self._bundles(content, place, _FATBIN.decode())
                 elif section == _OFFLOADING:
@@ -147,27 +148,27 @@ class Contents:
         bundles = read_bundles(region)
         at = 0
         while True:
-            with self._at(f"{place}: {section or 'offload bundle'} behind {at:#x}" if at else place):
+            with located(f"{place}: {section or 'offload bundle'} behind {at:#x}" if at else place):
                 found = next(bundles, None)
             if found is None:
                 return
             at, bundle = found
             where = f"{place}: {section}+{at:#x}" if section or at else place
-            with self._at(where):
+            with located(where):
                 self._unpacks(bundle.unpacked)
                 yield from self._entries(bundle, where)
 
     def _entries(self, bundle: Bundle, place: str) -> Iterator[HeldCode]:
         for entry in bundle.entries:
             if entry.content.size and "amdgcn" in entry.name:
-                with self._at(f"{place}: {entry.name}"):
+                with located(f"{place}: {entry.name}"):
                     yield from self._code(entry.content, entry.target, place)
 
     def _packaged(self, region: Region, place: str) -> Iterator[HeldCode]:
         for at, image in packager.images(region):
             if "amdgcn" in image.triple and image.content.size:
                 where = f"{place}+{at:#x}"
-                with self._at(where):
+                with located(where):
                     yield from self._code(image.content, image.target, where)
 
     def _code(self, content: Region, label: str, place: str) -> Iterator[HeldCode]:
@@ -185,10 +186,10 @@ class Contents:
         with zipfile.ZipFile(region.file) as wheel:
             for info in wheel.infolist():
                 where = f"{place}: {info.filename}"
-                with self._at(where), wheel.open(info) as packed:
+                with located(where), wheel.open(info) as packed:
                     if not packed.read(24).startswith((_ELF, archive.MAGIC, PLAIN, b"CCOB")):
                         continue
-                with self._at(where), wheel.open(info) as packed, tempfile.TemporaryFile() as file:
+                with located(where), wheel.open(info) as packed, tempfile.TemporaryFile() as file:
                     self._unpacks(info.file_size)
                     shutil.copyfileobj(packed, file)
                     yield from self._file(Region(file, 0, file.tell()), where)
