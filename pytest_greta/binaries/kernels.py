@@ -66,6 +66,16 @@ def read_file(path: Path, name: str, asked: Asked | None = None) -> BinaryFile:
     return BinaryFile(name, tuple(kernels), (*contents.skipped, *notes))
 
 
+def read_code(codes: Mapping[str, bytes], name: str, asked: Asked | None = None) -> BinaryFile:
+    """The kernels of code objects by target, of a source of this name. Raises BinaryProblem."""
+    kernels: list[BuiltKernel] = []
+    notes: dict[str, None] = {}
+    for target, code in codes.items():
+        with located(name):
+            kernels += _kernels(HeldCode(target, name, code), asked, notes)
+    return BinaryFile(name, tuple(kernels), tuple(notes))
+
+
 def _kernels(held: HeldCode, asked: Asked | None, notes: dict[str, None]) -> Iterator[BuiltKernel]:
     found = read_contents(held.code)
     target = found.target or held.label

@@ -14,12 +14,9 @@ from typing import Any
 
 import pytest
 
-from kernels.prefill.prefill import Prefill
 from pytest_greta.binaries.contents import BinaryProblem, Contents
 from pytest_greta.compiler import bundles
-from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.codeobject import read_contents
-from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.prebuilt import targets_in
 from pytest_greta.errors import CompileError
 from tests.fuzz.code_objects import bundle as bundle_of
@@ -32,18 +29,8 @@ BITCODE = b"BC\xc0\xde" + bytes(60)
 
 
 @pytest.fixture(scope="module")
-def codes(code_cache: Path) -> dict[str, bytes]:
-    prefill = Prefill()
-    source = prefill.source_path(prefill.variant("baseline"))
-    compiler = Compiler(code_cache)
-    made = {target: compiler.compile(Job(source, target)).code for target in TARGETS}
-    compiler.close()
-    return made
-
-
-@pytest.fixture(scope="module")
-def bundle(codes: dict[str, bytes]) -> bytes:
-    return bundle_of({target.encode(): code for target, code in codes.items()})
+def bundle(built: dict[str, bytes]) -> bytes:
+    return bundle_of({target.encode(): code for target, code in built.items()})
 
 
 def found(path: Path, content: bytes) -> list[tuple[str, str, bytes]]:
@@ -61,9 +48,9 @@ def problem(path: Path, content: bytes) -> str:
     return str(caught.value)
 
 
-def test_a_code_object_is_itself(codes: dict[str, bytes], tmp_path: Path) -> None:
-    assert found(tmp_path / "k.hsaco", codes["gfx942"]) == [("", "", codes["gfx942"])]
-    contents = read_contents(codes["gfx942"])
+def test_a_code_object_is_itself(built: dict[str, bytes], tmp_path: Path) -> None:
+    assert found(tmp_path / "k.hsaco", built["gfx942"]) == [("", "", built["gfx942"])]
+    contents = read_contents(built["gfx942"])
     assert contents.target == "gfx942"
     assert contents.compiler.startswith("clang version")
 
@@ -71,12 +58,12 @@ def test_a_code_object_is_itself(codes: dict[str, bytes], tmp_path: Path) -> Non
 @pytest.mark.parametrize("method", ["zlib", "zstd"])
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_every_version_of_a_compressed_bundle(
-    codes: dict[str, bytes], bundle: bytes, tmp_path: Path, version: int, method: str
+    built: dict[str, bytes], bundle: bytes, tmp_path: Path, version: int, method: str
 ) -> None:
     if method == "zstd":
         pytest.importorskip("zstandard", reason="zstd needs the extra 'binaries'")
     packed = compressed(bundle, version, method)
-    expected = [(target, "", code) for target, code in codes.items()]
+    expected = [(target, "", code) for target, code in built.items()]
     assert found(tmp_path / "k.co", packed) == expected
     assert targets_in(tmp_path / "k.co") == list(TARGETS)  # also as the code of a variant
     library = elf({b".text": b"x" * 100, b".hip_fatbin": fatbin([packed, bundle, packed])})
@@ -84,48 +71,48 @@ def test_every_version_of_a_compressed_bundle(
     at.append(at[1] + 4096 * -(-len(bundle) // 4096))
     places = [f": .hip_fatbin+{begin:#x}" for begin in at]
     assert found(tmp_path / "libk.so", library) == [
-        (target, place, code) for place in places for target, code in codes.items()
+        (target, place, code) for place in places for target, code in built.items()
     ]
 
 
 @pytest.mark.parametrize("bundler", ["clang-offload-bundler", "clang-offload-bundler-19"])
 @pytest.mark.parametrize("options", [[], ["-compress"]])
 def test_what_llvms_own_bundler_makes(
-    codes: dict[str, bytes], tmp_path: Path, bundler: str, options: list[str]
+    built: dict[str, bytes], tmp_path: Path, bundler: str, options: list[str]
 ) -> None:
     if shutil.which(bundler) is None:
         pytest.skip(f"{bundler} is not installed")
     if options:
         pytest.importorskip("zstandard", reason="zstd needs the extra 'binaries'")
     (tmp_path / "host").write_bytes(b"")
-    for target, code in codes.items():
+    for target, code in built.items():
         (tmp_path / target).write_bytes(code)
-    names = ",".join(["host-x86_64-unknown-linux-gnu-", *(f"hipv4-amdgcn-amd-amdhsa--{t}" for t in codes)])
-    inputs = [f"-input={tmp_path / name}" for name in ("host", *codes)]
+    names = ",".join(["host-x86_64-unknown-linux-gnu-", *(f"hipv4-amdgcn-amd-amdhsa--{t}" for t in built)])
+    inputs = [f"-input={tmp_path / name}" for name in ("host", *built)]
     command = [bundler, "-type=o", "-bundle-align=4096", f"-targets={names}", *inputs]
     subprocess.run([*command, f"-output={tmp_path / 'k'}", *options], check=True)
     made = (tmp_path / "k").read_bytes()
     assert made.startswith(bundles.COMPRESSED if options else bundles.PLAIN)
-    assert found(tmp_path / "k.co", made) == [(target, "", code) for target, code in codes.items()]
+    assert found(tmp_path / "k.co", made) == [(target, "", code) for target, code in built.items()]
 
 
-def test_what_llvms_own_packager_makes(codes: dict[str, bytes], tmp_path: Path) -> None:
+def test_what_llvms_own_packager_makes(built: dict[str, bytes], tmp_path: Path) -> None:
     packager = shutil.which("clang-offload-packager") or shutil.which("clang-offload-packager-19")
     if packager is None:
         pytest.skip("clang-offload-packager is not installed")
     images = []
-    for target, code in codes.items():
+    for target, code in built.items():
         (tmp_path / target).write_bytes(code)
         images.append(f"--image=file={tmp_path / target},triple=amdgcn-amd-amdhsa,arch={target},kind=hip")
     subprocess.run([packager, "-o", tmp_path / "k", *images], check=True)
     library = elf({b".llvm.offloading": (tmp_path / "k").read_bytes()})
     for content, place in ((library, ": .llvm.offloading+"), ((tmp_path / "k").read_bytes(), "+")):
         got = found(tmp_path / "k.o", content)
-        assert [(label, code) for label, _, code in got] == list(codes.items())
+        assert [(label, code) for label, _, code in got] == list(built.items())
         assert all(where.startswith(place) for _, where, _ in got)
 
 
-def test_objects_libraries_and_wheels(codes: dict[str, bytes], bundle: bytes, tmp_path: Path) -> None:
+def test_objects_libraries_and_wheels(built: dict[str, bytes], bundle: bytes, tmp_path: Path) -> None:
     object_file = elf(
         {b".hip_fatbin": bundle, b"__CLANG_OFFLOAD_BUNDLE__hip-amdgcn-amd-amdhsa--gfx942": BITCODE}
     )
@@ -138,7 +125,7 @@ def test_objects_libraries_and_wheels(codes: dict[str, bytes], bundle: bytes, tm
     expected = [
         (target, f": {member}: .hip_fatbin+0x0", code)
         for member in list(named)[:2]
-        for target, code in codes.items()
+        for target, code in built.items()
     ]
     assert found(tmp_path / "libk.a", static_library(named)) == expected
     packed = io.BytesIO()
@@ -147,7 +134,7 @@ def test_objects_libraries_and_wheels(codes: dict[str, bytes], bundle: bytes, tm
         wheel.writestr("k/k.co", compressed(bundle))
         wheel.writestr("k/libk.a", static_library(named))
     got = found(tmp_path / "k.whl", packed.getvalue())
-    assert got[:2] == [(target, ": k/k.co", code) for target, code in codes.items()]
+    assert got[:2] == [(target, ": k/k.co", code) for target, code in built.items()]
     assert got[2:] == [(target, f": k/libk.a{place}", code) for target, place, code in expected]
 
 

@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,32 +14,11 @@ from elftools.elf.elffile import ELFFile
 
 from pytest_greta.binaries.contents import BinaryProblem
 from pytest_greta.binaries.kernels import BinaryFile, badness, read_file
-from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.codeobject import machine_code
-from pytest_greta.compiler.compiler import Compiler
 from tests.fuzz.code_objects import bundle as bundle_of
-from tests.unit.binary_files import compressed, elf, fatbin
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 
-SOURCE = """\
-#include <hip/hip_runtime.h>
-
-template <int N>
-__global__ __launch_bounds__(256) void sums(const float* x, float* y) {
-  float kept[N];
-  for (int i = 0; i < N; ++i) kept[i] = x[threadIdx.x + i];
-  __shared__ float tile[64];
-  tile[threadIdx.x % 64] = kept[0];
-  __syncthreads();
-  float sum = 0;
-  for (int i = 0; i < N; ++i) sum += kept[i] * kept[int(tile[i % 64]) % N];
-  y[threadIdx.x] = sum;
-}
-template __global__ void sums<4>(const float*, float*);
-template __global__ void sums<200>(const float*, float*);
-extern "C" __global__ void copies(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }
-"""
 NOTES = {
     "scratch_bytes": ".private_segment_fixed_size",
     "vgprs": ".vgpr_count",
@@ -48,35 +28,16 @@ NOTES = {
     "sgpr_spills": ".sgpr_spill_count",
     "lds_bytes": ".group_segment_fixed_size",
 }
-TARGETS = ("gfx942", "gfx1100")
-
-
-@pytest.fixture(scope="module")
-def codes(code_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    source = tmp_path_factory.mktemp("kernels") / "sums.hip"
-    source.write_text(SOURCE)
-    compiler = Compiler(code_cache)
-    made = {target: compiler.compile(Job(source, target)).code for target in TARGETS}
-    compiler.close()
-    return made
-
-
-@pytest.fixture(scope="module")
-def library(codes: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> BinaryFile:
-    path = tmp_path_factory.mktemp("library") / "libk.so"
-    packed = compressed(bundle_of({target.encode(): code for target, code in codes.items()}))
-    path.write_bytes(elf({b".hip_fatbin": fatbin([packed])}))
-    return read_file(path, path.name)
 
 
 def test_figures_are_those_that_llvm_readelf_prints(
-    codes: dict[str, bytes], library: BinaryFile, tmp_path: Path
+    built: dict[str, bytes], library: BinaryFile, tmp_path: Path
 ) -> None:
     readelf = shutil.which("llvm-readelf")
     if readelf is None:
         pytest.skip("llvm-readelf is not installed")
     assert len(library.kernels) == 6
-    for target, code in codes.items():
+    for target, code in built.items():
         (tmp_path / target).write_bytes(code)
         command = [readelf, "--notes", str(tmp_path / target)]
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -90,9 +51,9 @@ def test_figures_are_those_that_llvm_readelf_prints(
             assert kernel.block_threads == stated[symbol][".max_flat_workgroup_size"]
 
 
-def test_code_sizes_are_those_of_the_symbols(codes: dict[str, bytes], library: BinaryFile) -> None:
+def test_code_sizes_are_those_of_the_symbols(built: dict[str, bytes], library: BinaryFile) -> None:
     for kernel in library.kernels:
-        code = codes[kernel.target]
+        code = built[kernel.target]
         symbols: Any = ELFFile(io.BytesIO(code)).get_section_by_name(".dynsym")
         (symbol,) = symbols.get_symbol_by_name(kernel.symbol)
         assert kernel.value("code_bytes") == symbol["st_size"] == len(machine_code(code)[kernel.symbol])
@@ -108,14 +69,14 @@ def test_what_else_is_known_of_a_kernel(library: BinaryFile) -> None:
     assert "mfma" not in large.quantities
 
 
-def test_instructions_are_decoded_for_what_is_asked_alone(codes: dict[str, bytes], tmp_path: Path) -> None:
+def test_instructions_are_decoded_for_what_is_asked_alone(built: dict[str, bytes], tmp_path: Path) -> None:
     def asked(name: str, symbol: str, target: str) -> list[str]:
         assert symbol in name or symbol.startswith("_Z")
         assert target == "gfx942"
         return ["mfma", "unwaited_barriers"] if symbol == "copies" else []
 
     path = tmp_path / "k.hsaco"
-    path.write_bytes(codes["gfx942"])
+    path.write_bytes(built["gfx942"])
     found = read_file(path, path.name, asked)
     decoded = {kernel.symbol for kernel in found.kernels if "mfma" in kernel.quantities}
     assert decoded == {"copies"}
@@ -124,9 +85,9 @@ def test_instructions_are_decoded_for_what_is_asked_alone(codes: dict[str, bytes
 
 
 def test_a_bundle_that_calls_code_by_another_target_is_refused(
-    codes: dict[str, bytes], tmp_path: Path
+    built: dict[str, bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "k.co"
-    path.write_bytes(bundle_of({b"gfx942": codes["gfx1100"]}))
+    path.write_bytes(bundle_of({b"gfx942": built["gfx1100"]}))
     with pytest.raises(BinaryProblem, match=r"^k\.co: has an entry for gfx942 that holds code for gfx1100$"):
         read_file(path, path.name)
