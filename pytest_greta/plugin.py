@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pluggy import PluginValidationError
 
-from pytest_greta.cases import AXES, UNUSED, Mistaken, cases_of, id_of
+from pytest_greta.cases import ARTIFACT, AXES, UNUSED, Mistaken, parametrize
 from pytest_greta.fixtures import (
+    greta_artifact,
     greta_code,
     greta_context,
     greta_kernel,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from pytest_greta.session import Session
 
 __all__ = [
+    "greta_artifact",
     "greta_code",
     "greta_context",
     "greta_kernel",
@@ -86,7 +88,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker; refuse bad option values before anything is collected."""
     config.addinivalue_line(
-        "markers", "greta(kernel): the kernel family that this test's greta fixtures are about."
+        "markers",
+        "greta(name): the kernel family, or the artifact, that this test's greta fixtures are about.",
     )
     config.stash[PROBLEMS] = []
     config.stash[LEFT_OUT] = []
@@ -158,13 +161,8 @@ def _told(problems: Iterable[str]) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrise over variant and target, or variant and problem."""
-    axes = [name for name in AXES if name in metafunc.fixturenames]
-    if not axes:
-        return
-    parameters = [pytest.param(*case, id=id_of(case)) for case in cases_of(metafunc.definition, axes)]
-    unused = pytest.param(*([UNUSED] * len(axes)), id=UNUSED)
-    metafunc.parametrize(axes, parameters or [unused], indirect=True)
+    """Parametrise over variant and target, or variant and problem; over the files of artifacts."""
+    parametrize(metafunc)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -210,8 +208,8 @@ def pytest_collection_modifyitems(
         used = {kernel.name: kernel for kernel in map(kernel_of, ours)}
         problems += get_session(config).entry_problems(list(used.values()))
     problems += history_problems(config) if ours else []
-    is_due = bool(ours)
-    if read_options(config).require and not (ours or problems):
+    is_due = bool(ours) or any(ARTIFACT in _fixtures(item) for item in items)
+    if read_options(config).require and not (is_due or problems):
         from pytest_greta.unevaluated import is_due_without_tests
 
         is_due = is_due_without_tests(config, problems)
@@ -376,7 +374,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             parameters = _parameters(item)
             variant, target, problem = (parameters.get(axis) for axis in AXES)
             where = target or problem or ""
-            rows.append(Row.stopped(kernel_of(item).name, str(variant), str(where), *item.stash[STOPPED]))
+            artifact = parameters.get(ARTIFACT)
+            owner = kernel_of(item).name if artifact is None else artifact.artifact
+            what = str(variant) if artifact is None else artifact.name
+            rows.append(Row.stopped(owner, what, str(where), *item.stash[STOPPED]))
         report.greta_rows = [row.plain() for row in rows]
         report.greta_device = get_device(item.config).device_name()
         report.greta_notes = item.stash.get(NOTES, [])

@@ -28,20 +28,29 @@ class GatedMeasurement:
 
 
 @dataclass(frozen=True)
-class CodeResult:
-    """A variant compiled for one target."""
+class Result:
+    """Measurements with their gates."""
 
     measurements: Sequence[GatedMeasurement]
+
+    def verdicts(self) -> list[Verdict]:
+        """The verdict of every gate of every measurement."""
+        return [verdict for gated in self.measurements for verdict in gated.verdicts()]
+
+
+@dataclass(frozen=True)
+class CodeResult(Result):
+    """A variant compiled for one target."""
+
     code_object: CodeObject
     notes: tuple[str, ...] = ()
     """What a reader must know although every gate passes: told in the summary."""
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunResult(Result):
     """A variant at one context on the device: its code there, and its run."""
 
-    measurements: Sequence[GatedMeasurement]
     run: Run | None
     """None where the code already failed a gate, and was not launched."""
     hints: tuple[str, ...] = ()

@@ -15,11 +15,11 @@ from pytest_greta.binaries import views
 from pytest_greta.binaries.changes import Comparison, compare
 from pytest_greta.binaries.columns import BARRIERS, BY_NAME, COLUMNS, Column, order
 from pytest_greta.binaries.kernels import Asked, BinaryFile, read_code, read_file
-from pytest_greta.binaries.names import pattern
 from pytest_greta.binaries.selection import Selection, groups
 from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.errors import GretaError, printable, shown_path
+from pytest_greta.gates.patterns import pattern
 from pytest_greta.sources import TARGET
 
 HELP = "what the kernels of built files take: libraries, executables, objects, wheels, code objects, .hip sources"

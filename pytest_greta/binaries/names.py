@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from pytest_greta.compiler.bundles import EXTRA
+from pytest_greta.gates.patterns import pattern
 
 LONGEST_MANGLED = 1 << 14
 """Longer names stay as they are: demanglers go a step deeper for each letter."""
@@ -84,20 +85,6 @@ def template(name: str) -> str:
             if depth == 0:
                 kept = at
     return "".join([*text, short[kept:]]) if depth == 0 else short
-
-
-@lru_cache(maxsize=1 << 10)
-def pattern(text: str) -> re.Pattern[str]:
-    """What a pattern of the user matches: `/.../` is a regular expression, found anywhere; in all else `*` stands for
-    any text and `?` for one character. Raises ValueError where the expression is none.
-    """
-    if len(text) > 1 and text.startswith("/") and text.endswith("/"):
-        try:
-            return re.compile(text[1:-1])
-        except re.error as error:
-            raise ValueError(f"{text} is no regular expression: {error}") from None
-    parts = (".*" if sign == "*" else "." if sign == "?" else re.escape(sign) for sign in text)
-    return re.compile(rf"\A(?:{''.join(parts)})\Z", re.DOTALL)
 
 
 def matches(text: str, name: str, symbol: str) -> bool:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_greta.binaries import names
+from pytest_greta.gates.patterns import pattern
 
 NAMES = [  # whole, without types, template
     ("scale", "scale", "scale"),
@@ -50,7 +51,7 @@ def test_any_text_is_a_name(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "hits"),
+    ("text", "hits"),
     [
         ("*", {0, 1, 2, 3}),
         ("gemm<*>", {1, 2}),
@@ -64,20 +65,20 @@ def test_any_text_is_a_name(text: str) -> None:
         ("scal[e]", set()),
     ],
 )
-def test_patterns(pattern: str, hits: set[int]) -> None:
+def test_patterns(text: str, hits: set[int]) -> None:
     kernels = [
         ("scale", "scale"),
         ("void gemm<float, 8>(float*)", "_Z4gemmIfLi8EEvPf"),
         ("void gemm<__half, 16>(__half*)", "_Z4gemm"),
         ("void ns::gemm<int, 8>(int*)", "_ZN2ns4gemm"),
     ]
-    assert {n for n, kernel in enumerate(kernels) if names.matches(pattern, *kernel)} == hits
+    assert {n for n, kernel in enumerate(kernels) if names.matches(text, *kernel)} == hits
 
 
 def test_an_expression_that_is_none() -> None:
     with pytest.raises(ValueError, match=re.escape("/gemm</(/ is no regular expression: missing )")):
-        names.pattern("/gemm</(/")
-    assert names.pattern("/").search("/")
+        pattern("/gemm</(/")
+    assert pattern("/").search("/")
 
 
 SYMBOLS = [
