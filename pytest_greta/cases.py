@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +94,15 @@ def _cases_of(session: Session, kernel: Kernel, axes: Sequence[str]) -> Iterator
         for target in targets[variant.name]:
             case = {"greta_variant": variant.name, "greta_target": target, "greta_problem": problem}
             yield tuple(case[axis] for axis in axes)
+
+
+def subject_of(item: Any, parameters: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What a test is about: the kernel or artifact, the variant or file, the target or problem."""
+    artifact = parameters.get(ARTIFACT)
+    if artifact is not None:
+        return artifact.artifact, artifact.name, ""
+    variant, target, problem = (parameters.get(axis) for axis in AXES)
+    return kernel_of(item).name, str(variant), str(target or problem or "")
 
 
 def id_of(case: Sequence[Any]) -> str:

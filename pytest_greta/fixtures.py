@@ -14,6 +14,7 @@ from pytest_greta.stash import (
     BENCHMARK,
     CALIBRATED,
     FAILED,
+    LOCKED,
     NOTES,
     STOPPED,
     UNCHECKED,
@@ -295,6 +296,10 @@ def _judge(item: pytest.Item, result: ArtifactResult | CodeResult | RunResult, f
         item.stash.setdefault(VERDICTS, []).extend(verdicts)
         item.user_properties += table.properties(verdicts)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
+    if not isinstance(result, RunResult) and session.artifacts.locking.is_active:
+        from pytest_greta.binaries import lock
+
+        item.stash.setdefault(LOCKED, []).extend(lock.plain(result.held.entries))
     if isinstance(result, RunResult):
         item.stash[NOTES] = [*session.runner.past.problems, *result.told]
     else:
@@ -304,8 +309,9 @@ def _judge(item: pytest.Item, result: ArtifactResult | CodeResult | RunResult, f
         info["verdicts"] = [verdict.line() for verdict in verdicts]
         history.add_info(item.stash[BENCHMARK], info)
     failed = failing(verdicts, session.options.require, session.gate_file.inconclusive)
-    if not verdicts:
-        pytest.fail(f"no gate was evaluated: {session.gate_file.path} has none that applies", pytrace=False)
+    if not verdicts and not session.options.lock:
+        none = f"no gate was evaluated: {session.gate_file.path} has none that applies"
+        pytest.fail(f"{none}; pytest --greta-lock records what kernels take", pytrace=False)
     if failed:
         item.stash[FAILED] = list(dict.fromkeys([*item.stash.get(FAILED, []), *(v.line() for v in failed)]))
         pytest.fail("\n".join([*(verdict.line() for verdict in failed), *result.notes]), pytrace=False)

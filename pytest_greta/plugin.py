@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pluggy import PluginValidationError
 
-from pytest_greta.cases import ARTIFACT, AXES, UNUSED, Mistaken, parametrize
+from pytest_greta.cases import ARTIFACT, AXES, UNUSED, Mistaken, parametrize, subject_of
 from pytest_greta.fixtures import (
     greta_artifact,
     greta_code,
@@ -31,6 +31,7 @@ from pytest_greta.stash import (
     EXPECTED,
     FAILED,
     LEFT_OUT,
+    LOCKED,
     NOTES,
     ON_TERMINAL,
     PROBLEMS,
@@ -267,7 +268,7 @@ def pytest_testnodedown(node: Any) -> None:
     told = getattr(node, "workeroutput", {}).get("greta_problems", [])
     problems += [problem for problem in told if problem not in problems]
     expected = getattr(node, "workeroutput", {}).get("greta_expected")
-    if expected:
+    if expected is not None:
         node.config.stash[EXPECTED] = expected
     left_out = node.config.stash[LEFT_OUT]
     cases = [tuple(case) for case in getattr(node, "workeroutput", {}).get("greta_left_out", [])]
@@ -344,7 +345,7 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that is run again (pytest-rerunfailures) begins anew: its attempts do not add up."""
-    for key in (VERDICTS, UNCHECKED, FAILED, STOPPED, NOTES, BENCHMARK):
+    for key in (VERDICTS, UNCHECKED, FAILED, STOPPED, NOTES, BENCHMARK, LOCKED):
         if key in item.stash:
             del item.stash[key]
     item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("greta ")]
@@ -366,18 +367,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Verdicts travel with the report of the call, as plain data that xdist passes on to its controller."""
     report = yield
+    if call.when != "teardown" and {ARTIFACT, "greta_code"} & set(_fixtures(item)):
+        report.greta_locked = item.stash.get(LOCKED, None)
     if call.when == "call" and (VERDICTS in item.stash or STOPPED in item.stash):
         from pytest_greta.table import Row
 
         rows = [Row.of(verdict) for verdict in item.stash.get(VERDICTS, [])]
         if STOPPED in item.stash:
-            parameters = _parameters(item)
-            variant, target, problem = (parameters.get(axis) for axis in AXES)
-            where = target or problem or ""
-            artifact = parameters.get(ARTIFACT)
-            owner = kernel_of(item).name if artifact is None else artifact.artifact
-            what = str(variant) if artifact is None else artifact.name
-            rows.append(Row.stopped(owner, what, str(where), *item.stash[STOPPED]))
+            rows.append(Row.stopped(*subject_of(item, _parameters(item)), *item.stash[STOPPED]))
         report.greta_rows = [row.plain() for row in rows]
         report.greta_device = get_device(item.config).device_name()
         report.greta_notes = item.stash.get(NOTES, [])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_greta.binaries.locked import HeldParts
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Measurement, Verdict
 from pytest_greta.measure.executable import BASELINE
@@ -45,6 +46,12 @@ class CodeResult(Result):
     code_object: CodeObject
     notes: tuple[str, ...] = ()
     """What a reader must know although every gate passes: told in the summary."""
+    held: HeldParts = field(default_factory=HeldParts)
+    """Its kernels, held against greta.lock."""
+
+    def verdicts(self) -> list[Verdict]:
+        """Those of gates.yaml and of greta.lock."""
+        return [*super().verdicts(), *self.held.verdicts]
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,8 @@ SESSION_NOTES = pytest.StashKey[list[str]]()
 """What the summary tells of the session as a whole."""
 LEFT_OUT = pytest.StashKey[list[tuple[str, str, str, str]]]()
 """Cases that are listed and not tested: kernel, variant, problem, and why."""
+LOCKED = pytest.StashKey[list[Any]]()
+"""On an item: what its kernels take, as a lock file records it."""
 CALIBRATED = pytest.StashKey[list[str]]()
 """What this session found with `--greta-calibrate`, a line each."""
 
@@ -115,7 +117,9 @@ def get_clock(config: pytest.Config) -> DeviceClock:
 
 def load_session(config: pytest.Config) -> Session:
     """Options, gates and kernels, read and held against each other. Raises ConfigError."""
+    from pytest_greta.binaries import lock
     from pytest_greta.binaries.artifacts import Artifacts
+    from pytest_greta.binaries.locked import Locking
     from pytest_greta.compiler.builder import Builder
     from pytest_greta.compiler.compiler import Compiler
     from pytest_greta.gates import file
@@ -135,13 +139,14 @@ def load_session(config: pytest.Config) -> Session:
         get_progress(config),
         History(config),
     )
+    locking = Locking(lock.load(gates.folder / lock.NAME), options.lock)
     builder = Builder(Compiler(cache_folder(config), cache_bytes=options.cache_bytes), device)
     parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
     planner = Planner(options, gates, builder, device, past, parallel)
     budget = SessionBudget(options.session_budget_seconds)
-    runner = Runner(options, gates, builder, device, planner, past, progress, budget)
+    runner = Runner(options, gates, builder, device, planner, past, progress, budget, locking)
     by_name = {kernel.name: kernel for kernel in kernels}
-    artifacts = Artifacts(gates.artifacts, gates.folder, gates.path)
+    artifacts = Artifacts(gates.artifacts, gates.folder, gates.path, locking)
     return Session(options, gates, by_name, artifacts, device, builder, planner, runner, progress, unread)
 
 

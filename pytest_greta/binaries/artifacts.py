@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_greta.binaries.contents import BinaryProblem
 from pytest_greta.binaries.kernels import BinaryFile, BuiltKernel, read_file
+from pytest_greta.binaries.locked import HeldParts, Locking, Part
 from pytest_greta.binaries.names import matches, qualified
 from pytest_greta.binaries.selection import Selection, nearest
 from pytest_greta.errors import ConfigError, NotForDevice, quote, shown_path
@@ -48,10 +50,12 @@ class ArtifactResult:
     found: tuple[Verdict, ...]
     notes: tuple[str, ...] = ()
     """What a reader must know although every gate passes: told in the summary."""
+    held: HeldParts = field(default_factory=HeldParts)
+    """The kernels, held against greta.lock."""
 
     def verdicts(self) -> list[Verdict]:
         """All that is told: of what passes, one for each gate and target; of the rest the worst kernels."""
-        return list(self.found)
+        return [*self.found, *self.held.verdicts]
 
 
 @dataclass
@@ -63,6 +67,7 @@ class Artifacts:
     """That of the gates file."""
     file: str
     """The gates file as messages show it."""
+    locking: Locking
     _cases: dict[str, list[ArtifactCase]] = field(default_factory=dict)
     _read: dict[tuple[str, Path], BinaryFile] = field(default_factory=dict)
 
@@ -115,7 +120,20 @@ class Artifacts:
         found = [*judged.verdicts()]
         if case == self.cases(entry.name)[0]:
             found += self._in_vain(entry)
-        return ArtifactResult(file, tuple(found), (*file.notes, *judged.notes))
+        held = self.locking.hold(self._parts(case, kernels))
+        return ArtifactResult(file, tuple(found), (*file.notes, *judged.notes, *held.notes), held)
+
+    def _parts(self, case: ArtifactCase, kernels: Sequence[BuiltKernel]) -> list[Part]:
+        """The kernels of a file as a lock file has them: by member, of a wheel without its version."""
+        assert case.path is not None
+        name = Path(os.path.relpath(case.path, self.folder)).as_posix()
+        if name.endswith(".whl"):
+            folder, _, wheel = name.rpartition("/")
+            name = "/".join(filter(None, [folder, f"{wheel.partition('-')[0]}.whl"]))
+        members: dict[str, list[BuiltKernel]] = {}
+        for kernel in kernels:
+            members.setdefault(kernel.member, []).append(kernel)
+        return [Part(case.artifact, f"{name} {member}".rstrip(), some) for member, some in members.items()]
 
     def _in_vain(self, entry: ArtifactEntry) -> Iterator[Verdict]:
         """The gates that are for no kernel of any file. Nothing where one cannot be read: its own test says so."""

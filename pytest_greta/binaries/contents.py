@@ -64,6 +64,8 @@ class HeldCode:
     """The target that a bundle calls it code for; empty where it lies in none."""
     place: str
     """Where it lies: `libk.so: .hip_fatbin+0x1000`."""
+    member: str
+    """The member of a wheel or static library that it lies in; empty where the file is none."""
     code: bytes = field(repr=False)
 
 
@@ -77,6 +79,8 @@ class Contents:
     skipped: dict[str, None] = field(default_factory=dict)
     """Device code that is there and has no machine code, a line each."""
     _left: int = MOST_UNPACKED
+    _members: list[str] = field(default_factory=list)
+    """Where the walk is: a member, and a member of that."""
 
     def code_objects(self) -> Iterator[HeldCode]:
         """Every code object. Raises BinaryProblem where there is none, or the file cannot be read."""
@@ -95,6 +99,19 @@ class Contents:
             nothing = f"{self.name}: holds no machine code for an AMD GPU ({looked_for})"
             raise BinaryProblem("; ".join([nothing, *self.skipped]))
 
+    @contextmanager
+    def _inside(self, member: str, place: str) -> Iterator[None]:
+        """While a member is read, which lies at a place."""
+        self._members.append(member)
+        try:
+            with located(place):
+                yield
+        finally:
+            self._members.pop()
+
+    def _held(self, label: str, place: str, content: Region) -> HeldCode:
+        return HeldCode(label, place, ": ".join(self._members), content.read(0, content.size))
+
     def _unpacks(self, size: int) -> None:
         """Count what is unpacked. ValueError where it is too much."""
         self._left -= size
@@ -109,7 +126,7 @@ class Contents:
             for member, content in archive.members(region):
                 if content.starts_with(_ELF) or is_bundle(content):
                     where = f"{place}: {member}"
-                    with located(where):
+                    with self._inside(member, where):
                         yield from self._object(content, where)
                 elif content.starts_with(_BITCODE):
                     self.skipped[f"{place}: {member}: {_OTHER_KINDS[_BITCODE]}"] = None
@@ -128,7 +145,7 @@ class Contents:
             return
         elf = Elf(region)
         if elf.machine == AMDGPU:
-            yield HeldCode("", place, region.read(0, region.size))
+            yield self._held("", place, region)
             return
         for section, content in elf.regions():
             where = f"{place}: {section.decode(errors='replace')}"
@@ -179,7 +196,7 @@ class Contents:
         elif is_bundle(content):
             yield from self._bundles(content, place, label)
         else:
-            yield HeldCode(label, place, content.read(0, content.size))
+            yield self._held(label, place, content)
 
     def _wheel(self, region: Region, place: str) -> Iterator[HeldCode]:
         """The members of a wheel or zip file that may have device code; each lies on the disk while it is read."""
@@ -189,7 +206,8 @@ class Contents:
                 with located(where), wheel.open(info) as packed:
                     if not packed.read(24).startswith((_ELF, archive.MAGIC, PLAIN, b"CCOB")):
                         continue
-                with located(where), wheel.open(info) as packed, tempfile.TemporaryFile() as file:
+                inside = self._inside(info.filename, where)
+                with inside, wheel.open(info) as packed, tempfile.TemporaryFile() as file:
                     self._unpacks(info.file_size)
                     shutil.copyfileobj(packed, file)
                     yield from self._file(Region(file, 0, file.tell()), where)

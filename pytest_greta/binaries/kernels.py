@@ -28,6 +28,8 @@ class BuiltKernel:
     target: str
     place: str
     """Where its code lies: `libk.so: .hip_fatbin+0x1000`."""
+    member: str
+    """The member of a wheel or static library that its code lies in; empty where the file is none."""
     compiler: str
     """What made it; empty where it does not say."""
     block_threads: int
@@ -72,7 +74,7 @@ def read_code(codes: Mapping[str, bytes], name: str, asked: Asked | None = None)
     notes: dict[str, None] = {}
     for target, code in codes.items():
         with located(name):
-            kernels += _kernels(HeldCode(target, name, code), asked, notes)
+            kernels += _kernels(HeldCode(target, name, "", code), asked, notes)
     return BinaryFile(name, tuple(kernels), tuple(notes))
 
 
@@ -88,7 +90,9 @@ def _kernels(held: HeldCode, asked: Asked | None, notes: dict[str, None]) -> Ite
         wanted = asked(names[symbol], symbol, target) if asked else ()
         quantities = _quantities(held.code, taken, target, wanted)
         threads = taken.max_block_threads
-        yield BuiltKernel(names[symbol], symbol, target, held.place, found.compiler, threads, quantities)
+        yield BuiltKernel(
+            names[symbol], symbol, target, held.place, held.member, found.compiler, threads, quantities
+        )
 
 
 def _quantities(

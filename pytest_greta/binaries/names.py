@@ -91,3 +91,8 @@ def matches(text: str, name: str, symbol: str) -> bool:
     """Whether a pattern is for a kernel: for its whole name, that without types, or its symbol."""
     expression = pattern(text)
     return any(map(expression.search, dict.fromkeys((qualified(name), name, symbol))))
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 kernel`, `2 kernels`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_greta.binaries.changes import Compared, Comparison
 from pytest_greta.binaries.columns import Column, units
 from pytest_greta.binaries.kernels import BinaryFile, BuiltKernel
-from pytest_greta.binaries.names import qualified
+from pytest_greta.binaries.names import counted, qualified
 from pytest_greta.binaries.selection import Group
 from pytest_greta.errors import printable
 
@@ -34,11 +34,6 @@ def headline(file: BinaryFile, kernels: Sequence[BuiltKernel]) -> str:
 def _short(compiler: str) -> str:
     """A compiler without the address of its repository."""
     return compiler.partition(" (")[0] or "an unknown compiler"
-
-
-def counted(count: int, thing: str) -> str:
-    """`1 kernel`, `2 kernels`."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def table(groups: Sequence[Group], columns: Sequence[Column], limit: int, width: int | None) -> Iterator[str]:

@@ -40,7 +40,7 @@ def kernel(name: str, target: str = "gfx942", **values: int | None) -> BuiltKern
         "occupancy": 8,
     }
     quantities = {gate: Quantity(value) for gate, value in {**known, **values}.items()}
-    return BuiltKernel(name, name, target, "k.so", "clang 22", 256, quantities)
+    return BuiltKernel(name, name, target, "k.so", "", "clang 22", 256, quantities)
 
 
 def test_the_table_has_the_worst_first_and_templates_as_one(capsys: Output, library_path: Path) -> None:
