@@ -23,7 +23,7 @@ from pytest_greta.gates.scopes import covers
 
 MOST_FILES = 1000
 """Of one artifact: each is a test of its own."""
-MOST_TOLD = 20
+MOST_TOLD = 10
 """Kernels that are named of those that one gate fails on one target of a file; the worst."""
 
 

@@ -14,10 +14,11 @@ from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Verdict
 
 RECORD = "pytest --greta-lock"
-MOST_TOLD = 20
-"""Kernels of a group that are told to have got worse: the first."""
+MOST_TOLD = 10
+"""Kernels of a part and target that are told to have got worse: the first."""
 _MOST_NAMED = 3
 """Kernels that a note names."""
+_WORSE = "worse"
 
 
 @dataclass(frozen=True)
@@ -71,54 +72,75 @@ def _hold(lock: LockFile, parts: Sequence[Part], is_recording: bool) -> HeldPart
     for part in parts:
         entries = part.entries()
         held.entries |= entries
-        if is_recording:
-            continue
-        names = {kernel.symbol: kernel.name for kernel in part.kernels}
-        for target in dict.fromkeys(key.target for key in entries):
-            found = {key: entry for key, entry in entries.items() if key.target == target}
-            group = _Group(lock, part, target, names)
-            held.verdicts += group.verdicts(found)
-            held.notes += group.notes
+        if not is_recording:
+            against = _Against(lock, part)
+            for target in dict.fromkeys(key.target for key in entries):
+                held.verdicts += against.verdicts(
+                    {k: e for k, e in entries.items() if k.target == target}, target
+                )
+            held.notes += against.notes()
     return held
 
 
-class _Group:
-    """The kernels of a part for one target."""
+class _Against:
+    """A part held against a lock file."""
 
-    def __init__(self, lock: LockFile, part: Part, target: str, names: Mapping[str, str]) -> None:
-        self._lock, self._part, self._target, self._names = lock, part, target, names
-        self.notes: list[str] = []
+    def __init__(self, lock: LockFile, part: Part) -> None:
+        self._lock, self._part = lock, part
+        self._names = {kernel.symbol: kernel.name for kernel in part.kernels}
+        self._told: dict[str, list[str]] = {}
+        """What is to be told of kernels, with their names."""
 
-    def verdicts(self, found: Entries) -> Iterator[Verdict]:
-        """What got worse, a verdict for each limit; one for all that did not; one for what cannot be compared."""
-        known = {key: self._lock.entries[key] for key in found if key in self._lock.entries}
-        comparable = [key for key, old in known.items() if old.compiler == found[key].compiler]
-        differing = {key: changes(known[key].figures, found[key].figures) for key in known}
-        worse = [key for key in comparable if _is_worse(differing[key])]
-        for key in worse[:MOST_TOLD]:
-            yield from self._failures(key, known[key], found[key], differing[key])
-        held = len(comparable) - len(worse)
+    def verdicts(self, found: Entries, target: str) -> Iterator[Verdict]:
+        """Of the kernels for a target: what got worse, a verdict for each limit; one for all that did not; one for what
+        another compiler made.
+        """
+        held, others, worse = 0, [], 0
+        for key, entry in found.items():
+            old = self._lock.entries.get(key)
+            if old is None:
+                self._tell("not recorded yet", key)
+                continue
+            differing = changes(old.figures, entry.figures)
+            is_worse = any(change.is_worse for change in differing)
+            if old.compiler != entry.compiler:
+                others.append((old.compiler, entry.compiler))
+                if differing:
+                    self._tell(f"{'worse' if is_worse else 'better'} by another compiler", key, differing)
+            elif is_worse:
+                worse += 1
+                self._tell(_WORSE, key)
+                if worse <= MOST_TOLD:
+                    yield from self._failures(key, old, entry, differing)
+            else:
+                held += 1
+                if differing:
+                    self._tell("better", key, differing)
         if held:
-            yield self._verdict(counted(held, "kernel"), Quantity(True))
-        others = [key for key in known if known[key].compiler != found[key].compiler]
+            yield self._verdict(held, target, Quantity(True))
         if others:
-            why = self._other(others, known, found, differing)
-            yield self._verdict(counted(len(others), "kernel"), Quantity(None, reason=why))
-        self._note(len(worse) - MOST_TOLD, "kernels more got worse", [])
-        if worse:
-            self.notes.append(f"{self._lock.shown}: what got worse on purpose is recorded with {RECORD}")
-        better = [key for key in comparable if differing[key] and not _is_worse(differing[key])]
-        told = [f"{self._short(key)} ({_text(differing[key])})" for key in better]
-        self._note(len(better), "kernels got better", told)
-        new = [key for key in found if key not in known]
-        self._note(len(new), "kernels are not in it", [self._short(key) for key in new])
+            yield self._verdict(len(others), target, Quantity(None, reason=_other_compiler(others)))
+
+    def notes(self) -> Iterator[str]:
+        """What is to be told of all targets."""
+        where = f"{self._lock.shown}: {self._part.of} {self._part.part}"
+        for what, names in self._told.items():
+            told = f"{where}: {counted(len(names), 'kernel')} {what}"
+            named = ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+            yield (
+                f"{told}; {RECORD} accepts it" if what == _WORSE else f"{told}: {named}; {RECORD} records it"
+            )
+
+    def _tell(self, what: str, key: Key, differing: Sequence[Change] = ()) -> None:
+        changed = f" ({', '.join(change.text for change in differing)})" if differing else ""
+        self._told.setdefault(what, []).append(f"{self._short(key)} @ {key.target}{changed}")
 
     def _short(self, key: Key) -> str:
         return qualified(self._names[key.symbol])
 
     def _failures(self, key: Key, old: Entry, new: Entry, differing: Sequence[Change]) -> Iterator[Verdict]:
         quantities = {name: _quantity(value) for name, value in new.figures.items()}
-        measurement = Measurement(self._part.of, self._short(key), quantities, target=self._target)
+        measurement = Measurement(self._part.of, self._short(key), quantities, target=key.target)
         for change in differing:
             if change.is_worse:
                 yield evaluate(self._gate(change, old.line), measurement)
@@ -129,46 +151,27 @@ class _Group:
         limit = Limit(min=change.old) if is_least else Limit(max=change.old)
         return Gate(change.gate, self._part.of, self._part.part, limit, file=self._lock.shown, line=line)
 
-    def _verdict(self, what: str, quantity: Quantity) -> Verdict:
+    def _verdict(self, count: int, target: str, quantity: Quantity) -> Verdict:
         gate = Gate("locked", self._part.of, self._part.part, Limit(equals=True), file=self._lock.shown)
-        return evaluate(gate, Measurement(self._part.of, what, {"locked": quantity}, target=self._target))
+        found = Measurement(self._part.of, counted(count, "kernel"), {"locked": quantity}, target=target)
+        return evaluate(gate, found)
 
-    def _other(
-        self,
-        others: Sequence[Key],
-        known: Mapping[Key, Entry],
-        found: Mapping[Key, Entry],
-        differing: Mapping[Key, Sequence[Change]],
-    ) -> str:
-        """Why kernels that another compiler made are held against nothing."""
-        before = " and ".join(dict.fromkeys(known[key].compiler or "an unknown compiler" for key in others))
-        now = " and ".join(dict.fromkeys(found[key].compiler or "an unknown compiler" for key in others))
-        worse = sum(_is_worse(differing[key]) for key in others)
-        better = sum(bool(differing[key]) for key in others) - worse
-        differ = f"{worse} got worse and {better} better" if worse or better else "none differs"
-        return f"recorded of {before}, and this is of {now}: {differ}; {RECORD} records them"
 
-    def _note(self, count: int, what: str, names: Sequence[str]) -> None:
-        if count <= 0:
-            return
-        named = ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
-        what = what if count > 1 else what.replace("kernels are", "kernel is").replace("kernels", "kernel")
-        where = f"{self._part.of} {self._part.part} @ {self._target}"
-        told = f"{self._lock.shown}: {where}: {count} {what}" + (f": {named}" if named else "")
-        self.notes.append(f"{told}; {RECORD} records it" if names else told)
+def _other_compiler(pairs: Sequence[tuple[str, str]]) -> str:
+    """Why kernels that another compiler made are held against nothing. Compilers are called by their first words, where
+    these tell them apart.
+    """
+    both = [[pair[side] or "an unknown compiler" for pair in pairs] for side in (0, 1)]
+    short = [[one.partition(" (")[0] for one in some] for some in both]
+    if not set(short[0]) & set(short[1]):
+        both = short
+    before, now = (" and ".join(dict.fromkeys(some)) for some in both)
+    return f"recorded of {before}, and this is of {now}: {RECORD} records it"
 
 
 def _quantity(value: int | None) -> Quantity:
     """A figure, as the gates have it: what nothing bounds is beyond every limit."""
     return Quantity(float("inf"), reason="nothing bounds it") if value is None else Quantity(value)
-
-
-def _is_worse(differing: Sequence[Change]) -> bool:
-    return any(change.is_worse for change in differing)
-
-
-def _text(differing: Sequence[Change]) -> str:
-    return ", ".join(change.text for change in differing)
 
 
 def nothing_for(
@@ -187,7 +190,7 @@ def summary_of(old: Mapping[Key, Entry], new: Mapping[Key, Entry]) -> str:
     """What recording changed: `12 kernels (2 new, 1 gone, 3 better, 1 worse)`."""
     both = old.keys() & new.keys()
     differing = [changes(old[key].figures, new[key].figures) for key in both]
-    worse = sum(map(_is_worse, differing))
+    worse = sum(any(change.is_worse for change in some) for some in differing)
     counts = (
         (len(new.keys() - old.keys()), "new"),
         (len(old.keys() - new.keys()), "gone"),

@@ -204,4 +204,6 @@ def test_a_test_that_checks_nothing_fails(greta: Run, project_of_files: pytest.P
     )
     result = greta()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["no gate was evaluated: gates.yaml has none that applies; pytest --greta-lock *"])
+    result.stdout.fnmatch_lines(
+        ["no gate was evaluated: gates.yaml has none that applies; pytest --greta-lock *"]
+    )

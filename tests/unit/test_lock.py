@@ -14,7 +14,7 @@ from pytest_greta.binaries import lock
 from pytest_greta.binaries.changes import HELD
 from pytest_greta.binaries.kernels import BuiltKernel
 from pytest_greta.binaries.lock import Entry, Key, LockFile
-from pytest_greta.binaries.locked import Locking, Part, nothing_for, summary_of
+from pytest_greta.binaries.locked import MOST_TOLD, Locking, Part, nothing_for, summary_of
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates.model import Quantity
 
@@ -117,8 +117,8 @@ def test_what_got_worse_is_a_limit_of_its_line() -> None:
         "greta.lock  2 kernels @ gfx942  locked is true   measured true   PASS",
     ]
     assert notes == [
-        "greta.lock: what got worse on purpose is recorded with pytest --greta-lock",
-        "greta.lock: lib k.so @ gfx942: 1 kernel got better: b (vgprs 40 -> 32); pytest --greta-lock records it",
+        "greta.lock: lib k.so: 1 kernel worse; pytest --greta-lock accepts it",
+        "greta.lock: lib k.so: 1 kernel better: b @ gfx942 (vgprs 40 -> 32); pytest --greta-lock records it",
     ]
 
 
@@ -131,11 +131,26 @@ def test_scratch_without_bounds_is_worse_than_any() -> None:
 
 
 def test_another_compiler_decides_nothing() -> None:
-    verdicts, _ = held({key("a"): entry("clang 21", vgprs=1), key("b"): entry("")}, kernel("a"), kernel("b"))
+    verdicts, notes = held(
+        {key("a"): entry("clang 21", vgprs=1), key("b"): entry("")}, kernel("a"), kernel("b")
+    )
     (line,) = verdicts
     assert line.startswith("greta.lock  2 kernels @ gfx942  locked is true   NOT MEASURED (")
-    why = "recorded of clang 21 and an unknown compiler, and this is of clang 22: 1 got worse and 0 better"
-    assert line.endswith(f"({why}; pytest --greta-lock records them)")
+    why = "recorded of clang 21 and an unknown compiler, and this is of clang 22"
+    assert line.endswith(f"({why}: pytest --greta-lock records it)")
+    (note,) = notes
+    assert note.startswith(
+        "greta.lock: lib k.so: 1 kernel worse by another compiler: a @ gfx942 (vgprs 1 -> 32); "
+    )
+
+
+def test_compilers_are_told_by_what_tells_them_apart() -> None:
+    for old, new, told in (
+        ("clang 21 (a)", "clang 22 (b)", "recorded of clang 21, and this is of clang 22: "),
+        ("clang 22 (a)", "clang 22 (b)", "recorded of clang 22 (a), and this is of clang 22 (b): "),
+    ):
+        (line,) = held({key(): entry(old)}, kernel(compiler=new))[0]
+        assert told in line
 
 
 def test_of_kernels_that_share_a_name_the_worst_counts() -> None:
@@ -144,11 +159,11 @@ def test_of_kernels_that_share_a_name_the_worst_counts() -> None:
     assert held({key(): entry(vgprs=48)}, *both)[0][0].endswith("PASS")
 
 
-def test_many_that_got_worse_are_counted() -> None:
+def test_of_many_that_got_worse_some_are_told() -> None:
     names = [f"k{number:02}" for number in range(30)]
     verdicts, notes = held({key(name): entry(vgprs=1) for name in names}, *map(kernel, names))
-    assert len(verdicts) == 20
-    assert notes[0] == "greta.lock: lib k.so @ gfx942: 10 kernels more got worse"
+    assert len(verdicts) == MOST_TOLD
+    assert notes == ["greta.lock: lib k.so: 30 kernels worse; pytest --greta-lock accepts it"]
 
 
 def test_entries_for_nothing(tmp_path: Path) -> None:
