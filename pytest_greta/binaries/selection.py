@@ -68,11 +68,10 @@ class Group:
     @property
     def text(self) -> str:
         """What it is called in a table."""
-        return (
-            f"{self.label} x {self.count}, worst: {qualified(self.worst.name)}"
-            if self.count > 1
-            else self.label
-        )
+        if self.count == 1:
+            return self.label
+        name = qualified(self.worst.name)
+        return f"{self.label} x {self.count}" + (f", worst: {name}" if name != self.label else "")
 
 
 def groups(kernels: Sequence[BuiltKernel], sort: str = "", is_expanded: bool = False) -> list[Group]:

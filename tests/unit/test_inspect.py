@@ -48,7 +48,7 @@ def test_the_table_has_the_worst_first_and_templates_as_one(capsys: Output, libr
     assert "libk.so: 6 kernels for gfx942 gfx1100, by clang version " in lines[0]
     assert lines[1].split() == ["target", *(column.header for column in COLUMNS.values()), "kernel"]
     assert lines[2].endswith("sums<...> x 4, worst: sums<200>")
-    assert lines[3].endswith("copies")
+    assert lines[3].endswith("copies x 2")
     assert lines[4] == "spills: VGPRs+SGPRs, scratch, LDS and code in bytes, occupancy in wavefronts per SIMD"
     assert len(lines) == 5
 
