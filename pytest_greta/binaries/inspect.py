@@ -157,7 +157,7 @@ def _lines_of_files(
             yield ""
         lines = groups(kernels, options.sort, options.all)
         if options.markdown:
-            yield f"**{printable(views.headline(file, kernels))}**"
+            yield views.code(views.headline(file, kernels))
             yield ""
             yield from views.markdown_table(lines, columns, options.limit)
         else:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_greta.binaries.contents import Contents, HeldCode, located
+from pytest_greta.binaries.contents import BinaryProblem, Contents, HeldCode, located
 from pytest_greta.binaries.names import demangled
 from pytest_greta.compiler.codeobject import KernelResources, read_contents
 from pytest_greta.compiler.prebuilt import refuse_other_code
 from pytest_greta.compiler.resources import DECODED, barriers_of, quantities_of
+from pytest_greta.errors import quote
 from pytest_greta.gates.model import Quantity
+from pytest_greta.sources import TARGET
 
 Asked = Callable[[str, str, str], Collection[str]]
 """Which quantities that take decoding are asked of a kernel, by its name, symbol and target."""
@@ -81,6 +84,9 @@ def read_code(codes: Mapping[str, bytes], name: str, asked: Asked | None = None)
 def _kernels(held: HeldCode, asked: Asked | None, notes: dict[str, None]) -> Iterator[BuiltKernel]:
     found = read_contents(held.code)
     target = found.target or held.label
+    if not re.fullmatch(TARGET, target):
+        what = f"{quote(target)} as its target" if target else "no target, which they do from version 4 on"
+        raise BinaryProblem(f"{held.place}: its metadata state {what}")
     if held.label and found.target:
         refuse_other_code(held.label, found.target)
     names, note = demangled(found.kernels)

@@ -100,7 +100,7 @@ def markdown_table(groups: Sequence[Group], columns: Sequence[Column], limit: in
     yield _row(["---", "---", *("--:" for _ in columns)])
     for group in groups[:limit] if limit else groups:
         numbers = (column.text(group.worst) for column in columns)
-        yield _row([_code(group.text), group.worst.target, *numbers])
+        yield _row([code(group.text), group.worst.target, *numbers])
     yield ""
     yield units(columns)
     if limit and len(groups) > limit:
@@ -112,13 +112,13 @@ def markdown_comparison(found: Comparison, limit: int) -> Iterator[str]:
     yield f"**{_summary(found)}**"
     for text in _compilers(found):
         yield ""
-        yield _code(text)
+        yield code(text)
     for title, some in (("worse", found.worse), ("better", found.better)):
         if some:
             yield from _details(f"{len(some)} got {title}", list(_changed(some, limit)), title == "worse")
     for title, kernels in (("new", found.new), ("gone", found.gone)):
         if kernels:
-            lines = [f"- {_code(qualified(one.name))} ({one.target})" for one in kernels]
+            lines = [f"- {code(qualified(one.name))} ({one.target})" for one in kernels]
             yield from _details(f"{len(kernels)} {title}", _limited(lines, limit), is_open=False)
 
 
@@ -128,7 +128,7 @@ def _changed(some: Sequence[Compared], limit: int) -> Iterator[str]:
     rows = [
         _row(
             [
-                _code(qualified(one.name)),
+                code(qualified(one.name)),
                 one.target,
                 f"**{change.gate}**" if change.is_worse else change.gate,
                 "?" if change.old is None else str(change.old),
@@ -155,7 +155,7 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """A name as code, which Markdown leaves alone but for backticks, and tables but for `|`."""
     return f"`{printable(text).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 

@@ -138,6 +138,42 @@ def test_objects_libraries_and_wheels(built: dict[str, bytes], bundle: bytes, tm
     assert got[2:] == [(target, f": k/libk.a{place}", code) for target, place, code in expected]
 
 
+def test_what_linkers_make(built: dict[str, bytes], bundle: bytes, tmp_path: Path) -> None:
+    gcc, ar = shutil.which("gcc"), shutil.which("ar")
+    if gcc is None or ar is None:
+        pytest.skip("gcc is not installed")
+    for name, content in (("one", compressed(bundle)), ("two", bundle)):
+        (tmp_path / name).write_bytes(content)
+    lines = [
+        '.section .hip_fatbin,"a",@progbits',
+        *(f'.p2align 12\n.incbin "{tmp_path / n}"' for n in ("one", "two")),
+    ]
+    (tmp_path / "k.s").write_text("\n".join([*lines, '.section .note.GNU-stack,"",@progbits', ""]))
+    for command in (
+        [gcc, "-c", "k.s", "-o", "an_object_of_a_long_name.o"],
+        [gcc, "-shared", "-nostdlib", "k.s", "-o", "libk.so"],
+        [ar, "rcs", "libk.a", "an_object_of_a_long_name.o"],
+    ):
+        subprocess.run(command, check=True, cwd=tmp_path)
+    for name in ("an_object_of_a_long_name.o", "libk.so", "libk.a"):
+        path = tmp_path / name
+        held = list(Contents(path, path.name).code_objects())
+        assert [(one.label, one.code) for one in held] == [*built.items()] * 2
+        assert {one.member for one in held} == {"an_object_of_a_long_name.o" if name == "libk.a" else ""}
+
+
+def test_an_object_of_more_sections_than_fit_into_its_header(
+    built: dict[str, bytes], bundle: bytes, tmp_path: Path
+) -> None:
+    content = bytearray(elf({b".hip_fatbin": bundle}))
+    (headers,) = struct.unpack_from("<Q", content, 0x28)
+    count, names = struct.unpack_from("<HH", content, 0x3C)
+    struct.pack_into("<HH", content, 0x3C, 0, 0xFFFF)
+    struct.pack_into("<Q", content, headers + 32, count)
+    struct.pack_into("<I", content, headers + 40, names)
+    assert [code for _, _, code in found(tmp_path / "k.o", bytes(content))] == list(built.values())
+
+
 def test_what_has_no_machine_code_yet_is_told(bundle: bytes, tmp_path: Path) -> None:
     name = b"hip-amdgcn-amd-amdhsa--gfx942"
     spirv = (b"hip-spirv64-amd-amdhsa--amdgcnspirv", struct.pack("<I", 0x07230203))

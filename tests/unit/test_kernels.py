@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 import yaml
 from elftools.elf.elffile import ELFFile
@@ -16,6 +18,7 @@ from pytest_greta.binaries.contents import BinaryProblem
 from pytest_greta.binaries.kernels import BinaryFile, badness, read_file
 from pytest_greta.compiler.codeobject import machine_code
 from tests.fuzz.code_objects import bundle as bundle_of
+from tests.fuzz.code_objects import replace_note
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 
@@ -82,6 +85,24 @@ def test_instructions_are_decoded_for_what_is_asked_alone(built: dict[str, bytes
     assert decoded == {"copies"}
     (copies,) = [kernel for kernel in found.kernels if kernel.symbol == "copies"]
     assert (copies.value("mfma"), copies.value("unwaited_barriers")) == (0, 0)
+
+
+def test_a_target_that_is_none_is_refused(built: dict[str, bytes], tmp_path: Path) -> None:
+    code = bytearray(built["gfx942"])
+    place = code.index(b"AMDGPU\0\0")
+    (size,) = struct.unpack_from("<I", code, place - 8)
+    metadata = msgpack.unpackb(bytes(code[place + 8 : place + 8 + size]))
+    path = tmp_path / "k.hsaco"
+    for stated, told in (
+        ("amdgcn-amd-amdhsa--\x1b[2Jgfx", r"its metadata state '\\x1b\[2Jgfx' as its target"),
+        ("", "its metadata state no target, which they do from version 4 on"),
+    ):
+        metadata["amdhsa.target"] = stated
+        changed = code.copy()
+        replace_note(changed, msgpack.packb(metadata))
+        path.write_bytes(changed)
+        with pytest.raises(BinaryProblem, match=f"^k.hsaco: {told}$"):
+            read_file(path, path.name)
 
 
 def test_a_bundle_that_calls_code_by_another_target_is_refused(
