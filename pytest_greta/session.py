@@ -212,5 +212,7 @@ class Session:
         """What is gated, on what, by what."""
         targets = " ".join(self.targets) or "none"
         device = self.device.describe() if self.runner.planned else "none needed"
+        artifacts = " ".join(self.gate_file.artifacts)
         what = f"device: {device}; targets: {targets}; gates: {self.gate_file.path}"
+        what += f"; artifacts: {artifacts}" if artifacts else ""
         return [what, *self.device.notes()]

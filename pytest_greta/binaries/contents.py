@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_greta.binaries import archive, packager
-from pytest_greta.compiler.bundles import PLAIN, Bundle, is_bundle, read_bundles
+from pytest_greta.compiler.bundles import COMPRESSED, PLAIN, Bundle, is_bundle, read_bundles
 from pytest_greta.compiler.elf import AMDGPU, Elf
 from pytest_greta.compiler.region import Region
 from pytest_greta.errors import GretaError
@@ -24,7 +24,7 @@ from pytest_greta.errors import GretaError
 MOST_UNPACKED = 16 << 30
 """Bytes that all bundles and all members of a file together may unpack to."""
 
-_ELF, _ZIP, _BITCODE = b"\x7fELF", b"PK\3\4", b"BC\xc0\xde"
+_ELF, _ZIP, _BITCODE, _SPIRV = b"\x7fELF", b"PK\3\4", b"BC\xc0\xde", b"\x03\x02\x23\x07"
 _FATBIN, _OFFLOADING, _KPACK = b".hip_fatbin", b".llvm.offloading", b".rocm_kpack_ref"
 _OTHER_KINDS = {
     b"MZ": "a Windows library or program, which is not read",
@@ -32,7 +32,7 @@ _OTHER_KINDS = {
     _BITCODE: "LLVM bitcode, which has no machine code yet",
     b"\x1f\x8b": "compressed with gzip: unpack it first",
     b"\x28\xb5\x2f\xfd": "compressed with zstd: unpack it first",
-    b"\x03\x02\x23\x07": "SPIR-V, whose machine code is made where it is loaded",
+    _SPIRV: "SPIR-V, whose machine code is made where it is loaded",
     b"\xed\xab\xee\xdb": "an RPM package: unpack it first",
 }
 """What a file is that has no device code for us, by what it begins with."""
@@ -190,11 +190,11 @@ class Contents:
 
     def _code(self, content: Region, label: str, place: str) -> Iterator[HeldCode]:
         """What an entry for an AMD GPU holds: machine code, or what becomes of it elsewhere."""
-        kind = next((kind for kind in (_BITCODE, b"\x03\x02\x23\x07") if content.starts_with(kind)), None)
+        kind = next((kind for kind in (_BITCODE, _SPIRV) if content.starts_with(kind)), None)
         if kind is not None:
             self.skipped[f"{place}: {label or 'amdgcnspirv'}: {_OTHER_KINDS[kind]}"] = None
         elif is_bundle(content):
-            yield from self._bundles(content, place, label)
+            raise ValueError("is an offload bundle in an offload bundle")
         else:
             yield self._held(label, place, content)
 
@@ -204,7 +204,7 @@ class Contents:
             for info in wheel.infolist():
                 where = f"{place}: {info.filename}"
                 with located(where), wheel.open(info) as packed:
-                    if not packed.read(24).startswith((_ELF, archive.MAGIC, PLAIN, b"CCOB")):
+                    if not packed.read(24).startswith((_ELF, archive.MAGIC, PLAIN, COMPRESSED)):
                         continue
                 inside = self._inside(info.filename, where)
                 with inside, wheel.open(info) as packed, tempfile.TemporaryFile() as file:

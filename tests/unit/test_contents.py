@@ -210,6 +210,7 @@ def _size(packed: bytes) -> bytes:
         (b"CCOB\3\0\5\0" + struct.pack("<QQQ", 32, 9, 9), "is compressed by method 5"),
         (compressed(b"text"), "the compressed offload bundle holds none"),
         (lambda b: b + b"text", "what lies at 0x"),
+        (lambda b: bundle_of({b"gfx942": compressed(b)}), "is an offload bundle in an offload bundle"),
         (lambda b: elf({b".hip_fatbin": b[:-1]}), "claim more bytes than there are"),
         (b"!<thin>\n" + bytes(60), "is a thin archive"),
         (static_library({"a.o": elf({})})[:-70], "static library"),
