@@ -69,14 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Print what is asked for. Gives the exit code."""
     targets = _check(options, parser)
+    selection = Selection(targets, tuple(options.kernel))
     files, mistakes = [], []
     for path in options.diff or options.files:
-        file = _read(path, targets, options.barriers)
+        file = _read(path, selection, options.barriers)
         if isinstance(file, BinaryFile):
             files.append(file)
         else:
             mistakes.append(file)
-    selection = Selection(targets, tuple(options.kernel))
     if not mistakes and not any(selection.of(file.kernels) for file in files):
         mistakes.append(selection.why_nothing([kernel for file in files for kernel in file.kernels]))
     for mistake in mistakes:
@@ -116,13 +116,17 @@ def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> tupl
     return targets
 
 
-def _read(path: Path, targets: Sequence[str], has_barriers: bool) -> BinaryFile | str:
+def _read(path: Path, selection: Selection, has_barriers: bool) -> BinaryFile | str:
     """The kernels of a file, or why they cannot be had; of a source, those of what it compiles to."""
-    name, asked = shown_path(path), [BARRIERS.gates[0]] if has_barriers else []
+
+    def asked(name: str, symbol: str, target: str) -> Sequence[str]:
+        return BARRIERS.gates if has_barriers and selection.means(name, symbol, target) else ()
+
+    name = shown_path(path)
     try:
         if path.suffix in SOURCES and path.is_file():
-            return _compiled(path, name, targets, lambda *_: asked)
-        return read_file(path, name, lambda *_: asked)
+            return _compiled(path, name, selection.targets, asked)
+        return read_file(path, name, asked)
     except GretaError as error:
         return str(error)
 

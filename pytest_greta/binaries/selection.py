@@ -23,14 +23,15 @@ class Selection:
     patterns: tuple[str, ...] = ()
     """Those of names; a kernel is meant that one of them matches."""
 
+    def means(self, name: str, symbol: str, target: str) -> bool:
+        """Whether a kernel is meant."""
+        return (not self.targets or any(covers(scope, target) for scope in self.targets)) and (
+            not self.patterns or any(matches(text, name, symbol) for text in self.patterns)
+        )
+
     def of(self, kernels: Iterable[BuiltKernel]) -> list[BuiltKernel]:
         """The kernels that are meant."""
-        return [
-            kernel
-            for kernel in kernels
-            if (not self.targets or any(covers(target, kernel.target) for target in self.targets))
-            and (not self.patterns or any(matches(p, kernel.name, kernel.symbol) for p in self.patterns))
-        ]
+        return [kernel for kernel in kernels if self.means(kernel.name, kernel.symbol, kernel.target)]
 
     def why_nothing(self, kernels: Sequence[BuiltKernel]) -> str:
         """Why none of some kernels is meant."""
