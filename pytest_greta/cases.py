@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from pytest_greta.errors import ConfigError
 from pytest_greta.fixtures import NothingToTest
-from pytest_greta.stash import COLLECTED, PROBLEMS, get_session, kernel_of
+from pytest_greta.stash import COLLECTED, PROBLEMS, get_session, kernel_of, name_in_marker
 
 if TYPE_CHECKING:
     from pytest_greta.kernel import Kernel, Variant
     from pytest_greta.session import Session
 
+ARTIFACT = "greta_artifact"
 AXES = ("greta_variant", "greta_target", "greta_problem")
 UNUSED = "unused"
 """Stands for "no case of this test was asked for"; such items are deselected, not skipped."""
@@ -26,6 +29,19 @@ class Mistaken:
     """
 
     problems: tuple[str, ...]
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Parametrise a test over what it is about, as far as its fixtures say."""
+    if ARTIFACT in metafunc.fixturenames:
+        files = artifact_cases_of(metafunc.definition)
+        metafunc.parametrize(ARTIFACT, files or [UNUSED], ids=str, indirect=True)
+    axes = [name for name in AXES if name in metafunc.fixturenames]
+    if not axes:
+        return
+    parameters = [pytest.param(*case, id=id_of(case)) for case in cases_of(metafunc.definition, axes)]
+    unused = pytest.param(*([UNUSED] * len(axes)), id=UNUSED)
+    metafunc.parametrize(axes, parameters or [unused], indirect=True)
 
 
 def cases_of(item: Any, axes: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -53,6 +69,18 @@ def cases_of(item: Any, axes: Sequence[str]) -> list[tuple[Any, ...]]:
     return [(NothingToTest(why),) * len(axes)] if why else cases
 
 
+def artifact_cases_of(item: Any) -> list[Any]:
+    """The files of every artifact, or of the one that a test's marker names. A mistake is told whatever is selected."""
+    problems = item.config.stash[PROBLEMS]
+    try:
+        session = get_session(item.config)
+        names = session.artifact_names(name_in_marker(item))
+        return [case for name in names for case in session.artifacts.cases(name)]
+    except ConfigError as error:
+        problems += [problem for problem in error.problems if problem not in problems]
+        return []
+
+
 def _cases_of(session: Session, kernel: Kernel, axes: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     from pytest_greta.problems import ProblemParameter
 
@@ -66,6 +94,15 @@ def _cases_of(session: Session, kernel: Kernel, axes: Sequence[str]) -> Iterator
         for target in targets[variant.name]:
             case = {"greta_variant": variant.name, "greta_target": target, "greta_problem": problem}
             yield tuple(case[axis] for axis in axes)
+
+
+def subject_of(item: Any, parameters: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What a test is about: the kernel or artifact, the variant or file, the target or problem."""
+    artifact = parameters.get(ARTIFACT)
+    if artifact is not None:
+        return artifact.artifact, artifact.name, ""
+    variant, target, problem = (parameters.get(axis) for axis in AXES)
+    return kernel_of(item).name, str(variant), str(target or problem or "")
 
 
 def id_of(case: Sequence[Any]) -> str:

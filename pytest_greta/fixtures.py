@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +14,7 @@ from pytest_greta.stash import (
     BENCHMARK,
     CALIBRATED,
     FAILED,
+    LOCKED,
     NOTES,
     STOPPED,
     UNCHECKED,
@@ -24,6 +25,8 @@ from pytest_greta.stash import (
 )
 
 if TYPE_CHECKING:
+    from pytest_greta.binaries.artifacts import ArtifactResult
+    from pytest_greta.binaries.kernels import BuiltKernel
     from pytest_greta.compiler.codeobject import CodeObject, KernelResources
     from pytest_greta.kernel import Kernel, Problem, Variant
     from pytest_greta.results import CodeResult, RunResult
@@ -100,6 +103,27 @@ class GatedRun:
         _judge(self._item, self._result, "greta_run")
 
 
+class GatedArtifact:
+    """A file that was built elsewhere: what the fixture `greta_artifact` gives. Read when first asked."""
+
+    def __init__(self, item: pytest.Item, read_it: Callable[[], ArtifactResult]) -> None:
+        self._item, self._read = item, read_it
+        item.stash.setdefault(UNCHECKED, []).append("greta_artifact")
+
+    @cached_property
+    def _result(self) -> ArtifactResult:
+        return _obtain(self._item, self._read)
+
+    @property
+    def kernels(self) -> Sequence[BuiltKernel]:
+        """Every kernel in the file: its names, its target, and `.value("vgprs")` and the like."""
+        return self._result.file.kernels
+
+    def check(self) -> None:
+        """Evaluate every gate that applies. The test fails if one of them does."""
+        _judge(self._item, self._result, "greta_artifact")
+
+
 @pytest.fixture
 def greta_kernel(request: pytest.FixtureRequest) -> Kernel:
     """The kernel family of this test: that of its marker `@pytest.mark.greta(NAME)`, or the only one there is."""
@@ -145,6 +169,16 @@ def greta_code(
         return session.runner.code_result(greta_kernel, greta_variant, greta_target, groups)
 
     return GatedCode(request.node, compile_it)
+
+
+@pytest.fixture
+def greta_artifact(request: pytest.FixtureRequest) -> GatedArtifact:
+    """A file of an artifact of gates.yaml. `.kernels` is what is in it; `.check()` evaluates its gates.
+
+    Parametrised: the files that the globs find, of the artifact that the marker names or of all.
+    """
+    session, case = get_session(request.config), _parameter(request)
+    return GatedArtifact(request.node, lambda: session.artifacts.judge(case, session.options.targets or ()))
 
 
 @pytest.fixture
@@ -212,6 +246,7 @@ def _parameter(request: pytest.FixtureRequest) -> Any:
 
 def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
     """What `make` returns; what stops it ends the test with one clear message."""
+    from pytest_greta.binaries.contents import BinaryProblem
     from pytest_greta.errors import (
         CompileError,
         DeviceFault,
@@ -230,7 +265,7 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         pytest.skip(f"NOT MEASURED: {error}")
     except (DeviceUnavailable, SkippedByKernel, ToolMissing) as error:
         message = missing = str(error)
-    except (CompileError, DeviceFault, KernelMistake) as error:
+    except (BinaryProblem, CompileError, DeviceFault, KernelMistake) as error:
         message = str(error)
     item.stash[STOPPED] = ("NOT MEASURED" if missing else "FAIL", _in_short(message))
     session = get_session(item.config)
@@ -248,7 +283,7 @@ def _in_short(message: str) -> str:
     return " ".join(filter(None, [first, error]))
 
 
-def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> None:
+def _judge(item: pytest.Item, result: ArtifactResult | CodeResult | RunResult, fixture: str) -> None:
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
     from pytest_greta import table
     from pytest_greta.gates.policy import failing
@@ -256,11 +291,15 @@ def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> N
     from pytest_greta.results import RunResult
 
     session = get_session(item.config)
-    verdicts = [verdict for gated in result.measurements for verdict in gated.verdicts()]
+    verdicts = result.verdicts()
     if fixture in item.stash[UNCHECKED]:  # checked for the first time
         item.stash.setdefault(VERDICTS, []).extend(verdicts)
         item.user_properties += table.properties(verdicts)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
+    if not isinstance(result, RunResult) and session.artifacts.locking.is_active:
+        from pytest_greta.binaries import lock
+
+        item.stash.setdefault(LOCKED, []).extend(lock.plain(result.held.entries))
     if isinstance(result, RunResult):
         item.stash[NOTES] = [*session.runner.past.problems, *result.told]
     else:
@@ -270,8 +309,9 @@ def _judge(item: pytest.Item, result: CodeResult | RunResult, fixture: str) -> N
         info["verdicts"] = [verdict.line() for verdict in verdicts]
         history.add_info(item.stash[BENCHMARK], info)
     failed = failing(verdicts, session.options.require, session.gate_file.inconclusive)
-    if not verdicts:
-        pytest.fail(f"no gate was evaluated: {session.gate_file.path} has none that applies", pytrace=False)
+    if not verdicts and not session.options.lock:
+        none = f"no gate was evaluated: {session.gate_file.path} has none that applies"
+        pytest.fail(f"{none}; pytest --greta-lock records what kernels take", pytrace=False)
     if failed:
         item.stash[FAILED] = list(dict.fromkeys([*item.stash.get(FAILED, []), *(v.line() for v in failed)]))
         pytest.fail("\n".join([*(verdict.line() for verdict in failed), *result.notes]), pytrace=False)

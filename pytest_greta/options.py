@@ -119,6 +119,9 @@ OPTIONS = {
 FLAGS = {
     flag.name: flag
     for flag in (
+        Option(
+            "lock", "write greta.lock: what every kernel takes, which later runs hold it to", has_ini=False
+        ),
         Option("single-shot", "one launch per test: verified and timed, not compared"),
         Option(
             "serialize",
@@ -127,7 +130,7 @@ FLAGS = {
         ),
     )
 }
-"""Options without a value; their ini twins are booleans."""
+"""Options without a value; their ini twins, where they have one, are booleans."""
 
 
 class Options(NamedTuple):
@@ -156,6 +159,8 @@ class Options(NamedTuple):
     """Why runs that fail the gate `regression` become the new reference; empty where they do not."""
     cache_bytes: int | None
     """Compiled code to keep."""
+    lock: bool
+    """Whether what kernels take is recorded, instead of held against what was."""
     calibrate: int
     """How many gates on equal code to measure instead of testing; 0 for none."""
 
@@ -179,7 +184,8 @@ def add_options(parser: pytest.Parser) -> None:
             parser.addini(option.ini, f"default of {option.flag}: {option.help}", type=kind)
     for flag in FLAGS.values():
         group.addoption(flag.flag, action="store_true", default=None, help=flag.help, dest=flag.ini)
-        parser.addini(flag.ini, f"default of {flag.flag}: {flag.help}", type="bool")
+        if flag.has_ini:
+            parser.addini(flag.ini, f"default of {flag.flag}: {flag.help}", type="bool")
 
 
 def any_given(config: pytest.Config) -> bool:
@@ -206,7 +212,7 @@ def read_options(config: pytest.Config) -> Options:
 
     def is_set(name: str) -> bool:
         given = config.getoption(FLAGS[name].ini)
-        return bool(config.getini(FLAGS[name].ini) if given is None else given)
+        return bool(config.getini(FLAGS[name].ini) if given is None and FLAGS[name].has_ini else given)
 
     rounds = read("rounds", _rounds)
     options = Options(
@@ -221,6 +227,7 @@ def read_options(config: pytest.Config) -> Options:
         rounds_given=rounds is not None,
         budget_seconds=read("budget", _seconds) or (math.inf if rounds else DEFAULT_BUDGET_SECONDS),
         session_budget_seconds=read("session-budget", _seconds) or math.inf,
+        lock=is_set("lock"),
         single_shot=is_set("single-shot"),
         serialize=is_set("serialize"),
         deadline_seconds=read("deadline", _seconds),

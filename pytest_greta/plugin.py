@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pluggy import PluginValidationError
 
-from pytest_greta.cases import AXES, UNUSED, Mistaken, cases_of, id_of
+from pytest_greta.cases import ARTIFACT, AXES, UNUSED, Mistaken, parametrize, subject_of
 from pytest_greta.fixtures import (
+    greta_artifact,
     greta_code,
     greta_context,
     greta_kernel,
@@ -30,6 +31,7 @@ from pytest_greta.stash import (
     EXPECTED,
     FAILED,
     LEFT_OUT,
+    LOCKED,
     NOTES,
     ON_TERMINAL,
     PROBLEMS,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from pytest_greta.session import Session
 
 __all__ = [
+    "greta_artifact",
     "greta_code",
     "greta_context",
     "greta_kernel",
@@ -86,7 +89,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker; refuse bad option values before anything is collected."""
     config.addinivalue_line(
-        "markers", "greta(kernel): the kernel family that this test's greta fixtures are about."
+        "markers",
+        "greta(name): the kernel family, or the artifact, that this test's greta fixtures are about.",
     )
     config.stash[PROBLEMS] = []
     config.stash[LEFT_OUT] = []
@@ -158,13 +162,8 @@ def _told(problems: Iterable[str]) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrise over variant and target, or variant and problem."""
-    axes = [name for name in AXES if name in metafunc.fixturenames]
-    if not axes:
-        return
-    parameters = [pytest.param(*case, id=id_of(case)) for case in cases_of(metafunc.definition, axes)]
-    unused = pytest.param(*([UNUSED] * len(axes)), id=UNUSED)
-    metafunc.parametrize(axes, parameters or [unused], indirect=True)
+    """Parametrise over variant and target, or variant and problem; over the files of artifacts."""
+    parametrize(metafunc)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -210,8 +209,8 @@ def pytest_collection_modifyitems(
         used = {kernel.name: kernel for kernel in map(kernel_of, ours)}
         problems += get_session(config).entry_problems(list(used.values()))
     problems += history_problems(config) if ours else []
-    is_due = bool(ours)
-    if read_options(config).require and not (ours or problems):
+    is_due = bool(ours) or any(ARTIFACT in _fixtures(item) for item in items)
+    if read_options(config).require and not (is_due or problems):
         from pytest_greta.unevaluated import is_due_without_tests
 
         is_due = is_due_without_tests(config, problems)
@@ -269,7 +268,7 @@ def pytest_testnodedown(node: Any) -> None:
     told = getattr(node, "workeroutput", {}).get("greta_problems", [])
     problems += [problem for problem in told if problem not in problems]
     expected = getattr(node, "workeroutput", {}).get("greta_expected")
-    if expected:
+    if expected is not None:
         node.config.stash[EXPECTED] = expected
     left_out = node.config.stash[LEFT_OUT]
     cases = [tuple(case) for case in getattr(node, "workeroutput", {}).get("greta_left_out", [])]
@@ -346,7 +345,7 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that is run again (pytest-rerunfailures) begins anew: its attempts do not add up."""
-    for key in (VERDICTS, UNCHECKED, FAILED, STOPPED, NOTES, BENCHMARK):
+    for key in (VERDICTS, UNCHECKED, FAILED, STOPPED, NOTES, BENCHMARK, LOCKED):
         if key in item.stash:
             del item.stash[key]
     item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("greta ")]
@@ -368,15 +367,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Verdicts travel with the report of the call, as plain data that xdist passes on to its controller."""
     report = yield
+    if call.when != "teardown" and {ARTIFACT, "greta_code"} & set(_fixtures(item)):
+        report.greta_locked = item.stash.get(LOCKED, None)
     if call.when == "call" and (VERDICTS in item.stash or STOPPED in item.stash):
         from pytest_greta.table import Row
 
         rows = [Row.of(verdict) for verdict in item.stash.get(VERDICTS, [])]
         if STOPPED in item.stash:
-            parameters = _parameters(item)
-            variant, target, problem = (parameters.get(axis) for axis in AXES)
-            where = target or problem or ""
-            rows.append(Row.stopped(kernel_of(item).name, str(variant), str(where), *item.stash[STOPPED]))
+            rows.append(Row.stopped(*subject_of(item, _parameters(item)), *item.stash[STOPPED]))
         report.greta_rows = [row.plain() for row in rows]
         report.greta_device = get_device(item.config).device_name()
         report.greta_notes = item.stash.get(NOTES, [])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_greta.binaries.locked import HeldParts
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Measurement, Verdict
 from pytest_greta.measure.executable import BASELINE
@@ -28,20 +29,35 @@ class GatedMeasurement:
 
 
 @dataclass(frozen=True)
-class CodeResult:
-    """A variant compiled for one target."""
+class Result:
+    """Measurements with their gates."""
 
     measurements: Sequence[GatedMeasurement]
-    code_object: CodeObject
-    notes: tuple[str, ...] = ()
-    """What a reader must know although every gate passes: told in the summary."""
+
+    def verdicts(self) -> list[Verdict]:
+        """The verdict of every gate of every measurement."""
+        return [verdict for gated in self.measurements for verdict in gated.verdicts()]
 
 
 @dataclass(frozen=True)
-class RunResult:
+class CodeResult(Result):
+    """A variant compiled for one target."""
+
+    code_object: CodeObject
+    notes: tuple[str, ...] = ()
+    """What a reader must know although every gate passes: told in the summary."""
+    held: HeldParts = field(default_factory=HeldParts)
+    """Its kernels, held against greta.lock."""
+
+    def verdicts(self) -> list[Verdict]:
+        """Those of gates.yaml and of greta.lock."""
+        return [*super().verdicts(), *self.held.verdicts]
+
+
+@dataclass(frozen=True)
+class RunResult(Result):
     """A variant at one context on the device: its code there, and its run."""
 
-    measurements: Sequence[GatedMeasurement]
     run: Run | None
     """None where the code already failed a gate, and was not launched."""
     hints: tuple[str, ...] = ()

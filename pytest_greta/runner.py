@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
+from pytest_greta.binaries.kernels import read_code
+from pytest_greta.binaries.locked import HeldParts, Locking, Part
 from pytest_greta.compiler.resources import (
     attribute_quantities,
     entries,
@@ -58,6 +60,8 @@ class Runner:
     progress: Progress
     budget: SessionBudget
     """What is left to measure with."""
+    locking: Locking | None = None
+    """What is done about the lock file; nothing where it is None."""
     data: DataStore = field(default_factory=DataStore)
     """Inputs and references of the problems that were measured last."""
     planned: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
@@ -83,7 +87,7 @@ class Runner:
 
         `groups` are the problems that share their code; each group is compiled and gated.
         """
-        measurements, objects = [], []
+        measurements, objects, parts = [], [], []
         notes: list[str] = []
         for problems in groups:
             code_object = self.builder.for_target(kernel, variant, problems[0], target)
@@ -91,7 +95,10 @@ class Runner:
             objects.append(code_object)
             notes += self.builder.notes(kernel, variant, problems[0], target)
             notes += launch_notes(kernel, variant, code_object, problems)
-        return CodeResult(measurements, objects[0], tuple(dict.fromkeys(notes)))
+            if self.locking is not None and self.locking.is_active and code_object.kernels:
+                parts.append(_part(kernel, variant, code_object, problems[0]))
+        held = self.locking.hold(parts) if self.locking else HeldParts()
+        return CodeResult(measurements, objects[0], tuple(dict.fromkeys([*notes, *held.notes])), held)
 
     def history(self, run: Run, targets: Sequence[str]) -> Mapping[str, object]:
         """What history keeps of a run besides its times."""
@@ -307,6 +314,14 @@ class Runner:
         run = measure(self.device.worker(), alone, self.progress.show, self.data, self.budget)
         if run.seconds and not run.fault:
             self._first_seconds[key] = first.context, run.quantities["prefill_seconds"]
+
+
+def _part(kernel: Kernel, variant: Variant, code_object: CodeObject, problem: Problem) -> Part:
+    """The kernels that a variant launches for a problem, as a lock file has them. Raises GretaError."""
+    launched = entries(kernel, variant, problem)
+    read = read_code({code_object.target: code_object.code}, variant.source)
+    name = f"{variant.name} {problem.form}" if problem.form else variant.name
+    return Part(kernel.name, name, [one for one in read.kernels if one.symbol in launched])
 
 
 def _scaling(run: Run, first_context: int, first: Quantity) -> Quantity:

@@ -15,6 +15,7 @@ from pytest_greta.options import OPTIONS
 from pytest_greta.problems import code_problems_for, is_not_for, problems_for, sharing_code
 
 if TYPE_CHECKING:
+    from pytest_greta.binaries.artifacts import Artifacts
     from pytest_greta.compiler.builder import Builder
     from pytest_greta.compiler.clang import Job
     from pytest_greta.device.session_device import SessionDevice
@@ -33,6 +34,7 @@ class Session:
     options: Options
     gate_file: GateFile
     kernels: dict[str, Kernel]
+    artifacts: Artifacts
     device: SessionDevice
     builder: Builder
     planner: Planner
@@ -60,6 +62,15 @@ class Session:
             hint = "; ".join([suggestion(name, self.kernels), *self.unread])
             raise ConfigError(f"@pytest.mark.greta: unknown kernel {name!r}; {hint}")
         return self.kernels[name]
+
+    def artifact_names(self, name: str | None) -> list[str]:
+        """The artifact that a test names, or all. Raises ConfigError."""
+        known = self.gate_file.artifacts
+        if not known:
+            raise ConfigError(f"{self.gate_file.path} has no artifacts, and a test uses greta_artifact")
+        if name is not None and name not in known:
+            raise ConfigError(f"@pytest.mark.greta: unknown artifact {name!r}; {suggestion(name, known)}")
+        return list(known) if name is None else [name]
 
     def variants(self, kernel: Kernel) -> list[Variant]:
         """The variants to test: those of `--greta-variant` that the kernel has, else all."""
@@ -201,5 +212,7 @@ class Session:
         """What is gated, on what, by what."""
         targets = " ".join(self.targets) or "none"
         device = self.device.describe() if self.runner.planned else "none needed"
+        artifacts = " ".join(self.gate_file.artifacts)
         what = f"device: {device}; targets: {targets}; gates: {self.gate_file.path}"
+        what += f"; artifacts: {artifacts}" if artifacts else ""
         return [what, *self.device.notes()]

@@ -55,6 +55,8 @@ SESSION_NOTES = pytest.StashKey[list[str]]()
 """What the summary tells of the session as a whole."""
 LEFT_OUT = pytest.StashKey[list[tuple[str, str, str, str]]]()
 """Cases that are listed and not tested: kernel, variant, problem, and why."""
+LOCKED = pytest.StashKey[list[Any]]()
+"""On an item: what its kernels take, as a lock file records it."""
 CALIBRATED = pytest.StashKey[list[str]]()
 """What this session found with `--greta-calibrate`, a line each."""
 
@@ -115,6 +117,9 @@ def get_clock(config: pytest.Config) -> DeviceClock:
 
 def load_session(config: pytest.Config) -> Session:
     """Options, gates and kernels, read and held against each other. Raises ConfigError."""
+    from pytest_greta.binaries import lock
+    from pytest_greta.binaries.artifacts import Artifacts
+    from pytest_greta.binaries.locked import Locking
     from pytest_greta.compiler.builder import Builder
     from pytest_greta.compiler.compiler import Compiler
     from pytest_greta.gates import file
@@ -134,13 +139,15 @@ def load_session(config: pytest.Config) -> Session:
         get_progress(config),
         History(config),
     )
+    locking = Locking(lock.load(gates.folder / lock.NAME), options.lock)
     builder = Builder(Compiler(cache_folder(config), cache_bytes=options.cache_bytes), device)
     parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
     planner = Planner(options, gates, builder, device, past, parallel)
     budget = SessionBudget(options.session_budget_seconds)
-    runner = Runner(options, gates, builder, device, planner, past, progress, budget)
+    runner = Runner(options, gates, builder, device, planner, past, progress, budget, locking)
     by_name = {kernel.name: kernel for kernel in kernels}
-    return Session(options, gates, by_name, device, builder, planner, runner, progress, unread)
+    artifacts = Artifacts(gates.artifacts, gates.folder, gates.path, locking)
+    return Session(options, gates, by_name, artifacts, device, builder, planner, runner, progress, unread)
 
 
 def gates_path(config: pytest.Config) -> Path:
@@ -157,14 +164,18 @@ def gates_path(config: pytest.Config) -> Path:
 
 def kernel_of(item: Any) -> Kernel:
     """The kernel family that an item's `greta` marker names. Raises ConfigError."""
-    session = get_session(item.config)
+    return get_session(item.config).kernel(name_in_marker(item))
+
+
+def name_in_marker(item: Any) -> str | None:
+    """The kernel or artifact that an item's `greta` marker names; None without one. Raises ConfigError."""
     marker = item.get_closest_marker("greta")
     if marker is None:
-        return session.kernel(None)
+        return None
     if marker.kwargs or len(marker.args) != 1 or not isinstance(marker.args[0], str):
         given = ", ".join([*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())])
         raise ConfigError(f"@pytest.mark.greta takes the name of a kernel and nothing else, not ({given})")
-    return session.kernel(marker.args[0])
+    return marker.args[0]
 
 
 def cache_folder(config: pytest.Config) -> Path:

@@ -32,6 +32,12 @@ class Summary:
         self.unevaluated: list[str] = []
         self.unsaved = ""
         """What could not be written at the end."""
+        self.locked: dict[str, list[Any] | None] = {}
+        """What the kernels of a test take, by test; None of one that did not come to say."""
+        self.has_failed_elsewhere = False
+        """A test that reads no kernels failed, or a process that ran one ended."""
+        self.lock_lines: list[str] = []
+        """What became of the lock file."""
         self.devices: list[str] = []
         self.notes: list[str] = []
 
@@ -39,6 +45,10 @@ class Summary:
         """Keep the verdicts of a test."""
         if hasattr(report, "greta_rows"):
             self.rows_of[report.nodeid] = report.greta_rows
+        if hasattr(report, "greta_locked") and (report.when == "call" or not report.passed):
+            self.locked[report.nodeid] = report.greta_locked
+        elif report.failed:
+            self.has_failed_elsewhere = True
         if report.outcome == "rerun":  # by pytest-rerunfailures
             self.failed_before[report.nodeid] += 1
         if report.when == "call" and report.passed:
@@ -72,7 +82,25 @@ class Summary:
             self.unevaluated = missing([(k, place, text) for k, place, text in wanted], self.rows)
             if self.unevaluated and read_options(session.config).require:
                 session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        try:
+            self._settle_lock(session)
+        except OSError as error:
+            self.unsaved = f"greta.lock could not be saved: {error.strerror or error}"
+            session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         return result
+
+    def _settle_lock(self, session: pytest.Session) -> None:
+        """Record what kernels take, or fail a whole session for entries of the lock file that no kernel is."""
+        if not self.locked:
+            return
+        from pytest_greta.locking import settle
+
+        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        is_all = ended and not (session.shouldfail or session.shouldstop or self.has_failed_elsewhere)
+        told = settle(session.config, list(self.locked.values()), is_all)
+        self.lock_lines = told.lines
+        if told.is_failure:
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of verdicts."""
@@ -94,7 +122,7 @@ class Summary:
             if name in self.passed
         ]
         notes = [*flaky, *self.notes, *terminalreporter.config.stash.get(SESSION_NOTES, [])]
-        if not (self.rows or left_out or notes or self.unsaved or self.unevaluated):
+        if not (self.rows or left_out or notes or self.unsaved or self.unevaluated or self.lock_lines):
             return
         from pytest_greta.table import Row, left_out_lines, summary
 
@@ -108,6 +136,8 @@ class Summary:
             write(f"left out: {text}")
         for text in self.unevaluated:
             write(f"not evaluated: {text}", yellow=True)
+        for text in self.lock_lines:
+            write(text, yellow=True)
         for note in notes:
             write(f"note: {note}", yellow=True)
         if self.unsaved:

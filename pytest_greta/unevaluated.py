@@ -66,6 +66,8 @@ def expected(session: Session) -> list[Entry]:
         if kernel.name in session.gate_file.kernels:
             gates = (gate for gate in _gates(session, kernel) if gate.line or gate.name == OF_EVERY_RUN)
             found |= {(kernel.name, gate.place, gate.text): gate.line for gate in gates}
+    for artifact in session.gate_file.artifacts.values():
+        found |= {(artifact.name, gate.place, gate.text): gate.line for gate in artifact.gates}
     return sorted(found, key=lambda entry: found[entry])
 
 
@@ -88,10 +90,7 @@ def missing(wanted: Iterable[Entry], rows: Sequence[Mapping[str, Any]]) -> list[
             left.setdefault(kernel, []).append(f"{condition} ({place})")
     return [
         *never_run,
-        *(
-            f"no test evaluated these gates of kernel {name!r}: {', '.join(gates)}"
-            for name, gates in left.items()
-        ),
+        *(f"no test evaluated these gates of {name!r}: {', '.join(gates)}" for name, gates in left.items()),
     ]
 
 

@@ -16,14 +16,15 @@ from typing import Any
 
 from pytest_greta.compiler import lines
 from pytest_greta.compiler.barriers import UnwaitedBarrier, unwaited_barriers
+from pytest_greta.compiler.bundles import is_bundle, read_bundle
 from pytest_greta.compiler.elf import FUNCTION, Elf, Symbol
 from pytest_greta.compiler.flow import matrix_instructions
+from pytest_greta.compiler.region import Region
 from pytest_greta.compiler.targets import generation, has_unified_registers
 from pytest_greta.errors import GretaError
 
 _METADATA_NOTE = 32  # NT_AMDGPU_METADATA
-_BUNDLE_MAGIC = b"__CLANG_OFFLOAD_BUNDLE__"
-_COMPRESSED_MAGIC = b"CCOB"
+_LONGEST_COMMENT = 4096
 _MOST_ITEMS = 1 << 16
 """Of one list in the metadata: kernels, or arguments of a kernel."""
 
@@ -103,8 +104,19 @@ class CodeObject:
     cached: bool = False
 
 
-def read_resources(code: bytes) -> dict[str, KernelResources]:
-    """Resources of every kernel in an AMDGPU code object (ELF, or a clang offload bundle around one).
+@dataclass(frozen=True)
+class CodeContents:
+    """What an AMDGPU ELF says of itself."""
+
+    target: str
+    """Empty where it states none: before version 4 of the format."""
+    compiler: str
+    """What made it, as it stands in its `.comment`: `clang version 22.1.0`; empty where that was stripped."""
+    kernels: dict[str, KernelResources]
+
+
+def read_contents(code: bytes) -> CodeContents:
+    """Target, compiler and kernels of an AMDGPU code object (ELF, or a clang offload bundle around one).
 
     Raises GretaError when the bytes are not a code object or carry no metadata.
     """
@@ -114,7 +126,13 @@ def read_resources(code: bytes) -> dict[str, KernelResources]:
         kernels = _typed(metadata, "amdhsa.kernels", list, [])
         names = {name for kernel in kernels for name in (_name(kernel), _descriptor_name(kernel))}
         symbols, target = _symbols(elf, names), _target(metadata)
-        return {_name(kernel): _resources(kernel, elf, symbols, target) for kernel in kernels}
+        found = {_name(kernel): _resources(kernel, elf, symbols, target) for kernel in kernels}
+        return CodeContents(target, _compiler(elf), found)
+
+
+def read_resources(code: bytes) -> dict[str, KernelResources]:
+    """Resources of every kernel in an AMDGPU code object. Raises GretaError as `read_contents`."""
+    return read_contents(code).kernels
 
 
 def machine_code(code: bytes) -> dict[str, bytes]:
@@ -126,32 +144,34 @@ def machine_code(code: bytes) -> dict[str, bytes]:
 
 def unbundle(code: bytes) -> bytes:
     """The first device ELF inside a clang offload bundle; anything else is returned as it is."""
-    if not code.startswith(_BUNDLE_MAGIC):
+    if not is_bundle(Region.of(code)):
         return code
     with _reading():
-        for name, part in _bundled(code):
-            if part and not name.startswith("host"):
-                return part
+        for entry in read_bundle(Region.of(code)).entries:
+            if entry.content.size and not entry.name.startswith("host"):
+                return entry.content.read(0, entry.content.size)
     raise GretaError("the offload bundle holds no device code")
 
 
 def code_by_target(code: bytes) -> dict[str, bytes]:
     """The code objects in an AMDGPU ELF or a clang offload bundle, by target (`gfx90a:xnack-`), in their order.
 
-    Raises GretaError when there is none, or the bytes are of another kind.
+    Raises GretaError when there is none, or the bytes are of another kind; ToolMissing where a package is missing that
+    unpacks them.
     """
-    if code.startswith(_COMPRESSED_MAGIC):
-        raise GretaError("a compressed offload bundle: build it with --no-offload-compress")
     with _reading():
-        if code.startswith(_BUNDLE_MAGIC):
-            # Entries are named kind, triple and target: hipv4-amdgcn-amd-amdhsa--gfx90a:xnack-
-            named = [(name, part) for name, part in _bundled(code) if "amdgcn" in name and "gfx" in name]
-            found = {name[name.index("gfx") :]: part for name, part in named if part}
-        else:
-            found = {_stated_target(code): code}
-    if not found:
-        raise GretaError("the offload bundle holds no code for an AMD GPU")
-    return found
+        if not is_bundle(Region.of(code)):
+            return {_stated_target(code): code}
+        found: dict[str, bytes] = {}
+        for entry in read_bundle(Region.of(code)).entries:
+            if not entry.target or not entry.content.size:
+                continue
+            if entry.target in found:
+                raise GretaError(f"has two entries for {entry.target}")
+            found[entry.target] = entry.content.read(0, entry.content.size)
+        if not found:
+            raise GretaError("the offload bundle holds no code for an AMD GPU")
+        return found
 
 
 @contextmanager
@@ -164,28 +184,6 @@ def _reading() -> Iterator[None]:
     except Exception as error:  # which of them depends on the byte
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise GretaError(f"not a readable AMDGPU code object: {why}") from error
-
-
-def _bundled(code: bytes) -> Iterator[tuple[str, bytes]]:
-    """The entries of a clang offload bundle. ValueError where they claim more than there is.
-
-    Format: clang documentation, "Clang Offload Bundler", section "Bundled Binary File Layout".
-    """
-    position = len(_BUNDLE_MAGIC) + 8
-    left = len(code)
-    count = int.from_bytes(code[len(_BUNDLE_MAGIC) : position], "little")
-    if not count:
-        raise ValueError("the offload bundle has no entries")
-    for _ in range(count):
-        if position + 24 > len(code):
-            raise ValueError("the offload bundle is cut off")
-        offset, size, name_size = struct.unpack_from("<QQQ", code, position)
-        position += 24 + name_size
-        left -= size
-        if position > len(code) or offset + size > len(code) or left < 0:
-            raise ValueError("the entries of the offload bundle claim more bytes than there are")
-        name = code[position - name_size : position]
-        yield name.decode(errors="replace"), code[offset : offset + size]
 
 
 def _stated_target(code: bytes) -> str:
@@ -211,6 +209,13 @@ def _metadata(elf: Elf) -> dict[str, Any]:
 def _target(metadata: Mapping[str, Any]) -> str:
     """The target in the metadata; empty where they state none."""
     return str(_typed(metadata, "amdhsa.target", str, "")).rpartition("--")[2]
+
+
+def _compiler(elf: Elf) -> str:
+    """The compiler that an ELF names, without the linker; of several the first."""
+    named = elf.content_of(b".comment")[:_LONGEST_COMMENT].split(b"\0")
+    texts = (" ".join(name.decode(errors="replace").split()) for name in named)
+    return next((text for text in texts if text and not text.startswith("Linker:")), "")
 
 
 _REQUIRED: Any = object()

@@ -11,11 +11,17 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pytest_greta.compiler.region import Region
+
 _MAGIC = b"\x7fELF\x02\x01"  # of 64 bits, little-endian
 _HEADER_BYTES, _SECTION_BYTES, _SYMBOL_BYTES = 64, 64, 24
-_NOTE, _DYNSYM, _NOBITS = 7, 11, 8
+_NOTE, _DYNSYM = 7, 11
+_WITHOUT_BYTES = (0, 8)
+"""Kinds of sections: SHT_NULL, SHT_NOBITS."""
 _LONGEST_NAME = 1 << 16
 _COMPRESSED = 0x800  # SHF_COMPRESSED
+AMDGPU = 0xE0
+"""Machine of an ELF file: EM_AMDGPU."""
 FUNCTION = 2
 """Type of a symbol: STT_FUNC."""
 
@@ -47,40 +53,59 @@ class Symbol:
 
 
 class Elf:
-    """An ELF file in memory. Raises ValueError, here and later, where the bytes are not one."""
+    """An ELF file, in memory or on disk. Raises ValueError, here and later, where the bytes are not one."""
 
-    def __init__(self, code: bytes) -> None:
-        if not code.startswith(_MAGIC) or len(code) < _HEADER_BYTES:
+    def __init__(self, code: bytes | Region) -> None:
+        self._code = Region.of(code) if isinstance(code, bytes) else code
+        if self._code.size < _HEADER_BYTES or not self._code.starts_with(_MAGIC):
             raise ValueError("it is no ELF file of 64 bits")
-        self._code = code
-        (begin,) = struct.unpack_from("<Q", code, 0x28)
-        size, count, self._names = struct.unpack_from("<HHH", code, 0x3A)
-        if count and size != _SECTION_BYTES:
+        header = self._code.read(0, _HEADER_BYTES)
+        self.machine: int = struct.unpack_from("<H", header, 0x12)[0]
+        (begin,) = struct.unpack_from("<Q", header, 0x28)
+        size, count, self._names = struct.unpack_from("<HHH", header, 0x3A)
+        if (count or begin) and size != _SECTION_BYTES:
             raise ValueError(f"its section headers are of {size} bytes")
-        self.sections = tuple(self._section(begin + number * size) for number in range(count))
-        if sum(section.size for section in self.sections if section.kind != _NOBITS) > len(code):
+        if begin and not count:  # more than fit into 16 bits: the first section says how many
+            first = self._section(self._headers(begin, 1), 0)
+            count, self._names = first.size, first.link
+        headers = self._headers(begin, count)
+        self.sections = tuple(self._section(headers, number) for number in range(count))
+        if (
+            sum(section.size for section in self.sections if section.kind not in _WITHOUT_BYTES)
+            > self._code.size
+        ):
             raise ValueError("its sections claim more bytes than there are")
         self._contents: dict[tuple[int, int], bytes] = {}
-        self._unread = len(code)
+        self._unread = self._code.size
 
-    def _section(self, at: int) -> Section:
-        if at + _SECTION_BYTES > len(self._code):
+    def _headers(self, begin: int, count: int) -> bytes:
+        if begin + count * _SECTION_BYTES > self._code.size:
             raise ValueError("it ends within its section headers")
-        name, kind, flags, address, offset, size, link = struct.unpack_from("<IIQQQQI", self._code, at)
-        if kind != _NOBITS and offset + size > len(self._code):
+        return self._code.read(begin, count * _SECTION_BYTES)
+
+    def _section(self, headers: bytes, number: int) -> Section:
+        at = number * _SECTION_BYTES
+        name, kind, flags, address, offset, size, link = struct.unpack_from("<IIQQQQI", headers, at)
+        if kind not in _WITHOUT_BYTES and offset + size > self._code.size:
             raise ValueError("a section claims more bytes than there are")
         return Section(name, kind, flags, address, offset, size, link)
 
     def _bytes_of(self, section: Section) -> bytes:
-        return b"" if section.kind == _NOBITS else self._code[section.offset : section.offset + section.size]
+        return b"" if section.kind in _WITHOUT_BYTES else self._code.read(section.offset, section.size)
 
     def content_of(self, name: bytes) -> bytes:
         """The bytes of a section; none where there is no such section, or it is compressed."""
+        return next((region.read(0, region.size) for found, region in self.regions() if found == name), b"")
+
+    def regions(self) -> Iterator[tuple[bytes, Region]]:
+        """Name and bytes of every section that has some and is not compressed."""
+        if self._names >= len(self.sections):
+            raise ValueError("its sections have no names")
         names = self._bytes_of(self.sections[self._names])
         for section in self.sections:
-            if names.startswith(name + b"\0", section.name) and not section.flags & _COMPRESSED:
-                return self._bytes_of(section)
-        return b""
+            if section.kind not in _WITHOUT_BYTES and not section.flags & _COMPRESSED:
+                end = names.find(b"\0", section.name, section.name + _LONGEST_NAME)
+                yield names[section.name : max(end, 0)], self._code.part(section.offset, section.size)
 
     def notes(self) -> Iterator[tuple[bytes, int, bytes]]:
         """Owner, type and content of every note."""
@@ -112,14 +137,14 @@ class Elf:
             raise ValueError(f"symbol {symbol.name!r} lies in no section")
         section = self.sections[symbol.section]
         begin = symbol.value - section.address
-        if section.kind == _NOBITS or begin < 0 or begin + symbol.size > section.size:
+        if section.kind in _WITHOUT_BYTES or begin < 0 or begin + symbol.size > section.size:
             raise ValueError(f"symbol {symbol.name!r} lies outside of its section")
         place = section.offset + begin, section.offset + begin + symbol.size
         if place not in self._contents:
             self._unread -= symbol.size
             if self._unread < 0:
                 raise ValueError("its symbols claim more bytes than there are")
-            self._contents[place] = self._code[slice(*place)]
+            self._contents[place] = self._code.read(place[0], symbol.size)
         return self._contents[place]
 
 

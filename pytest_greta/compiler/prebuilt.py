@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from pytest_greta.compiler.codeobject import CodeObject, _bundled, code_by_target, read_resources
+from pytest_greta.compiler.bundles import COMPRESSED, PLAIN
+from pytest_greta.compiler.codeobject import CodeObject, code_by_target, read_resources
 from pytest_greta.compiler.targets import processor, runs_on
 from pytest_greta.errors import CompileError, GretaError
 from pytest_greta.gates.scopes import covers
 
 _ELF = b"\x7fELF"
-_BUNDLES = (b"__CLANG_OFFLOAD_BUNDLE__", b"CCOB")
 """What a file begins with."""
 
 
@@ -63,19 +63,20 @@ def _held(path: Path) -> dict[str, bytes]:
     """The code objects in a file by target. What a bundle calls an entry must be what the code in it states."""
     with _reading(path):
         data = path.read_bytes()
-        if not data.startswith((_ELF, *_BUNDLES)):
+        if not data.startswith((_ELF, PLAIN, COMPRESSED)):
             raise GretaError("is no code object: neither an ELF nor a clang offload bundle")
         held = code_by_target(data)
-        if data.startswith(_ELF):
-            return held
-        names = [name.partition("gfx")[2] for name, part in _bundled(data) if part and "amdgcn" in name]
-        for label, code in held.items():
-            if names.count(label.removeprefix("gfx")) > 1:
-                raise GretaError(f"has two entries for {label}")
-            (stated,) = code_by_target(code)
-            if not is_held([stated], label):
-                raise GretaError(f"has an entry for {label} that holds code for {stated}")
+        if not data.startswith(_ELF):
+            for label, code in held.items():
+                (stated,) = code_by_target(code)
+                refuse_other_code(label, stated)
         return held
+
+
+def refuse_other_code(label: str, stated: str) -> None:
+    """Raise GretaError where a bundle calls code for a target what the code in it states another target for."""
+    if not is_held([stated], label):
+        raise GretaError(f"has an entry for {label} that holds code for {stated}")
 
 
 @contextmanager

@@ -45,22 +45,8 @@ def resource_quantities(
     found: dict[str, list[Quantity]] = {}
     launched = _launched(kernel, variant, code_object, problems)
     for launch, taken in launched:
-        waves = occupancy(taken, code_object.target, math.prod(launch.block), launch.dynamic_lds_bytes)
-        values = {
-            "scratch_bytes": Quantity(taken.scratch_bytes, reason=_unbounded_scratch(taken)),
-            "vgprs": Quantity(taken.vgprs),
-            "agprs": Quantity(taken.agprs),
-            "sgprs": Quantity(taken.sgprs),
-            "vgpr_spills": Quantity(taken.vgpr_spills),
-            "sgpr_spills": Quantity(taken.sgpr_spills),
-            "lds_bytes": Quantity(taken.lds_bytes + launch.dynamic_lds_bytes),
-            "code_bytes": Quantity(taken.code_bytes, reason=_unknown_code(taken)),
-            "occupancy": Quantity(waves, reason="" if waves is not None else _UNKNOWN),
-        }
-        if "mfma" in asked:
-            count = taken.matrix_instructions
-            reason = "" if count is not None else _unknown_code(taken) or _UNKNOWN
-            values["mfma"] = Quantity(count, reason=reason)
+        threads, lds_bytes = math.prod(launch.block), launch.dynamic_lds_bytes
+        values = quantities_of(taken, code_object.target, threads, lds_bytes, asked)
         for gate, value in values.items():
             found.setdefault(gate, []).append(value)
     quantities = {gate: _worst(gate, values) for gate, values in found.items()}
@@ -68,8 +54,37 @@ def resource_quantities(
     quantities["launchable"] = Quantity(not any(wrong), reason="; ".join(filter(None, wrong)))
     if "unwaited_barriers" in asked:
         kernels = {taken.name: taken for _, taken in launched}
-        quantities["unwaited_barriers"] = _unwaited_barriers(code_object, list(kernels.values()))
+        quantities["unwaited_barriers"] = barriers_of(
+            code_object.target, code_object.code, list(kernels.values())
+        )
     return quantities
+
+
+def quantities_of(
+    taken: KernelResources,
+    target: str,
+    block_threads: int,
+    dynamic_lds_bytes: int = 0,
+    asked: Collection[str] = (),
+) -> dict[str, Quantity]:
+    """What one kernel takes, by gate, when it is launched with such blocks. `mfma` where it is `asked` for."""
+    waves = occupancy(taken, target, block_threads, dynamic_lds_bytes)
+    values = {
+        "scratch_bytes": Quantity(taken.scratch_bytes, reason=_unbounded_scratch(taken)),
+        "vgprs": Quantity(taken.vgprs),
+        "agprs": Quantity(taken.agprs),
+        "sgprs": Quantity(taken.sgprs),
+        "vgpr_spills": Quantity(taken.vgpr_spills),
+        "sgpr_spills": Quantity(taken.sgpr_spills),
+        "lds_bytes": Quantity(taken.lds_bytes + dynamic_lds_bytes),
+        "code_bytes": Quantity(taken.code_bytes, reason=_unknown_code(taken)),
+        "occupancy": Quantity(waves, reason="" if waves is not None else _UNKNOWN),
+    }
+    if "mfma" in asked:
+        count = taken.matrix_instructions
+        reason = "" if count is not None else _unknown_code(taken) or _UNKNOWN
+        values["mfma"] = Quantity(count, reason=reason)
+    return values
 
 
 def _launch_problem(launch: Launch, taken: KernelResources, target: str) -> str:
@@ -137,15 +152,15 @@ _TOLD = 8
 """Unwaited barriers that a reason names."""
 
 
-def _unwaited_barriers(code_object: CodeObject, kernels: Sequence[KernelResources]) -> Quantity:
-    """Those of all kernels together, and where they are."""
+def barriers_of(target: str, code: bytes, kernels: Sequence[KernelResources]) -> Quantity:
+    """The unwaited barriers of kernels of a code object together, and where they are."""
     found = [(kernel, barrier) for kernel in kernels for barrier in kernel.unwaited_barriers or ()]
     if not found and any(kernel.unwaited_barriers is None for kernel in kernels):
         unknown = "is not of a form known to greta, calls a function or jumps to a computed address"
         missing = next((_unknown_code(kernel) for kernel in kernels if not kernel.code), "")
-        reason = missing or f"the machine code of {code_object.target} {unknown}"
+        reason = missing or f"the machine code of {target} {unknown}"
         return Quantity(None, reason=reason, excused=True)  # nothing that the author could mend
-    lines = source_lines(code_object.code) if found else {}
+    lines = source_lines(code) if found else {}
 
     def place(kernel: KernelResources, offset: int) -> str:
         line = lines.get(kernel.address + offset)

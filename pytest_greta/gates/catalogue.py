@@ -63,6 +63,8 @@ CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition i
           "Barriers that a wavefront can reach while its own writes to LDS are under way: a race in the machine code. "
           "At most 0 is built in."),
     _code("mfma", "instructions", "higher", "Matrix instructions in the main loop: MFMA, WMMA and their sparse forms."),
+    GateDef("locked", "", "code", "bool", "",
+            "No kernel takes more than greta.lock has recorded. Built in where there is a lock file.", limits=()),
     GateDef("launchable", "", "code", "bool", "",
             "The launches fit the code: count, kind and size of arguments, threads and LDS of a block. Built in.",
             limits=()),

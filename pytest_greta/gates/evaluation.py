@@ -120,6 +120,11 @@ def evaluate(gate: Gate, measurement: Measurement) -> Verdict:
     return Verdict(gate, status, quantity, measurement.kernel, measurement.variant, measurement.where, reason)
 
 
+def unmatched(gate: Gate, where: str, reason: str) -> Verdict:
+    """The verdict of a gate that is for nothing that there is: it never passes."""
+    return Verdict(gate, Status.FAIL, Quantity(None), gate.kernel, gate.variant, where, reason)
+
+
 def _quantity(gate: Gate, quantities: Mapping[str, Quantity]) -> Quantity:
     """What a gate is held against: of outputs that it names, the worst."""
     whole = quantities.get(gate.name, Quantity(None, reason="no value was reported"))

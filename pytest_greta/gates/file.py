@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_greta.errors import ConfigError, shown_path
 from pytest_greta.gates import check, choice
+from pytest_greta.gates.artifacts import ArtifactEntry
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.choice import NO_PROBLEM
 from pytest_greta.gates.evaluation import built_in, for_outputs
@@ -39,6 +40,9 @@ class GateFile:
     kernels: Mapping[str, KernelEntry]
     peaks: Mapping[str, Peak] = field(default_factory=dict)
     """What devices can do at best, by product name or target."""
+    artifacts: Mapping[str, ArtifactEntry] = field(default_factory=dict)
+    folder: Path = field(default_factory=Path)
+    """Where the file lies: what its globs begin from."""
     inconclusive: str = ""
     """What INCONCLUSIVE means for a test: `fail` or `warn`; empty where `--greta-require` decides."""
 
@@ -155,7 +159,15 @@ def load(path: str | os.PathLike[str]) -> GateFile:
         raise ConfigError(f"{where}: {many}; no gates file needs so many") from None
     if reader.problems:
         raise ConfigError(*_lines(shown, reader.problems))
-    return GateFile(shown, reader.targets, reader.kernels, reader.peaks, reader.inconclusive)
+    return GateFile(
+        shown,
+        reader.targets,
+        reader.kernels,
+        reader.peaks,
+        reader.artifacts,
+        Path(path).absolute().parent,
+        reader.inconclusive,
+    )
 
 
 def _text(path: str | os.PathLike[str], shown: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_greta.gates.catalogue import CATALOGUE, GateDef
 from pytest_greta.gates.listing import DEVICES
-from pytest_greta.gates.reader import CACHES, INCONCLUSIVE
+from pytest_greta.gates.reader import CACHES, INCONCLUSIVE, OF_ARTIFACTS
 from pytest_greta.gates.values import VERSION, scopes_of
 from pytest_greta.sources import TARGET
 
@@ -36,7 +36,12 @@ def schema() -> dict[str, Any]:
         "description": "Other axes of the problem, with the values for which this applies.",
         **_names({"$ref": "#/$defs/size"}, but_not=["context", "target", "device"]),
     }
-    definitions["gates"] = _object({d.name: _gate_schema(d) for d in CATALOGUE.values() if d.limits})
+    definitions["gates"] = _object(
+        {d.name: _gate_schema(d, scopes_of(d)) for d in CATALOGUE.values() if d.limits}
+    )
+    definitions["artifact_gates"] = _object(
+        {name: _gate_schema(CATALOGUE[name], ("targets",)) for name in OF_ARTIFACTS}
+    )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "gates.yaml of pytest-greta",
@@ -56,11 +61,33 @@ def schema() -> dict[str, Any]:
                     "enum": list(INCONCLUSIVE),
                 },
                 "kernels": _names(_object(_kernel(), required=["baseline"])),
+                "artifacts": {
+                    "description": "Files that were built elsewhere, and the gates of their kernels.",
+                    **_names(_artifact()),
+                },
             },
-            required=["version", "kernels"],
+            required=["version"],
         ),
+        "anyOf": [{"required": ["kernels"]}, {"required": ["artifacts"]}],
         "$defs": definitions,
     }
+
+
+def _artifact() -> dict[str, Any]:
+    """What stands under the name of an artifact."""
+    files = _some({"type": "string", "minLength": 1})
+    gates = {
+        "description": 'Gates by pattern of names; "*" stands for every kernel.',
+        **_names({"$ref": "#/$defs/artifact_gates"}, but_not=list(CATALOGUE)),
+    }
+    whole = _object(
+        {
+            "files": {"description": "Files or globs, relative to the folder of this file.", **files},
+            "gates": gates,
+        },
+        required=["files"],
+    )
+    return {"anyOf": [*files["anyOf"], whole]}
 
 
 def _kernel() -> dict[str, Any]:
@@ -109,7 +136,7 @@ def _problem() -> dict[str, Any]:
     }
 
 
-def _gate_schema(definition: GateDef) -> dict[str, Any]:
+def _gate_schema(definition: GateDef, narrowed_by: Sequence[str]) -> dict[str, Any]:
     limit: dict[str, Any] = {"type": "boolean"}
     if definition.kind == "text":
         limit = {"type": "string", "minLength": 1}
@@ -117,7 +144,7 @@ def _gate_schema(definition: GateDef) -> dict[str, Any]:
         bound = "exclusiveMinimum" if definition.positive else "minimum"
         limit = {"type": "integer" if definition.integer else "number", bound: 0}
     limits = dict.fromkeys(definition.limits, limit)
-    scopes = {scope: {"$ref": f"#/$defs/{scope}"} for scope in scopes_of(definition)}
+    scopes = {scope: {"$ref": f"#/$defs/{scope}"} for scope in narrowed_by}
     one_limit = [{"required": [name]} for name in limits]
     reason = {"type": "string", "minLength": 1, "description": "Why the limit does not hold yet."}
     expected = {

@@ -36,6 +36,8 @@ WORDS = (
         "contexts",
         "problems",
         "gates",
+        "artifacts",
+        "files",
     ),
     *(
         "hip",

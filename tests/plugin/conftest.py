@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import ml_dtypes  # noqa: F401 (it registers its dtypes with numpy each time, which has room for a few hundred)
 import numpy  # noqa: F401 (pytester unloads what a run imports; numpy cannot be imported twice)
 import pytest
 

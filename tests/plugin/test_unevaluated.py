@@ -16,7 +16,7 @@ def test_entries_that_no_test_evaluated_are_listed_and_fail_where_something_is_r
     conftest = (project.path / "conftest.py").read_text()
     (project.path / "conftest.py").write_text(conftest + ONE_VARIANT)
     left = "max_error <= 1.00e-04 (gates.yaml:13), deadline_seconds <= 60 (gates.yaml:14)"
-    told = f"not evaluated: no test evaluated these gates of kernel 'faulty': {left}"
+    told = f"not evaluated: no test evaluated these gates of 'faulty': {left}"
     result = greta()
     result.assert_outcomes(passed=1)
     assert result.ret == 0
@@ -55,9 +55,7 @@ def test_a_session_that_gates_nothing_fails_where_something_is_required(
     project: pytest.Pytester, greta: Run, test: str
 ) -> None:
     project.makepyfile(test_gates=test)
-    told = (
-        "not evaluated: no test evaluated these gates of kernel 'faulty': *scratch_bytes <= 0 (gates.yaml:*"
-    )
+    told = "not evaluated: no test evaluated these gates of 'faulty': *scratch_bytes <= 0 (gates.yaml:*"
     assert greta().ret == 0
     for options in ([], ["-n1"]):
         result = greta("--greta-require=cpu", *options)

@@ -10,13 +10,19 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from pytest_greta.binaries.kernels import BinaryFile, read_file
 from pytest_greta.compiler.cache import CodeCache
+from pytest_greta.compiler.clang import Job
+from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.toolchain import find_toolchain
+from tests.fuzz.code_objects import bundle
+from tests.unit.binary_files import compressed, elf, fatbin
 
 # They say what is true, not how fast: a busy machine would miss a deadline.
 settings.register_profile("greta", deadline=None)
 settings.load_profile("greta")
 
+SUMS = Path(__file__).parent / "sums.hip"
 Assembly = Callable[[Path, str], tuple[str, str]]
 
 
@@ -49,3 +55,27 @@ def assembly_of(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
         return assembly.read_text(), remarks.read_text()
 
     return made
+
+
+@pytest.fixture(scope="session")
+def built(code_cache: Path) -> dict[str, bytes]:
+    """The code of sums.hip by target: two instantiations of a template, of which one spills, and a plain kernel."""
+    compiler = Compiler(code_cache)
+    made = {target: compiler.compile(Job(SUMS, target)).code for target in ("gfx942", "gfx1100")}
+    compiler.close()
+    return made
+
+
+@pytest.fixture(scope="session")
+def library_path(built: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shared library with that code in a compressed bundle."""
+    path = tmp_path_factory.mktemp("library") / "libk.so"
+    packed = compressed(bundle({target.encode(): code for target, code in built.items()}))
+    path.write_bytes(elf({b".hip_fatbin": fatbin([packed])}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def library(library_path: Path) -> BinaryFile:
+    """What is read of it."""
+    return read_file(library_path, library_path.name)

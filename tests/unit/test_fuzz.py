@@ -1,8 +1,10 @@
-"""The short form of the fuzzers of gates files and histories; that of code objects is in test_codeobject.py."""
+"""The short form of the fuzzers of gates files, histories and binaries; that of code objects: test_codeobject.py."""
 
 from __future__ import annotations
 
-from tests.fuzz import gate_files, histories
+import pytest
+
+from tests.fuzz import bundles, gate_files, histories
 
 
 def test_damaged_gates_files_are_taken_or_refused_line_by_line() -> None:
@@ -12,3 +14,9 @@ def test_damaged_gates_files_are_taken_or_refused_line_by_line() -> None:
 def test_damaged_histories_are_read_or_refused_entry_by_entry() -> None:
     outcomes = histories.fuzz(500, seed=1)
     assert min(outcomes["taken"], outcomes["refused"]) > 100
+
+
+def test_damaged_binaries_are_read_right_or_refused() -> None:
+    pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
+    outcomes = bundles.run(500, seed=2)
+    assert min(outcomes["answered"], outcomes["refused"]) > 50

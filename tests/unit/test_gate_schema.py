@@ -17,6 +17,7 @@ import pytest_greta
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates import file as gatefile
 from pytest_greta.gates.catalogue import CATALOGUE
+from pytest_greta.gates.reader import OF_ARTIFACTS
 from pytest_greta.gates.schema import schema
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,7 @@ STRUCTURAL = [
     "has no 'version: 1'", "has no 'baseline'", "has no 'kernels'", "has no 'variant'", "has no 'context'",
     "has no limit", "is not a target",
     "is a gate, not a variant", "cannot be changed",
+    "has no 'files'", "is a gate, not a kernel", "is not for artifacts",
 ]  # fmt: skip
 """Mistakes that a schema sees as well; the others compare two places of a file."""
 
@@ -101,9 +103,23 @@ kernels = st.fixed_dictionaries(
     },
     optional={"contexts": st.fixed_dictionaries({"hip": some(contexts), "cpu": some(contexts)})},
 )
+globs = some(st.sampled_from(["build/**/*.so", "k.hsaco"]))
+artifact = st.fixed_dictionaries(
+    {"files": globs},
+    optional={
+        "gates": st.dictionaries(
+            st.sampled_from(["*", "gemm<*>", "/^gemm/"]),
+            st.sampled_from(OF_ARTIFACTS).flatmap(lambda n: gate_values(n).map(lambda value: {n: value})),
+            min_size=1,
+        )
+    },
+)
 files = st.fixed_dictionaries(
     {"version": st.just(1), "kernels": st.fixed_dictionaries({"prefill": kernels})},
-    optional={"targets": some(targets)},
+    optional={
+        "targets": some(targets),
+        "artifacts": st.dictionaries(st.sampled_from(["lib", "wheel"]), globs | artifact, min_size=1),
+    },
 )
 
 
@@ -136,6 +152,12 @@ def damaged_files(draw: st.DrawFn) -> Any:
 @example(data={"version": 1, "kernels": {"": {"baseline": "b"}}})
 @example(data={"version": 1, "kernels": {"k": {"baseline": {}}}})
 @example(data={"version": 1, "kernels": {"k": {"baseline": "b", "problems": {"hip": [{"heads": 4}]}}}})
+@example(data={"version": 1, "artifacts": {"lib": "build/*.so"}})
+@example(data={"version": 1, "artifacts": {"lib": {"files": "k.so", "gates": {"*": {"speedup": 1}}}}})
+@example(data={"version": 1, "artifacts": {"lib": {"files": "k.so", "gates": {"vgprs": {"max": 1}}}}})
+@example(
+    data={"version": 1, "artifacts": {"lib": {"gates": {"*": {"vgprs": {"max": 1, "where": {"a": 1}}}}}}}
+)
 def test_loader_and_schema_agree_on_every_file(tmp_path: Path, data: Any) -> None:
     path = tmp_path / "gates.yaml"
     path.write_text(yaml.safe_dump(data), encoding="utf-8")

@@ -26,14 +26,15 @@ ROWS = [
 
 
 def test_the_doc_has_examples() -> None:
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
 
 
 @pytest.mark.parametrize("text", BLOCKS)
 def test_every_file_in_the_doc_loads_and_fits_the_schema(tmp_path: Path, text: str) -> None:
     path = tmp_path / "gates.yaml"
     path.write_text(text, encoding="utf-8")
-    assert gatefile.load(path).kernels
+    found = gatefile.load(path)
+    assert found.kernels or found.artifacts
     jsonschema.Draft202012Validator(schema()).validate(yaml.safe_load(text))
 
 
@@ -130,6 +131,8 @@ MISTAKEN = [
         b"gates: {'*': {vgprs: {max: 1, where: {rows: 9}}, sgprs: {max: 1, where: {rows: 4, dtype: b}}}}}}"
     ),
     b"version: 1\nkernels: {softmax: {baseline: naive, gates: {'*': {flops_of_peak: 40}}}}",
+    b"version: 1\nartifacts: {a: {gates: {vgprs: 1, /(/: {vgprs: 1}, '*': {speedup: 2, vgpr: 1}}}, softmax: a.so}",
+    b"version: 1\nkernels: {softmax: {baseline: naive}}\nartifacts: {softmax: a.so}",
     (
         b"version: 1\nkernels: {softmax: {baseline: naive, problems: {hip: {context: ["
         + ",".join(map(str, range(1, 20_000))).encode()

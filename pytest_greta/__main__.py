@@ -1,0 +1,38 @@
+"""`python -m pytest_greta COMMAND`: what greta does outside of a test session."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from pytest_greta import __version__
+from pytest_greta.binaries import inspect
+
+COMMANDS = {"inspect": inspect}
+"""Modules with `HELP`, `add_arguments(parser)` and `run(options, parser)`, which gives the exit code."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Gives its exit code; 2 for a mistake in the command line, as argparse has it."""
+    parser = argparse.ArgumentParser("python -m pytest_greta", description="Gates for GPU kernels.")
+    parser.add_argument("--version", action="version", version=f"pytest-greta {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parsers = {}
+    for name, module in COMMANDS.items():
+        parsers[name] = commands.add_parser(name, help=module.HELP, description=module.__doc__)
+        module.add_arguments(parsers[name])
+    options = parser.parse_args(arguments)
+    try:
+        code: int = COMMANDS[options.command].run(options, parsers[options.command])
+        sys.stdout.flush()
+    except BrokenPipeError:  # of `| head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""The lock file at the end of a session: written, or its entries that no kernel is any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_greta.binaries import lock
+from pytest_greta.binaries.locked import nothing_for, summary_of
+from pytest_greta.errors import ConfigError
+from pytest_greta.options import read_options
+from pytest_greta.stash import EXPECTED, gates_path
+
+if TYPE_CHECKING:
+    import pytest
+
+MOST_TOLD = 20
+"""Entries that are named."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of the lock file."""
+
+    lines: list[str] = field(default_factory=list)
+    is_failure: bool = False
+
+
+def settle(config: pytest.Config, tests: Sequence[list[Any] | None], is_all: bool) -> Settled:
+    """Write the lock file of a session that records, or tell the entries that are for nothing. `tests` is what each
+    test says of its kernels, None where it did not come to that; `is_all` says that none is missing. Raises OSError.
+    """
+    found: lock.Entries = {}
+    for rows in tests:
+        found |= lock.of_plain(rows or ())
+    is_whole = is_all and EXPECTED in config.stash
+    try:
+        file = lock.load(gates_path(config).absolute().parent / lock.NAME)
+    except ConfigError:  # told when the session began
+        return Settled()
+    if read_options(config).lock:
+        return _recorded(file, found, is_whole and None not in tests)
+    if not is_whole or not file.is_there:
+        return Settled()
+    groups = {key.group for key in found} if None in tests else None
+    lines = nothing_for(file, found, groups)
+    more = [f"and {len(lines) - MOST_TOLD} more"] if len(lines) > MOST_TOLD else []
+    return Settled([*lines[:MOST_TOLD], *more], bool(lines))
+
+
+def _recorded(file: lock.LockFile, found: lock.Entries, is_all: bool) -> Settled:
+    if not found:
+        return Settled([f"{file.shown}: nothing to record: no test read any kernel"])
+    entries = lock.merged(file.entries, found, keep_others=not is_all)
+    lock.store(file.path, entries)
+    kept = len(entries) - len(found)
+    others = f", {kept} of them as they were: not all tests ran" if kept else ""
+    return Settled([f"{file.shown}: recorded {summary_of(file.entries, entries)}{others}"])

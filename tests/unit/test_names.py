@@ -1,0 +1,118 @@
+"""Names of kernels, as demanglers write them, are taken apart right; patterns match what they say."""
+
+from __future__ import annotations
+
+import builtins
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_greta.binaries import names
+from pytest_greta.gates.patterns import pattern
+
+NAMES = [  # whole, without types, template
+    ("scale", "scale", "scale"),
+    ("scale(float*)", "scale", "scale"),
+    ("void gemm<float, 8>(float const*, int)", "gemm<float, 8>", "gemm<...>"),
+    (
+        "void ns::A<int>::run<ns::B<3>, true>(ns::B<3>)",
+        "ns::A<int>::run<ns::B<3>, true>",
+        "ns::A<...>::run<...>",
+    ),
+    (
+        "void (anonymous namespace)::anon<V<int, 3>>(V<int, 3>)",
+        "(anonymous namespace)::anon<V<int, 3>>",
+        "(anonymous namespace)::anon<...>",
+    ),
+    ("decltype((fp.d)[0]) dt<2, false>(V<float, 2>)", "dt<2, false>", "dt<...>"),
+    ("void app<main::'lambda0'(int)>(main::'lambda0'(int))", "app<main::'lambda0'(int)>", "app<...>"),
+    ("void app<(Kind)1, (3 > 2), &A::operator->>(void (*)(int))", None, None),
+    ("std::enable_if<(N < 4), void>::type few<2>(int (&) [2])", "few<2>", "few<...>"),
+    ("void cub::f<unsigned long long>(a, b) [clone .kd]", "cub::f<unsigned long long>", "cub::f<...>"),
+    ("(anonymous namespace)::plain", "(anonymous namespace)::plain", "(anonymous namespace)::plain"),
+]
+
+
+@pytest.mark.parametrize(("whole", "short", "template"), [row for row in NAMES if row[1]])
+def test_a_name_without_types_and_its_template(whole: str, short: str, template: str) -> None:
+    assert names.qualified(whole) == short
+    assert names.template(whole) == template
+
+
+@given(st.text(alphabet="ab:<>()[]{} ,*&-'", max_size=60))
+def test_any_text_is_a_name(text: str) -> None:
+    assert names.qualified(text) in text
+    assert isinstance(names.template(text), str)
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [
+        ("*", {0, 1, 2, 3}),
+        ("gemm<*>", {1, 2}),
+        ("gemm<float, ?>", {1}),
+        ("gemm", set()),
+        ("*::gemm<*>", {3}),
+        ("void gemm<*half*>(*)", {2}),
+        ("_Z4gemmIfLi8EEvPf", {1}),
+        ("/gemm<(float|int)/", {1, 3}),
+        ("/^gemm<.*half/", {2}),
+        ("scal[e]", set()),
+    ],
+)
+def test_patterns(text: str, hits: set[int]) -> None:
+    kernels = [
+        ("scale", "scale"),
+        ("void gemm<float, 8>(float*)", "_Z4gemmIfLi8EEvPf"),
+        ("void gemm<__half, 16>(__half*)", "_Z4gemm"),
+        ("void ns::gemm<int, 8>(int*)", "_ZN2ns4gemm"),
+    ]
+    assert {n for n, kernel in enumerate(kernels) if names.matches(text, *kernel)} == hits
+
+
+def test_an_expression_that_is_none() -> None:
+    with pytest.raises(ValueError, match=re.escape("/gemm</(/ is no regular expression: missing )")):
+        pattern("/gemm</(/")
+    assert pattern("/").search("/")
+
+
+SYMBOLS = [
+    "scale",
+    "_Z4gemmIfLi8EEvPf",
+    "_ZN2ns1AIiE3runINS_1BILi3EEELb1EEEvT_",
+    "_Znonsense",
+    "_Z" + "x" * 20_000,
+]
+
+
+def test_demangled_as_llvm_does() -> None:
+    pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")
+    found, note = names.demangled(SYMBOLS)
+    assert note == ""
+    assert list(found.values())[1:3] == [NAMES[2][0].replace("float const*, int", "float*"), NAMES[3][0]]
+    assert [symbol for symbol, name in found.items() if symbol == name] == [SYMBOLS[0], *SYMBOLS[3:]]
+    llvm = shutil.which("llvm-cxxfilt")
+    if llvm is None:
+        return
+    printed = subprocess.run([llvm], input="\n".join(SYMBOLS[:3]), capture_output=True, text=True, check=True)
+    assert printed.stdout.split("\n")[:3] == list(found.values())[:3]
+
+
+def test_without_the_demangler_names_stay_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name == "pydemumble":
+            raise ModuleNotFoundError(name)
+        return real(name, *rest)
+
+    names._demangler.cache_clear()
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert names.demangled(SYMBOLS) == ({symbol: symbol for symbol in SYMBOLS}, names.NOT_DEMANGLED)
+    assert names.demangled(["scale"]) == ({"scale": "scale"}, "")  # nothing is missed
+    names._demangler.cache_clear()
