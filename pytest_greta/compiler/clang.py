@@ -86,7 +86,7 @@ def reading(toolchain: Toolchain, job: Job, *besides: str) -> Reading | None:
     embedded = (flag.removeprefix("--embed-dir=") for flag in job.flags if flag.startswith("--embed-dir="))
     named = (*taken, *named_files(job.flags, job.source.parent))
     folders = (*folders, *(job.source.parent / name for name in embedded))
-    return Reading(files, folders, named, as_text(job.defines, job.flags))
+    return Reading(files, folders, named, as_text(job.defines, job.flags), toolchain.released)
 
 
 def search_path(said: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:

@@ -17,3 +17,7 @@
 #include "greta/half.h"
 #include "greta/half2.h"
 #include "greta/misc.h"
+#include "greta/memory.h"
+#if !defined(__HIPCC_RTC__)
+#include "hip_runtime_api.h"
+#endif
