@@ -149,7 +149,9 @@ def _for_target(job: Job) -> tuple[str, ...]:
     """The part of the command that says what code is generated for."""
     if job.target != CPU_TARGET:
         return (f"--offload-arch={job.target}",)
-    target = ("--offload=spirv64", f"-DGRETA_WAVE_SIZE={job.wave_size}")
+    # What does not fit an integer becomes the nearest one that does, and NaN 0, as by a GPU's instructions.
+    saturating = "-fno-strict-float-cast-overflow"
+    target = ("--offload=spirv64", saturating, f"-DGRETA_WAVE_SIZE={job.wave_size}")
     if job.block[1:] == (1, 1):
         return target
     # Launched as one axis, along which its wavefronts run.

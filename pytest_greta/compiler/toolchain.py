@@ -24,8 +24,10 @@ _LIBRARY_FOLDERS = (
     "include",
     "libc/include/x86_64-linux-musl",
     "libc/include/generic-musl",
+    "libc/include/x86-linux-any",
+    "libc/include/any-linux-any",
 )
-"""Where the wheel has the headers of libc++, libc++abi, clang and musl, in the order they are looked for."""
+"""Where the wheel has the headers of libc++, libc++abi, clang, musl and Linux, in the order they are looked for."""
 
 READ_BY_COMPILERS = (
     *("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "OBJCPLUS_INCLUDE_PATH"),

@@ -14,6 +14,8 @@
 #include "greta/shuffle.h"
 #include "greta/math.h"
 #include "greta/math_fast.h"
+#include "greta/math_more.h"
+#include "greta/math_rounded.h"
 #include "greta/half.h"
 #include "greta/half2.h"
 #include "greta/misc.h"

@@ -97,6 +97,9 @@ inline hipPitchedPtr make_hipPitchedPtr(void* pointer, size_t pitch, size_t widt
 }
 inline hipPos make_hipPos(size_t x, size_t y, size_t z) { return {x, y, z}; }
 inline hipExtent make_hipExtent(size_t width, size_t height, size_t depth) { return {width, height, depth}; }
+inline hipChannelFormatDesc hipCreateChannelDesc(int x, int y, int z, int w, hipChannelFormatKind kind) {
+  return {x, y, z, w, kind};
+}
 template <typename T> hipChannelFormatDesc hipCreateChannelDesc();
 
 // Pointers of any type, and kernels in place of their addresses.
