@@ -96,7 +96,9 @@ class Checkout:
 
     def _nearest(self, source: Path, name: str) -> tuple[Path, Path] | None:
         """A header, and the folder from which it is called `name`."""
-        places = [path for path in self.headers.get(Path(name).name, ()) if path.as_posix().endswith(f"/{name}")]
+        places = [
+            path for path in self.headers.get(Path(name).name, ()) if path.as_posix().endswith(f"/{name}")
+        ]
         if not places:
             return None
 
@@ -135,7 +137,8 @@ def compile_device(checkout: Checkout, folder: Path, source: Path, target: str) 
 
 
 C_HEADERS = frozenset(
-    f"{name}.h" for name in "assert ctype float inttypes limits math stdbool stddef stdint stdio stdlib string time".split()
+    f"{name}.h"
+    for name in "assert ctype float inttypes limits math stdbool stddef stdint stdio stdlib string time".split()
 )
 
 
@@ -144,7 +147,9 @@ def _attempt(source: Path, part: str, target: str, file: Path, include: tuple[Pa
     error = ""
     for standard in ("-std=c++17", "-std=c++20"):
         try:
-            run_compiler(find_toolchain(compiled_for), Job(file, compiled_for, flags=(standard,), include=include))
+            run_compiler(
+                find_toolchain(compiled_for), Job(file, compiled_for, flags=(standard,), include=include)
+            )
         except CompileError as said:
             error = str(said)
             if "file not found" in error:
@@ -178,7 +183,9 @@ def counts(checkout: Checkout, attempts: Iterable[Attempt], targets: Iterable[st
         whole = [one for one in attempts if (one.part, one.target) == ("whole", target)]
         device = [one for one in attempts if (one.part, one.target) == ("device", target)]
         own = [one for one in whole if not library(checkout, one.error)]
-        cells = "".join(f"{_share(group):>{width}}" for group, width in ((whole, 22), (own, 26), (device, 18)))
+        cells = "".join(
+            f"{_share(group):>{width}}" for group, width in ((whole, 22), (own, 26), (device, 18))
+        )
         lines.append(f"{target:10}{cells}")
     return "\n".join(lines)
 
@@ -203,7 +210,9 @@ def causes(attempts: Iterable[Attempt]) -> str:
 
 def main() -> None:
     """Compile, count, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--targets", default=",".join(TARGETS), help="comma separated")
     parser.add_argument("--part", choices=("whole", "device"), help="only this")
@@ -228,7 +237,9 @@ def main() -> None:
         print(f"{len(cxx20)} files need C++20\n")
         for one in attempts if options.failures else ():
             if one.error:
-                print(f"--- {one.source.relative_to(checkout.folder)} {one.part} {one.target}\n{one.error[:1500]}")
+                print(
+                    f"--- {one.source.relative_to(checkout.folder)} {one.part} {one.target}\n{one.error[:1500]}"
+                )
 
 
 if __name__ == "__main__":

@@ -109,6 +109,8 @@ template <unsigned tile, class Parent = void> class thread_block_tile : public t
 
  public:
   GRETA_GROUP thread_block_tile() : thread_group(details::tile, tile, tile) {}
+  // Of a parent that is not named.
+  template <class P> GRETA_GROUP thread_block_tile(const thread_block_tile<tile, P>&) : thread_block_tile() {}
   static GRETA_GROUP unsigned size() { return tile; }
   static GRETA_GROUP unsigned num_threads() { return tile; }
   static GRETA_GROUP unsigned thread_rank() { return details::rank_in_block() % tile; }

@@ -87,10 +87,10 @@ GRETA_BOTH __half __ushort_as_half(unsigned short bits) { return greta::half_of_
 
 // Between half and integers: rn to nearest even, rz towards zero, rd down, ru up. Every half fits a float.
 #define GRETA_HALF_INTEGER(T, name)                                                                                 \
-  GRETA_BOTH T __half2##name##_rn(__half h) { return greta::to_integer<T>(__builtin_rintf(__half2float(h))); }          \
-  GRETA_BOTH T __half2##name##_rz(__half h) { return greta::to_integer<T>(__half2float(h)); }                           \
-  GRETA_BOTH T __half2##name##_rd(__half h) { return greta::to_integer<T>(__builtin_floorf(__half2float(h))); }         \
-  GRETA_BOTH T __half2##name##_ru(__half h) { return greta::to_integer<T>(__builtin_ceilf(__half2float(h))); }          \
+  GRETA_BOTH T __half2##name##_rn(__half h) { return static_cast<T>(__builtin_rintf(__half2float(h))); }          \
+  GRETA_BOTH T __half2##name##_rz(__half h) { return static_cast<T>(__half2float(h)); }                           \
+  GRETA_BOTH T __half2##name##_rd(__half h) { return static_cast<T>(__builtin_floorf(__half2float(h))); }         \
+  GRETA_BOTH T __half2##name##_ru(__half h) { return static_cast<T>(__builtin_ceilf(__half2float(h))); }          \
   GRETA_BOTH __half __##name##2half_rn(T i) { return greta::make_half(static_cast<_Float16>(i)); }
 GRETA_HALF_INTEGER(int, int)
 GRETA_HALF_INTEGER(unsigned, uint)

@@ -86,11 +86,17 @@
 #define HIP_LAUNCH_PARAM_END ((void*)0x03)
 #define HIP_SYMBOL(name) name
 
+#if defined(HIP_TEMPLATE_KERNEL_LAUNCH)  // as a function, which takes a kernel with commas in its name
+template <typename... Parameters, typename... Arguments>
+void hipLaunchKernelGGL(void (*kernel)(Parameters...), const dim3& blocks, const dim3& threads, unsigned lds_bytes,
+                        hipStream_t stream, Arguments... arguments);
+#else
 #define hipLaunchKernelGGLInternal(kernel, blocks, threads, lds_bytes, stream, ...) \
   do {                                                                              \
     kernel<<<(blocks), (threads), (lds_bytes), (stream)>>>(__VA_ARGS__);            \
   } while (0)
 #define hipLaunchKernelGGL(kernel, ...) hipLaunchKernelGGLInternal((kernel), __VA_ARGS__)
+#endif
 
 inline hipPitchedPtr make_hipPitchedPtr(void* pointer, size_t pitch, size_t width, size_t height) {
   return {pointer, pitch, width, height};

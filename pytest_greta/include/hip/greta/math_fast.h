@@ -67,23 +67,12 @@ GRETA_DEVICE double __hiloint2double(int high, int low) {
   return __longlong_as_double(static_cast<long long>(high) << 32 | static_cast<unsigned>(low));
 }
 
-namespace greta {
-// What does not fit becomes the nearest that does, and NaN 0: by the hardware on a GPU, by the compiler for a CPU, whose
-// runtime alone takes NaN for the largest unsigned number.
-template <typename I, typename T> GRETA_BOTH I to_integer(T x) {
-#if defined(__SPIRV__)
-  if (x != x) return 0;
-#endif
-  return static_cast<I>(x);
-}
-}  // namespace greta
-
 // Numbers to integers: rn to nearest even, rz towards zero, rd down, ru up; and back, to nearest even.
 #define GRETA_CONVERSIONS(T, type, f, I, name)                                                            \
-  GRETA_DEVICE I __##type##2##name##_rn(T x) { return greta::to_integer<I>(__builtin_rint##f(x)); }             \
-  GRETA_DEVICE I __##type##2##name##_rz(T x) { return greta::to_integer<I>(x); }                                \
-  GRETA_DEVICE I __##type##2##name##_rd(T x) { return greta::to_integer<I>(__builtin_floor##f(x)); }            \
-  GRETA_DEVICE I __##type##2##name##_ru(T x) { return greta::to_integer<I>(__builtin_ceil##f(x)); }             \
+  GRETA_DEVICE I __##type##2##name##_rn(T x) { return static_cast<I>(__builtin_rint##f(x)); }             \
+  GRETA_DEVICE I __##type##2##name##_rz(T x) { return static_cast<I>(x); }                                \
+  GRETA_DEVICE I __##type##2##name##_rd(T x) { return static_cast<I>(__builtin_floor##f(x)); }            \
+  GRETA_DEVICE I __##type##2##name##_ru(T x) { return static_cast<I>(__builtin_ceil##f(x)); }             \
   GRETA_DEVICE T __##name##2##type##_rn(I x) { return static_cast<T>(x); }
 GRETA_CONVERSIONS(float, float, f, int, int)
 GRETA_CONVERSIONS(float, float, f, unsigned, uint)
