@@ -1,12 +1,12 @@
 """How much of other people's HIP compiles here as it is: `python -m benchmarks.corpus FOLDER [FOLDER ...]`, no GPU.
 
-Every HIP file of a checkout (one that includes a header of HIP's or has a kernel, and is not CUDA's) is compiled through
-greta's own compile path for each target: as a whole, with its host code, and its device code taken out of it
-(`device_code.py`). Folders of the checkout that hold a header which a file names are on its search path, as the project's
-own build has them; where C++17 does not do, C++20 is tried. No cache is used.
+Every HIP file of a checkout (one that includes a header of HIP's or has a kernel, and is not CUDA's) is compiled
+through greta's own compile path for each target: as a whole, with its host code, and its device code taken out of it
+(`device_code.py`). Folders of the checkout that hold a header which a file names are on its search path, as the
+project's own build has them; where C++17 does not do, C++20 is tried. No cache is used.
 
-Printed are counts by target, and the first causes of what fails. A whole file that includes a header of another library,
-which is neither in the checkout nor C++'s nor HIP's, is counted apart. `--failures` prints each with its message.
+Printed are counts by target, and the first causes of what fails. A whole file that includes a header of another
+library, which is neither in the checkout nor C++'s nor HIP's, is counted apart. `--failures` prints each message.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 from benchmarks.device_code import device_code
 from pytest_greta.compiler.clang import Job, run_compiler
 from pytest_greta.compiler.directives import asked
+from pytest_greta.compiler.includes import is_library
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.errors import CompileError
 
@@ -119,15 +120,12 @@ def compile_device(checkout: Checkout, folder: Path, source: Path, target: str) 
     include = (source.parent, *checkout.search_path(source))
 
     def is_found(directive: str) -> bool:
-        headers = asked(directive).headers
-        known = ("hip/", "greta/")
         return all(
-            "." not in one.name
-            or one.name.startswith(known)
+            is_library(one.name)
+            or one.name.startswith("hip/")
             or (source.parent / one.name).is_file()
             or checkout.has(one.name)
-            or one.name in C_HEADERS
-            for one in headers
+            for one in asked(directive).headers
         )
 
     text = device_code(source.read_text(errors="replace"), is_found)
@@ -136,27 +134,23 @@ def compile_device(checkout: Checkout, folder: Path, source: Path, target: str) 
     return _attempt(source, "device", target, taken, include)
 
 
-C_HEADERS = frozenset(
-    f"{name}.h"
-    for name in "assert ctype float inttypes limits math stdbool stddef stdint stdio stdlib string time".split()
-)
-
-
 def _attempt(source: Path, part: str, target: str, file: Path, include: tuple[Path, ...]) -> Attempt:
+    error = _compile(file, target, include, "-std=c++17")
+    if not error or "file not found" in error:
+        return Attempt(source, part, target, error)
+    error = _compile(file, target, include, "-std=c++20")
+    return Attempt(source, part, target, error, needs_cxx20=not error)
+
+
+def _compile(file: Path, target: str, include: tuple[Path, ...], standard: str) -> str:
+    """The compiler's message, or nothing where it compiles."""
     compiled_for = CPU_TARGET if target == "cpu" else target
-    error = ""
-    for standard in ("-std=c++17", "-std=c++20"):
-        try:
-            run_compiler(
-                find_toolchain(compiled_for), Job(file, compiled_for, flags=(standard,), include=include)
-            )
-        except CompileError as said:
-            error = str(said)
-            if "file not found" in error:
-                break
-        else:
-            return Attempt(source, part, target, "", needs_cxx20=bool(error))
-    return Attempt(source, part, target, error)
+    job = Job(file, compiled_for, flags=(standard,), include=include)
+    try:
+        run_compiler(find_toolchain(compiled_for), job)
+    except CompileError as said:
+        return str(said)
+    return ""
 
 
 def cause(error: str) -> str:

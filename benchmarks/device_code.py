@@ -1,8 +1,8 @@
 """The device code of a HIP source, taken out of it: what is left when host functions go.
 
 No parser of C++: braces, brackets, strings and comments are followed, and a definition at the top level (or in a
-namespace) that has a body and neither `__global__` nor `__device__` nor `constexpr` is left out. Types, variables, macros
-and directives stay.
+namespace) that has a body and neither `__global__` nor `__device__` nor `constexpr` is left out. Types, variables,
+macros and directives stay.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _is_function(chunk: str) -> bool:
 
 
 def chunks(text: str) -> Iterator[str]:
-    """Directives and declarations of the top level, in order; namespaces are opened and closed by chunks of their own."""
+    """Directives and declarations of the top level, in order; a namespace opens and ends by chunks of its own."""
     chunk, depth, spaces = "", 0, 0
     for piece in _PIECE.finditer(text):
         kind, said = piece.lastgroup, piece[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
+from pytest_greta.compiler.entries import symbol_in
 from pytest_greta.errors import CompileError, KernelMistake, ToolMissing
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.evaluation import EMULATED_TIMES, built_in_for_peak
@@ -105,11 +106,13 @@ class Planner:
         deadline_seconds = self.options.deadline_seconds or self.gate_file.deadline_seconds(
             kernel.name, variant.name, problem, self.device.kind
         )
-        launches = contract.launches(kernel, problem, variant)
+        launches = [
+            replace(launch, entry=symbol_in(code, variant.file, launch.entry)) if launch.entry else launch
+            for launch in contract.launches(kernel, problem, variant)
+        ]
+        entry = symbol_in(code, variant.file, variant.entry)
         workspaces = contract.workspaces(kernel, problem, variant)
-        return Executable(
-            variant.name, variant.entry, code, launches, workspaces, deadline_seconds, variant=variant
-        )
+        return Executable(variant.name, entry, code, launches, workspaces, deadline_seconds, variant=variant)
 
     def run_gates(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Gate]:
         """The gates of a run of a variant on this session's device."""

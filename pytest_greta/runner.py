@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
+from pytest_greta.compiler.entries import symbol_in
 from pytest_greta.compiler.resources import (
     attribute_quantities,
     entries,
     launch_notes,
+    printing_notes,
     resource_quantities,
 )
 from pytest_greta.dtypes import dtype_of
@@ -91,6 +93,7 @@ class Runner:
             objects.append(code_object)
             notes += self.builder.notes(kernel, variant, problems[0], target)
             notes += launch_notes(kernel, variant, code_object, problems)
+            notes += printing_notes(variant, code_object)
         return CodeResult(measurements, objects[0], tuple(dict.fromkeys(notes)))
 
     def history(self, run: Run, targets: Sequence[str]) -> Mapping[str, object]:
@@ -136,9 +139,10 @@ class Runner:
         if code_object.kernels:  # what no gate asks for is not looked for in the instructions
             asked = {gate.name for gate in gates}
             return resource_quantities(kernel, variant, code_object, problems, asked)
-        names = entries(kernel, variant, problems[0])
+        code = code_object.code
+        names = [symbol_in(code, variant.file, entry) for entry in entries(kernel, variant, problems[0])]
         try:
-            return attribute_quantities(self.device.worker().inspect(code_object.code, names))
+            return attribute_quantities(self.device.worker().inspect(code, names))
         except DeviceFault as fault:
             raise CompileError(f"{variant.file}: its code cannot be loaded: {fault}") from fault
 

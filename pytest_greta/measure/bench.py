@@ -94,8 +94,9 @@ class Bench:
                     raise
                 self._drop(slot, f"cannot be loaded any more: {fault}")
                 continue
-            if slot == CANDIDATE:
-                self._note("implementation", name)
+            if slot == CANDIDATE:  # by the author's name for it, if it is the function asked for
+                asked_for = executable.variant.entry if executable.variant else executable.entry
+                self._note("implementation", asked_for if name == executable.entry else name)
         self.run.fault_of = CANDIDATE
         self._allocate()
         vram_bytes = self.worker.memory_used_bytes()

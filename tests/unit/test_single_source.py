@@ -8,7 +8,9 @@ import pytest
 
 from pytest_greta.compiler.clang import Job, run_compiler
 from pytest_greta.compiler.codeobject import read_resources
+from pytest_greta.compiler.entries import kernel_names, symbol_in, symbol_of
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
+from pytest_greta.errors import CompileError
 
 # The toolchain with greta's headers, also where ROCm is installed.
 TOOLCHAIN = find_toolchain(CPU_TARGET)
@@ -114,3 +116,38 @@ def test_an_application_compiles_and_takes_nothing_from_the_machine(tmp_path: Pa
     assert any(file.name == "iostream" for file in files)
     if target != CPU_TARGET:
         assert len(read_resources(code)) == 3
+
+
+def test_kernels_are_known_by_their_names(tmp_path: Path) -> None:
+    pytest.importorskip("pydemumble", reason="names of templates need the extra 'cpu'")
+    source = tmp_path / "k.hip"
+    source.write_text(
+        "#include <hip/hip_runtime.h>\n"
+        "template <typename T, int n> __global__ void fill(T* p) { p[threadIdx.x] = n; }\n"
+        "namespace { __global__ void hidden(int* p) { *p = 1; } }\n"
+        "__global__ void twice(int* p) { *p = 1; }\n__global__ void twice(float* p) { *p = 1; }\n"
+        'extern "C" __global__ void plain(int* p) { *p = 1; }\n'
+        "template __global__ void fill<float, 8>(float*);\ntemplate __global__ void fill<unsigned, 8>(unsigned*);\n"
+        "int main() { hidden<<<1, 1>>>(nullptr); }\n"
+    )
+    for target in ("gfx942", CPU_TARGET):
+        symbols = kernel_names(run_compiler(TOOLCHAIN, Job(source, target))[0])
+        assert len(symbols) == 6
+        for entry, part in {
+            "plain": "plain",
+            "fill<float,8>": "fillIfLi8E",
+            "fill< unsigned int, 8u >": "fillIjLi8E",
+            "void fill<float, 8>(float*)": "fillIfLi8E",
+            "(anonymous namespace)::hidden": "hidden",
+            "twice(float*)": "twicePf",
+        }.items():
+            assert part in symbol_of(symbols, "k.hip", entry)
+            assert symbol_of(symbols, "k.hip", symbol_of(symbols, "k.hip", entry)) in symbols
+        with pytest.raises(CompileError, match=r"'twice' is each of twice\(int\*\) and twice\(float\*\)"):
+            symbol_of(symbols, "k.hip", "twice")
+        with pytest.raises(
+            CompileError, match=r"has no kernel 'fill<float, 9>' .*did you mean fill<float, 8>\?"
+        ):
+            symbol_of(symbols, "k.hip", "fill<float, 9>")
+    assert symbol_in(b"no code", "k.hip", "any") == "any"
+    assert kernel_names(b"// PTX\n.visible .entry one(\n.entry two(") == ("one", "two")

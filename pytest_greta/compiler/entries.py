@@ -1,0 +1,121 @@
+"""The kernels that code holds, by the names that authors know: `seg<8>` for `_Z3segILi8EEvPf`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import struct
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
+
+from pytest_greta.compiler.codeobject import read_resources
+from pytest_greta.errors import CompileError, GretaError
+
+_SPIRV_MAGIC = 0x07230203
+_ENTRY_POINT = 15  # OpEntryPoint (SPIR-V specification, 3.3.1 and 3.49.5)
+_HEADER_WORDS = 5
+_PTX_ENTRY = re.compile(rb"\.entry\s+([\w$]+)")
+_MOST_NAMED = 20
+"""Kernels that a message lists."""
+
+
+def kernel_names(code: bytes) -> tuple[str, ...]:
+    """The symbols of all kernels in code for a device; none where its form is not known."""
+    if code[:4] == struct.pack("<I", _SPIRV_MAGIC):
+        return tuple(_entry_points(code))
+    if code.startswith(b"\x7fELF"):
+        try:
+            return tuple(read_resources(code))
+        except GretaError:  # of another vendor
+            return ()
+    return tuple(dict.fromkeys(found.decode() for found in _PTX_ENTRY.findall(code)))
+
+
+def symbol_in(code: bytes, file: str, entry: str) -> str:
+    """The same as `symbol_of` for what code holds; `entry` itself where its form is not known."""
+    symbols = kernel_names(code)
+    return symbol_of(symbols, file, entry) if symbols else entry
+
+
+def symbol_of(symbols: Collection[str], file: str, entry: str) -> str:
+    """The symbol of the kernel that an author calls `entry`: itself, or what it is demangled from.
+
+    Raises CompileError, one line, where there is none or where there are several. `file` is what it calls the source.
+    """
+    if entry in symbols:
+        return entry
+    names = {symbol: demangled(symbol) for symbol in symbols}
+    wanted = _plain(entry)
+    found = [symbol for symbol, name in names.items() if wanted in (_plain(name), _plain(unqualified(name)))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = " and ".join(names[symbol] for symbol in found)
+        raise CompileError(f"{file}: {entry!r} is each of {several}; write its arguments too")
+    known = [unqualified(name) for name in names.values()]
+    raise CompileError(
+        f"{file} has no kernel {entry!r} (__global__); {listing(known, entry)}{_without_demangler(symbols)}"
+    )
+
+
+def listing(names: Sequence[str], wanted: str) -> str:
+    """What is there, and what was meant, if that can be told."""
+    near = difflib.get_close_matches(wanted, names, 1)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"there is {', '.join(names[:_MOST_NAMED]) or 'none'}{more}{guess}"
+
+
+def demangled(symbol: str) -> str:
+    """The C++ name that a symbol stands for; the symbol itself where it is none, or where nothing demangles."""
+    demangle = _demangler()
+    return (demangle(symbol) if demangle and symbol.startswith("_Z") else "") or symbol
+
+
+def unqualified(name: str) -> str:
+    """A function's name without what it returns and takes: `seg<8>` of `void seg<8>(float*)`."""
+    depth, begin = 0, 0
+    for at, sign in enumerate(name):
+        if sign in "<([{" and (depth or sign != "(" or name.startswith("(anonymous namespace)", at)):
+            depth += 1
+        elif sign in ">)]}":
+            depth -= 1
+        elif depth == 0 and sign == "(":
+            return name[begin:at]
+        elif depth == 0 and sign == " ":
+            begin = at + 1
+    return name[begin:]
+
+
+def _plain(name: str) -> str:
+    """A name by which two spellings of it are the same: no spaces but between words, no suffixes of numbers."""
+    spaced = re.sub(r"\s*([^\w\s])\s*", r"\1", name.strip())
+    return re.sub(r"\b(\d+)(?:[uU]?[lL]{0,2})\b", r"\1", spaced)
+
+
+def _without_demangler(symbols: Collection[str]) -> str:
+    if _demangler() or not any(symbol.startswith("_Z") for symbol in symbols):
+        return ""
+    return " (python -m pip install pydemumble names them as C++ does)"
+
+
+@lru_cache
+def _demangler() -> Callable[[str], str] | None:
+    try:
+        import pydemumble
+    except ModuleNotFoundError:
+        return None
+    demangle: Callable[[str], str] = pydemumble.demangle
+    return demangle
+
+
+def _entry_points(code: bytes) -> list[str]:
+    """The names of OpEntryPoint instructions of a SPIR-V module."""
+    words = struct.unpack(f"<{len(code) // 4}I", code[: len(code) // 4 * 4])
+    names, at = [], _HEADER_WORDS
+    while at < len(words) and (length := words[at] >> 16) > 0:
+        if words[at] & 0xFFFF == _ENTRY_POINT:
+            text = code[(at + 3) * 4 : (at + length) * 4]
+            names.append(text.partition(b"\0")[0].decode(errors="replace"))
+        at += length
+    return names
