@@ -87,9 +87,9 @@
 #define HIP_SYMBOL(name) name
 
 #if defined(HIP_TEMPLATE_KERNEL_LAUNCH)  // as a function, which takes a kernel with commas in its name
-template <typename... Parameters, typename... Arguments>
-void hipLaunchKernelGGL(void (*kernel)(Parameters...), const dim3& blocks, const dim3& threads, unsigned lds_bytes,
-                        hipStream_t stream, Arguments... arguments);
+template <typename... Arguments, typename F = void (*)(Arguments...)>
+void hipLaunchKernelGGL(F kernel, const dim3& blocks, const dim3& threads, unsigned lds_bytes, hipStream_t stream,
+                        Arguments... arguments);
 #else
 #define hipLaunchKernelGGLInternal(kernel, blocks, threads, lds_bytes, stream, ...) \
   do {                                                                              \

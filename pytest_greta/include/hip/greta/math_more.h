@@ -99,7 +99,9 @@ GRETA_DEVICE double root_of_squares(const double* p, int n) {
   GRETA_DEVICE T scalbln##f(T x, long n) {                                                                  \
     return greta::ldexp(x, n > 5000 ? 5000 : n < -5000 ? -5000 : static_cast<int>(n));                      \
   }                                                                                                         \
-  GRETA_DEVICE T powi##f(T x, int n) { return pow(x, static_cast<T>(n)); }                                  \
+  GRETA_DEVICE T powi##f(T x, int n) {                                                                      \
+    return static_cast<T>(pow(static_cast<double>(x), static_cast<double>(n)));                             \
+  }                                                                                                         \
   GRETA_DEVICE T rhypot##f(T x, T y) { return 1 / hypot(x, y); }                                            \
   GRETA_DEVICE T norm##f(int n, const T* p) { return greta::root_of_squares(p, n); }                        \
   GRETA_DEVICE T rnorm##f(int n, const T* p) { return 1 / greta::root_of_squares(p, n); }                   \

@@ -1,6 +1,7 @@
 // Arithmetic and conversions rounded down (rd), up (ru) and towards zero (rz): to nearest first, with the error that this
 // made, then one step back where it went the wrong way. Sums, products, quotients and roots have errors that floating
-// point can tell exactly (Dekker; Muller et al., Handbook of Floating-Point Arithmetic, chapter 4), below 2^-1022 aside.
+// point can tell exactly (Dekker; Muller et al., Handbook of Floating-Point Arithmetic, chapter 4). Where a product is
+// subnormal, only the sign of its error counts.
 #pragma once
 
 namespace greta {
@@ -31,11 +32,22 @@ template <typename T> GRETA_DEVICE Nearest<T> nearest_sum(T x, T y) {
   T s = x + y, t = s - x;
   return {s, (x - (s - t)) + (y - t)};
 }
-template <typename T> GRETA_DEVICE Nearest<T> nearest_product(T x, T y) {
+GRETA_DEVICE Nearest<double> nearest_product(double x, double y) {
 #pragma clang fp contract(off)
-  T p = x * y;
-  return {p, __builtin_elementwise_fma(x, y, -p)};
+  double p = x * y;
+  if (__builtin_fabs(p) > 0x1p-960 || x == 0 || y == 0) return {p, __builtin_fma(x, y, -p)};
+  if (p == 0) return {p, (x < 0) == (y < 0) ? 0x1p-1074 : -0x1p-1074};
+  double rest = __builtin_fma(x * 0x1p120, y, -(p * 0x1p120)), unscaled = rest * 0x1p-120;
+  return {p, unscaled == 0 && rest != 0 ? __builtin_copysign(0x1p-1074, rest) : unscaled};
 }
+// A double whose error has the sign of `rest`, as a float: what is lost now counts before what was lost then.
+GRETA_DEVICE Nearest<float> narrowed(double x, double rest) {
+  float f = static_cast<float>(x);
+  double lost = x - static_cast<double>(f);
+  lost = lost == 0 ? rest : lost;
+  return {f, lost > 0 ? 1.0f : lost < 0 ? -1.0f : 0.0f};
+}
+GRETA_DEVICE Nearest<float> nearest_product(float x, float y) { return narrowed(static_cast<double>(x) * y, 0); }
 template <typename T> GRETA_DEVICE Nearest<T> nearest_quotient(T x, T y) {
   T q = x / y, rest = __builtin_elementwise_fma(-q, y, x);
   return {q, y < 0 ? -rest : rest};
@@ -45,12 +57,17 @@ template <typename T> GRETA_DEVICE Nearest<T> nearest_root(T x) {
   return {s, __builtin_elementwise_fma(-s, s, x)};
 }
 // The error of a fused product and sum (Boldo and Muller, "Exact and approximated error of the FMA", 2011).
-template <typename T> GRETA_DEVICE Nearest<T> nearest_fma(T x, T y, T z) {
+GRETA_DEVICE Nearest<double> nearest_fma(double x, double y, double z) {
 #pragma clang fp contract(off)
 #pragma clang fp reassociate(off)
-  T r = __builtin_elementwise_fma(x, y, z);
-  Nearest<T> product = nearest_product(x, y), low = nearest_sum(z, product.rest), high = nearest_sum(product.value, low.value);
+  double r = __builtin_fma(x, y, z);
+  Nearest<double> product = nearest_product(x, y), low = nearest_sum(z, product.rest);
+  Nearest<double> high = nearest_sum(product.value, low.value);
   return {r, ((high.value - r) + high.rest) + low.rest};
+}
+GRETA_DEVICE Nearest<float> nearest_fma(float x, float y, float z) {
+  Nearest<double> sum = nearest_sum(static_cast<double>(x) * y, static_cast<double>(z));
+  return narrowed(sum.value, sum.rest);
 }
 
 }  // namespace greta
@@ -84,9 +101,7 @@ GRETA_DIRECTED(double, d, __fma)
 // From integers and doubles. A sum of two exact halves keeps an integer of 64 bits whole.
 #define GRETA_CONVERSION_WAY(rd, way)                                                                                \
   GRETA_DEVICE float __double2float_##rd(double x) {                                                                 \
-    float f = static_cast<float>(x);                                                                                 \
-    double rest = x - static_cast<double>(f);                                                                        \
-    return greta::direct<way>(greta::Nearest<float>{f, rest > 0 ? 1.0f : rest < 0 ? -1.0f : 0.0f}, !greta::is_finite(x)); \
+    return greta::direct<way>(greta::narrowed(x, 0), !greta::is_finite(x));                                          \
   }                                                                                                                  \
   GRETA_DEVICE float __int2float_##rd(int x) { return __double2float_##rd(x); }                                      \
   GRETA_DEVICE float __uint2float_##rd(unsigned x) { return __double2float_##rd(x); }                                \
@@ -102,13 +117,8 @@ GRETA_DIRECTED(double, d, __fma)
 namespace greta {
 // An integer whose double `d` was rounded towards zero: rounded away once more where digits were lost that `way` counts.
 template <Round way, typename I> GRETA_DEVICE float from_wide(double d, I x) {
-  float f = static_cast<float>(d);
-  double rest = d - static_cast<double>(f);
-  if (rest == 0) {
-    I back = static_cast<I>(d);
-    rest = back == x ? 0 : x > back ? 1 : -1;
-  }
-  return direct<way>(Nearest<float>{f, rest > 0 ? 1.0f : rest < 0 ? -1.0f : 0.0f});
+  I back = static_cast<I>(d);
+  return direct<way>(narrowed(d, back == x ? 0 : x > back ? 1 : -1));
 }
 }  // namespace greta
 

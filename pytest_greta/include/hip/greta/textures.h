@@ -2,8 +2,8 @@
 #pragma once
 
 #define GRETA_NO_TEXTURE(name)                                                                                       \
-  template <typename... T, typename... A>                                                                            \
-  __attribute__((device, unavailable("textures and surfaces need ROCm; read a pointer in their place"))) float4 name(A...);
+  template <typename T = float4, typename... A>                                                                      \
+  __attribute__((device, unavailable("textures and surfaces need ROCm; read a pointer in their place"))) T name(A...);
 GRETA_NO_TEXTURE(tex1D)
 GRETA_NO_TEXTURE(tex1Dfetch)
 GRETA_NO_TEXTURE(tex1DLod)
