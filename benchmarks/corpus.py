@@ -5,8 +5,9 @@ through greta's own compile path for each target: as a whole, with its host code
 (`device_code.py`). Folders of the checkout that hold a header which a file names are on its search path, as the
 project's own build has them; where C++17 does not do, C++20 is tried. No cache is used.
 
-Printed are counts by target, and the first causes of what fails. A whole file that includes a header of another
-library, which is neither in the checkout nor C++'s nor HIP's, is counted apart. `--failures` prints each message.
+Printed are counts by target, and the first causes of what fails. What needs a header of another library, which is
+neither in the checkout nor C++'s nor HIP's, or a function of another file, and fails, is counted apart. `--failures`
+prints each message.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +37,8 @@ _KERNEL = re.compile(r"\b__global__\b")
 _CUDA = re.compile(r'^\s*#\s*include\s*[<"]cuda|\bcudaMalloc\b', re.MULTILINE)
 _HIP = re.compile(r'^\s*#\s*include\s*[<"]hip/', re.MULTILINE)
 _ERROR = re.compile(r"(?:fatal )?error: (.*)")
-_MISSING = re.compile(r"'([^']+)' file not found|<([^>]+)> is not here")
+_MISSING = re.compile(r"'([^']+)' file not found|<([^>]+)> is a header of")
+_UNDEFINED = re.compile(r"undefined (?:hidden )?symbol|Unknown function in")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Attempt:
     error: str
     """Empty where it compiled."""
     needs_cxx20: bool = False
+    lacks: str = ""
+    """What it needs that is not in the checkout, if it failed."""
 
 
 class Checkout:
@@ -112,26 +116,35 @@ class Checkout:
 
 def compile_whole(checkout: Checkout, source: Path, target: str) -> Attempt:
     """A file as it is."""
-    return _attempt(source, "whole", target, source, checkout.search_path(source))
+    done = _attempt(source, "whole", target, source, checkout.search_path(source))
+    return replace(done, lacks=lacking(checkout, done.error))
 
 
 def compile_device(checkout: Checkout, folder: Path, source: Path, target: str) -> Attempt:
     """Its device code alone, with those includes that are found."""
-    include = (source.parent, *checkout.search_path(source))
+    include, missing = (source.parent, *checkout.search_path(source)), list[str]()
 
     def is_found(directive: str) -> bool:
-        return all(
-            is_library(one.name)
-            or one.name.startswith("hip/")
-            or (source.parent / one.name).is_file()
-            or checkout.has(one.name)
-            for one in asked(directive).headers
-        )
+        names = [one.name for one in asked(directive).headers]
+        known = ("hip/", "cuda")  # of CUDA's too, which stand behind an #if
+        not_here = [
+            name
+            for name in names
+            if not (
+                is_library(name)
+                or name.startswith(known)
+                or (source.parent / name).is_file()
+                or checkout.has(name)
+            )
+        ]
+        missing.extend(not_here)
+        return not not_here
 
     text = device_code(source.read_text(errors="replace"), is_found)
     taken = folder / f"{abs(hash(source)):x}.hip"
     taken.write_text(f'#include <hip/hip_runtime.h>\n#line 1 "{source.name}"\n{text}')
-    return _attempt(source, "device", target, taken, include)
+    done = _attempt(source, "device", target, taken, include)
+    return replace(done, lacks=done.error and (lacking(checkout, done.error) or ", ".join(missing)))
 
 
 def _attempt(source: Path, part: str, target: str, file: Path, include: tuple[Path, ...]) -> Attempt:
@@ -162,24 +175,24 @@ def cause(error: str) -> str:
     return re.sub(r"\(aka .*?\)|; did you mean.*", "", first).strip()[:110]
 
 
-def library(checkout: Checkout, error: str) -> str:
-    """The header of another library that a file lacks, if that is why it fails."""
+def lacking(checkout: Checkout, error: str) -> str:
+    """What is not in the checkout, if a file fails for want of it: a header of another library, or a function."""
     found = _ERROR.search(error)
     missing = _MISSING.search(found[1] if found else error)
-    name = (missing[1] or missing[2]) if missing else ""
+    if missing is None:
+        return "a function of another file" if _UNDEFINED.search(error) else ""
+    name = missing[1] or missing[2]
     return "" if name.startswith("hip/") or checkout.has(name) else name
 
 
-def counts(checkout: Checkout, attempts: Iterable[Attempt], targets: Iterable[str]) -> str:
+def counts(attempts: Iterable[Attempt], targets: Iterable[str]) -> str:
     """A table: compiled and tried, by target."""
-    lines = [f"{'':10}{'whole files':>22}{'without other libraries':>26}{'device code':>18}"]
+    lines = [f"{'':10}{'whole files':>20}{'self-contained':>20}{'device code':>20}{'self-contained':>20}"]
     for target in targets:
-        whole = [one for one in attempts if (one.part, one.target) == ("whole", target)]
-        device = [one for one in attempts if (one.part, one.target) == ("device", target)]
-        own = [one for one in whole if not library(checkout, one.error)]
-        cells = "".join(
-            f"{_share(group):>{width}}" for group, width in ((whole, 22), (own, 26), (device, 18))
-        )
+        cells = ""
+        for part in ("whole", "device"):
+            group = [one for one in attempts if (one.part, one.target) == (part, target)]
+            cells += f"{_share(group):>20}{_share([one for one in group if not one.lacks]):>20}"
         lines.append(f"{target:10}{cells}")
     return "\n".join(lines)
 
@@ -226,7 +239,7 @@ def main() -> None:
                     if options.part != "whole" and has_kernel:
                         work.append(pool.submit(device, source, target))
             attempts = [one.result() for one in work]
-        print(f"{folder}\n{counts(checkout, attempts, targets)}\n\n{causes(attempts)}\n")
+        print(f"{folder}\n{counts(attempts, targets)}\n\n{causes(attempts)}\n")
         cxx20 = {one.source for one in attempts if one.needs_cxx20}
         print(f"{len(cxx20)} files need C++20\n")
         for one in attempts if options.failures else ():

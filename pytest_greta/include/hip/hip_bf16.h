@@ -51,7 +51,7 @@ GRETA_BOTH float __low2float(__hip_bfloat162 b) { return b.x; }
 GRETA_BOTH float __high2float(__hip_bfloat162 b) { return b.y; }
 
 // Arithmetic is done in float and rounded once; a sum, product or quotient is then rounded correctly.
-#define GRETA_BFLOAT16_BINARY(op, name, name2)                                                                        \
+#define GRETA_BFLOAT16_BINARY(op, name, name2)                                                                      \
   GRETA_BOTH __hip_bfloat16 operator op(__hip_bfloat16 a, __hip_bfloat16 b) { return float(a) op float(b); }        \
   GRETA_BOTH __hip_bfloat16& operator op##=(__hip_bfloat16& a, __hip_bfloat16 b) { return a = a op b; }             \
   GRETA_BOTH __hip_bfloat16 name(__hip_bfloat16 a, __hip_bfloat16 b) { return a op b; }                             \
@@ -114,7 +114,7 @@ GRETA_BOTH __hip_bfloat162 __highs2bfloat162(__hip_bfloat162 a, __hip_bfloat162 
 GRETA_BOTH __hip_bfloat162 __lowhigh2highlow(__hip_bfloat162 a) { return {a.y, a.x}; }
 
 // Elementary functions, computed in float and rounded once.
-#define GRETA_BFLOAT16_MATH(name, function)                                       \
+#define GRETA_BFLOAT16_MATH(name, function)                                          \
   GRETA_BOTH __hip_bfloat16 h##name(__hip_bfloat16 a) { return function(float(a)); } \
   GRETA_BOTH __hip_bfloat162 h2##name(__hip_bfloat162 a) { return {h##name(a.x), h##name(a.y)}; }
 GRETA_BFLOAT16_MATH(exp, expf)

@@ -23,7 +23,7 @@ struct hip_bfloat16 {
 };
 static_assert(sizeof(hip_bfloat16) == 2 && __is_trivially_copyable(hip_bfloat16));
 
-#define GRETA_BFLOAT16_BINARY(op)                                                                                 \
+#define GRETA_BFLOAT16_BINARY(op)                                                                                    \
   GRETA_BOTH hip_bfloat16 operator op(hip_bfloat16 a, hip_bfloat16 b) { return hip_bfloat16(float(a) op float(b)); } \
   GRETA_BOTH hip_bfloat16& operator op##=(hip_bfloat16& a, hip_bfloat16 b) { return a = a op b; }
 GRETA_BFLOAT16_BINARY(+)

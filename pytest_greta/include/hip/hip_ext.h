@@ -7,4 +7,4 @@ extern "C" hipError_t hipExtModuleLaunchKernel(hipFunction_t kernel, unsigned gr
                                                hipEvent_t start = nullptr, hipEvent_t stop = nullptr, unsigned flags = 0);
 template <typename... Arguments, typename F = void (*)(Arguments...)>
 void hipExtLaunchKernelGGL(F kernel, const dim3& blocks, const dim3& threads, unsigned dynamic_lds, hipStream_t stream,
-                           hipEvent_t start, hipEvent_t stop, unsigned flags, Arguments... arguments);
+                           hipEvent_t start, hipEvent_t stop, unsigned flags, Arguments... arguments) {}

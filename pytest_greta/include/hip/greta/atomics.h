@@ -109,14 +109,14 @@ template <int scope = __MEMORY_SCOPE_DEVICE, typename T> GRETA_DEVICE T fetch_ad
     return __builtin_bit_cast(T, greta::exchange<scope>((Bits*)p, __builtin_bit_cast(Bits, v)));                \
   }                                                                                                             \
   GRETA_DEVICE T atomicCAS##suffix(T* p, T expected, T v) { return greta::compare_and_swap<scope>(p, expected, v); }
-#define GRETA_ATOMICS(suffix, scope)                  \
-  GRETA_ATOMIC_INTEGER(int, suffix, scope)            \
-  GRETA_ATOMIC_INTEGER(unsigned, suffix, scope)       \
-  GRETA_ATOMIC_INTEGER(long, suffix, scope)           \
-  GRETA_ATOMIC_INTEGER(unsigned long, suffix, scope)  \
-  GRETA_ATOMIC_INTEGER(long long, suffix, scope)      \
+#define GRETA_ATOMICS(suffix, scope)                      \
+  GRETA_ATOMIC_INTEGER(int, suffix, scope)                \
+  GRETA_ATOMIC_INTEGER(unsigned, suffix, scope)           \
+  GRETA_ATOMIC_INTEGER(long, suffix, scope)               \
+  GRETA_ATOMIC_INTEGER(unsigned long, suffix, scope)      \
+  GRETA_ATOMIC_INTEGER(long long, suffix, scope)          \
   GRETA_ATOMIC_INTEGER(unsigned long long, suffix, scope) \
-  GRETA_ATOMIC_FLOAT(float, suffix, scope)            \
+  GRETA_ATOMIC_FLOAT(float, suffix, scope)                \
   GRETA_ATOMIC_FLOAT(double, suffix, scope)
 
 GRETA_ATOMICS(, __MEMORY_SCOPE_DEVICE)

@@ -86,11 +86,11 @@ GRETA_BOTH __half __short_as_half(short bits) { return greta::half_of_bits(stati
 GRETA_BOTH __half __ushort_as_half(unsigned short bits) { return greta::half_of_bits(bits); }
 
 // Between half and integers: rn to nearest even, rz towards zero, rd down, ru up. Every half fits a float.
-#define GRETA_HALF_INTEGER(T, name)                                                                                 \
-  GRETA_BOTH T __half2##name##_rn(__half h) { return static_cast<T>(__builtin_rintf(__half2float(h))); }          \
-  GRETA_BOTH T __half2##name##_rz(__half h) { return static_cast<T>(__half2float(h)); }                           \
-  GRETA_BOTH T __half2##name##_rd(__half h) { return static_cast<T>(__builtin_floorf(__half2float(h))); }         \
-  GRETA_BOTH T __half2##name##_ru(__half h) { return static_cast<T>(__builtin_ceilf(__half2float(h))); }          \
+#define GRETA_HALF_INTEGER(T, name)                                                                       \
+  GRETA_BOTH T __half2##name##_rn(__half h) { return static_cast<T>(__builtin_rintf(__half2float(h))); }  \
+  GRETA_BOTH T __half2##name##_rz(__half h) { return static_cast<T>(__half2float(h)); }                   \
+  GRETA_BOTH T __half2##name##_rd(__half h) { return static_cast<T>(__builtin_floorf(__half2float(h))); } \
+  GRETA_BOTH T __half2##name##_ru(__half h) { return static_cast<T>(__builtin_ceilf(__half2float(h))); }  \
   GRETA_BOTH __half __##name##2half_rn(T i) { return greta::make_half(static_cast<_Float16>(i)); }
 GRETA_HALF_INTEGER(int, int)
 GRETA_HALF_INTEGER(unsigned, uint)
@@ -128,8 +128,8 @@ GRETA_BOTH __half __hfma_sat(__half x, __half y, __half z) { return __hsat(__hfm
 GRETA_BOTH __half __hfma_relu(__half x, __half y, __half z) { return __hmax_nan(__hfma(x, y, z), greta::make_half(0)); }
 
 // Comparisons; the u forms are also true where an operand is NaN.
-#define GRETA_HALF_COMPARE(name, op)                                                 \
-  GRETA_BOTH bool name(__half x, __half y) { return x.data op y.data; }            \
+#define GRETA_HALF_COMPARE(name, op)                                    \
+  GRETA_BOTH bool name(__half x, __half y) { return x.data op y.data; } \
   GRETA_BOTH bool name##u(__half x, __half y) { return __hisnan(x) || __hisnan(y) || x.data op y.data; }
 GRETA_HALF_COMPARE(__heq, ==)
 GRETA_HALF_COMPARE(__hlt, <)

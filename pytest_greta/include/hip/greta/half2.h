@@ -80,10 +80,10 @@ GRETA_BOTH __half2 __hmin2(__half2 x, __half2 y) {
 }
 
 // Comparisons: 1 or 0 for each half, and (hb) whether both hold.
-#define GRETA_HALF2_COMPARE(name)                                                                                       \
-  GRETA_BOTH __half2 __h##name##2(__half2 x, __half2 y) {                                                             \
-    return __floats2half2_rn(__h##name(x.x, y.x) ? 1.0f : 0.0f, __h##name(x.y, y.y) ? 1.0f : 0.0f);                     \
-  }                                                                                                                     \
+#define GRETA_HALF2_COMPARE(name)                                                                   \
+  GRETA_BOTH __half2 __h##name##2(__half2 x, __half2 y) {                                           \
+    return __floats2half2_rn(__h##name(x.x, y.x) ? 1.0f : 0.0f, __h##name(x.y, y.y) ? 1.0f : 0.0f); \
+  }                                                                                                 \
   GRETA_BOTH bool __hb##name##2(__half2 x, __half2 y) { return __h##name(x.x, y.x) && __h##name(x.y, y.y); }
 GRETA_HALF2_COMPARE(eq)
 GRETA_HALF2_COMPARE(ne)

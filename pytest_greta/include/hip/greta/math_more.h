@@ -90,34 +90,34 @@ GRETA_DEVICE double root_of_squares(const double* p, int n) {
 
 }  // namespace greta
 
-#define GRETA_MATH_MORE(T, f)                                                                               \
-  GRETA_DEVICE T frexp##f(T x, int* exponent) { return greta::take_apart(x, exponent); }                    \
-  GRETA_DEVICE T logb##f(T x) { return greta::exponent_as_number(x); }                                      \
-  GRETA_DEVICE int ilogb##f(T x) { return greta::exponent_as_integer(x); }                                  \
-  GRETA_DEVICE T nextafter##f(T x, T y) { return greta::next_after(x, y); }                                 \
+#define GRETA_MATH_MORE(T, f)                                                                                 \
+  GRETA_DEVICE T frexp##f(T x, int* exponent) { return greta::take_apart(x, exponent); }                      \
+  GRETA_DEVICE T logb##f(T x) { return greta::exponent_as_number(x); }                                        \
+  GRETA_DEVICE int ilogb##f(T x) { return greta::exponent_as_integer(x); }                                    \
+  GRETA_DEVICE T nextafter##f(T x, T y) { return greta::next_after(x, y); }                                   \
   GRETA_DEVICE T remquo##f(T x, T y, int* quotient) { return greta::remainder_and_quotient(x, y, quotient); } \
-  GRETA_DEVICE T scalbln##f(T x, long n) {                                                                  \
-    return greta::ldexp(x, n > 5000 ? 5000 : n < -5000 ? -5000 : static_cast<int>(n));                      \
-  }                                                                                                         \
-  GRETA_DEVICE T powi##f(T x, int n) {                                                                      \
-    return static_cast<T>(pow(static_cast<double>(x), static_cast<double>(n)));                             \
-  }                                                                                                         \
-  GRETA_DEVICE T rhypot##f(T x, T y) { return 1 / hypot(x, y); }                                            \
-  GRETA_DEVICE T norm##f(int n, const T* p) { return greta::root_of_squares(p, n); }                        \
-  GRETA_DEVICE T rnorm##f(int n, const T* p) { return 1 / greta::root_of_squares(p, n); }                   \
-  GRETA_DEVICE T norm3d##f(T x, T y, T z) {                                                                 \
-    T p[] = {x, y, z};                                                                                      \
-    return greta::root_of_squares(p, 3);                                                                    \
-  }                                                                                                         \
-  GRETA_DEVICE T norm4d##f(T x, T y, T z, T w) {                                                            \
-    T p[] = {x, y, z, w};                                                                                   \
-    return greta::root_of_squares(p, 4);                                                                    \
-  }                                                                                                         \
-  GRETA_DEVICE T rnorm3d##f(T x, T y, T z) { return 1 / norm3d##f(x, y, z); }                               \
-  GRETA_DEVICE T rnorm4d##f(T x, T y, T z, T w) { return 1 / norm4d##f(x, y, z, w); }                       \
-  GRETA_DEVICE void sincospi##f(T x, T* s, T* c) {                                                          \
-    *s = sinpi(x);                                                                                          \
-    *c = cospi(x);                                                                                          \
+  GRETA_DEVICE T scalbln##f(T x, long n) {                                                                    \
+    return greta::ldexp(x, n > 5000 ? 5000 : n < -5000 ? -5000 : static_cast<int>(n));                        \
+  }                                                                                                           \
+  GRETA_DEVICE T powi##f(T x, int n) {                                                                        \
+    return static_cast<T>(pow(static_cast<double>(x), static_cast<double>(n)));                               \
+  }                                                                                                           \
+  GRETA_DEVICE T rhypot##f(T x, T y) { return 1 / hypot(x, y); }                                              \
+  GRETA_DEVICE T norm##f(int n, const T* p) { return greta::root_of_squares(p, n); }                          \
+  GRETA_DEVICE T rnorm##f(int n, const T* p) { return 1 / greta::root_of_squares(p, n); }                     \
+  GRETA_DEVICE T norm3d##f(T x, T y, T z) {                                                                   \
+    T p[] = {x, y, z};                                                                                        \
+    return greta::root_of_squares(p, 3);                                                                      \
+  }                                                                                                           \
+  GRETA_DEVICE T norm4d##f(T x, T y, T z, T w) {                                                              \
+    T p[] = {x, y, z, w};                                                                                     \
+    return greta::root_of_squares(p, 4);                                                                      \
+  }                                                                                                           \
+  GRETA_DEVICE T rnorm3d##f(T x, T y, T z) { return 1 / norm3d##f(x, y, z); }                                 \
+  GRETA_DEVICE T rnorm4d##f(T x, T y, T z, T w) { return 1 / norm4d##f(x, y, z, w); }                         \
+  GRETA_DEVICE void sincospi##f(T x, T* s, T* c) {                                                            \
+    *s = sinpi(x);                                                                                            \
+    *c = cospi(x);                                                                                            \
   }
 GRETA_MATH_MORE(float, f)
 GRETA_MATH_MORE(double, )

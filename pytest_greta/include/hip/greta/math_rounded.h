@@ -72,22 +72,22 @@ GRETA_DEVICE Nearest<float> nearest_fma(float x, float y, float z) {
 
 }  // namespace greta
 
-#define GRETA_DIRECTED_WAY(T, prefix, fma_name, rd, way)                                                    \
-  GRETA_DEVICE T __##prefix##add_##rd(T x, T y) {                                                           \
-    return greta::direct<way>(greta::nearest_sum(x, y), !greta::is_finite(x) || !greta::is_finite(y));      \
-  }                                                                                                         \
-  GRETA_DEVICE T __##prefix##sub_##rd(T x, T y) { return __##prefix##add_##rd(x, -y); }                     \
-  GRETA_DEVICE T __##prefix##mul_##rd(T x, T y) {                                                           \
-    return greta::direct<way>(greta::nearest_product(x, y), !greta::is_finite(x) || !greta::is_finite(y));  \
-  }                                                                                                         \
-  GRETA_DEVICE T __##prefix##div_##rd(T x, T y) {                                                           \
-    return greta::direct<way>(greta::nearest_quotient(x, y), !greta::is_finite(x) || y == 0);               \
-  }                                                                                                         \
-  GRETA_DEVICE T __##prefix##rcp_##rd(T x) { return __##prefix##div_##rd(T(1), x); }                        \
+#define GRETA_DIRECTED_WAY(T, prefix, fma_name, rd, way)                                                                 \
+  GRETA_DEVICE T __##prefix##add_##rd(T x, T y) {                                                                        \
+    return greta::direct<way>(greta::nearest_sum(x, y), !greta::is_finite(x) || !greta::is_finite(y));                   \
+  }                                                                                                                      \
+  GRETA_DEVICE T __##prefix##sub_##rd(T x, T y) { return __##prefix##add_##rd(x, -y); }                                  \
+  GRETA_DEVICE T __##prefix##mul_##rd(T x, T y) {                                                                        \
+    return greta::direct<way>(greta::nearest_product(x, y), !greta::is_finite(x) || !greta::is_finite(y));               \
+  }                                                                                                                      \
+  GRETA_DEVICE T __##prefix##div_##rd(T x, T y) {                                                                        \
+    return greta::direct<way>(greta::nearest_quotient(x, y), !greta::is_finite(x) || y == 0);                            \
+  }                                                                                                                      \
+  GRETA_DEVICE T __##prefix##rcp_##rd(T x) { return __##prefix##div_##rd(T(1), x); }                                     \
   GRETA_DEVICE T __##prefix##sqrt_##rd(T x) { return greta::direct<way>(greta::nearest_root(x), !greta::is_finite(x)); } \
-  GRETA_DEVICE T fma_name##_##rd(T x, T y, T z) {                                                           \
-    return greta::direct<way>(greta::nearest_fma(x, y, z),                                                  \
-                              !greta::is_finite(x) || !greta::is_finite(y) || !greta::is_finite(z));        \
+  GRETA_DEVICE T fma_name##_##rd(T x, T y, T z) {                                                                        \
+    return greta::direct<way>(greta::nearest_fma(x, y, z),                                                               \
+                              !greta::is_finite(x) || !greta::is_finite(y) || !greta::is_finite(z));                     \
   }
 #define GRETA_DIRECTED(T, prefix, fma_name)                                \
   GRETA_DIRECTED_WAY(T, prefix, fma_name, rd, greta::Round::down)          \
