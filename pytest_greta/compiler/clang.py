@@ -13,7 +13,12 @@ from pathlib import Path
 from pytest_greta.compiler.directives import as_text
 from pytest_greta.compiler.includes import missing_library
 from pytest_greta.compiler.inputs import Reading
-from pytest_greta.compiler.spirv import force_wavefront, saturate, size_dynamic_lds
+from pytest_greta.compiler.spirv import (
+    force_wavefront,
+    make_constants_settable,
+    saturate,
+    size_dynamic_lds,
+)
 from pytest_greta.compiler.toolchain import CPU_TARGET, Toolchain, compiler_environment
 from pytest_greta.errors import CompileError, ToolMissing
 
@@ -139,7 +144,7 @@ def _build_spirv(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
     ir, output = folder / "code.ll", folder / "code.spv"
     front = (*_front(toolchain, job, folder), *_for_target(job))
     _run(job, *front, "-emit-llvm", "-S", job.source, "-o", ir)
-    text = saturate(size_dynamic_lds(ir.read_text(), job.dynamic_lds_bytes))
+    text = make_constants_settable(saturate(size_dynamic_lds(ir.read_text(), job.dynamic_lds_bytes)))
     ir.write_text(force_wavefront(text, job.wave_size))
     translate = ("--target=spirv64-unknown-unknown", "-Wno-override-module", *_PRINTF, "-x", "ir", "-c")
     _run(job, *toolchain.clang, *translate, ir, "-o", output)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import difflib
 import re
 import struct
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 
 from pytest_greta.compiler.codeobject import read_resources
+from pytest_greta.compiler.elf import Elf
+from pytest_greta.compiler.spirv import SETTER
 from pytest_greta.errors import CompileError, GretaError
 
 _SPIRV_MAGIC = 0x07230203
 _ENTRY_POINT = 15  # OpEntryPoint (SPIR-V specification, 3.3.1 and 3.49.5)
 _HEADER_WORDS = 5
+_OBJECT = 1  # STT_OBJECT
+_KNOWN = (b"\x7fELF", struct.pack("<I", _SPIRV_MAGIC))
+"""How code begins whose variables can be listed."""
 _PTX_ENTRY = re.compile(rb"\.entry\s+([\w$]+)")
 _MOST_NAMED = 20
 """Kernels that a message lists."""
@@ -22,7 +27,7 @@ _MOST_NAMED = 20
 def kernel_names(code: bytes) -> tuple[str, ...]:
     """The symbols of all kernels in code for a device; none where its form is not known."""
     if code[:4] == struct.pack("<I", _SPIRV_MAGIC):
-        return tuple(_entry_points(code))
+        return tuple(name for name in _entry_points(code) if not name.startswith(SETTER))
     if code.startswith(b"\x7fELF"):
         try:
             return tuple(read_resources(code))
@@ -31,16 +36,33 @@ def kernel_names(code: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found.decode() for found in _PTX_ENTRY.findall(code)))
 
 
+def variables(code: bytes) -> dict[str, int]:
+    """The bytes of the variables of code that have a name for the host, by symbol; none where its form is not known."""
+    if code[:4] == struct.pack("<I", _SPIRV_MAGIC):
+        setters = (name.removeprefix(SETTER) for name in _entry_points(code) if name.startswith(SETTER))
+        return {symbol: int(size) for size, _, symbol in (setter.partition("_") for setter in setters)}
+    if not code.startswith(b"\x7fELF"):
+        return {}
+    try:
+        found = {one.name: one.size for one in Elf(code).symbols() if one.kind == _OBJECT}
+    except ValueError:  # damaged, or of another vendor
+        return {}
+    return {
+        name: size for name, size in found.items() if not name.endswith(".kd") and "__hip_cuid" not in name
+    }
+
+
 def symbol_in(code: bytes, file: str, entry: str) -> str:
     """The same as `symbol_of` for what code holds; `entry` itself where its form is not known."""
     symbols = kernel_names(code)
     return symbol_of(symbols, file, entry) if symbols else entry
 
 
-def symbol_of(symbols: Collection[str], file: str, entry: str) -> str:
+def symbol_of(symbols: Collection[str], file: str, entry: str, what: str = "kernel") -> str:
     """The symbol of the kernel that an author calls `entry`: itself, or what it is demangled from.
 
-    Raises CompileError, one line, where there is none or where there are several. `file` is what it calls the source.
+    Raises CompileError, one line, where there is none or where there are several. `file` is what it calls the source,
+    `what` says that it looks for something else than a kernel.
     """
     if entry in symbols:
         return entry
@@ -54,8 +76,22 @@ def symbol_of(symbols: Collection[str], file: str, entry: str) -> str:
         raise CompileError(f"{file}: {entry!r} is each of {several}; write its arguments too")
     known = [unqualified(name) for name in names.values()]
     raise CompileError(
-        f"{file} has no kernel {entry!r} (__global__); {listing(known, entry)}{_without_demangler(symbols)}"
+        f"{file} has no {what} {entry!r}{' (__global__)' if what == 'kernel' else ''}; "
+        f"{listing(known, entry)}{_without_demangler(symbols)}"
     )
+
+
+def constants_in(code: bytes, file: str, given: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What variables of code are to hold, by their symbols. Raises CompileError for a name or a size that is not so."""
+    sizes, found = variables(code) if given else {}, {}
+    for name, data in given.items():
+        symbol = (
+            symbol_of(sizes, file, name, "__constant__ variable") if sizes or code[:4] in _KNOWN else name
+        )
+        if symbol in sizes and len(data) != sizes[symbol]:
+            raise CompileError(f"{file}: {name} holds {sizes[symbol]} bytes, and constants gives {len(data)}")
+        found[symbol] = data
+    return found
 
 
 def listing(names: Sequence[str], wanted: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator, Mapping
 
 _KERNEL = re.compile(r"^(define [^\n]*\bspir_kernel\b[^\n]*?)(\s*\{)$", re.MULTILINE)
 _DYNAMIC_LDS = re.compile(
@@ -59,6 +60,83 @@ def saturate(ir: str) -> str:
         ir = ir.replace(f"{name}(", f"{name.replace('@llvm.', '@greta.')}(")
     definitions = (_saturating(match).replace("@llvm.", "@greta.") for match in found.values())
     return "\n".join([ir, *definitions])
+
+
+SETTER = "greta_set_constant_"
+"""What the kernels that `make_constants_settable` adds begin with; bytes and symbol of the constant follow."""
+_CONSTANT = re.compile(
+    r"^@(?P<name>[\w$.]+) = [^\n]*addrspace\(1\) externally_initialized (?:global|constant) (?P<kind>[^\n]+?)"
+    r" (?:zeroinitializer|undef|poison|-?\d\S*|0x\w+|[\[{<c]\S*[^\n]*), align \d+$",
+    re.MULTILINE,
+)
+_STRUCT = re.compile(r"^(?P<name>%[\w.:\"]+) = type (?P<fields><?\{.*\}>?)$", re.MULTILINE)
+_SCALARS = {"i1": 1, "i8": 1, "i16": 2, "half": 2, "i32": 4, "float": 4, "i64": 8, "double": 8, "ptr": 8}
+
+
+def make_constants_settable(ir: str) -> str:
+    """Add a kernel for each `__constant__` and `__device__` variable, which copies a buffer into it, a byte a thread.
+
+    OpenCL gives the host no way to a variable of a module.
+    """
+    structs = {found["name"]: found["fields"] for found in _STRUCT.finditer(ir)}
+    setters = []
+    for found in _CONSTANT.finditer(ir):
+        size, _ = _size_and_alignment(found["kind"], structs)
+        if size:
+            setters.append(_SETTER.format(kernel=f"{SETTER}{size}_{found['name']}", name=found["name"]))
+    if not setters:
+        return ir
+    declaration = "" if "@_Z13get_global_idj(" in ir else "\ndeclare spir_func i64 @_Z13get_global_idj(i32)\n"
+    return "\n".join([ir, *setters]) + declaration
+
+
+_SETTER = """
+define spir_kernel void @{kernel}(ptr addrspace(1) %from) {{
+  %i = call spir_func i64 @_Z13get_global_idj(i32 0)
+  %source = getelementptr i8, ptr addrspace(1) %from, i64 %i
+  %byte = load i8, ptr addrspace(1) %source
+  %place = getelementptr i8, ptr addrspace(1) @{name}, i64 %i
+  store i8 %byte, ptr addrspace(1) %place
+  ret void
+}}"""
+
+
+def _size_and_alignment(kind: str, structs: Mapping[str, str]) -> tuple[int, int]:
+    """Bytes of a type, and what its address is a multiple of (LLVM's layout for x86-64); 0 where it is not known."""
+    kind = kind.strip()
+    if kind in structs:
+        kind = structs[kind]
+    if kind.startswith("ptr"):
+        return 8, 8
+    if many := re.fullmatch(r"([\[<])(\d+) x (.+)[\]>]", kind):
+        size, alignment = _size_and_alignment(many[3], structs)
+        total = int(many[2]) * size
+        return (total, alignment) if many[1] == "[" else (1 << (total - 1).bit_length(),) * 2
+    if kind.startswith(("{", "<{")):
+        is_packed = kind.startswith("<")
+        end, largest = 0, 1
+        for field in _fields(kind.strip("<>")[1:-1]):
+            size, alignment = _size_and_alignment(field, structs)
+            if not size:
+                return 0, 1
+            alignment = 1 if is_packed else alignment
+            end, largest = -(-end // alignment) * alignment + size, max(largest, alignment)
+        return -(-end // largest) * largest, largest
+    return (_SCALARS.get(kind, 0),) * 2 if kind in _SCALARS else (0, 1)
+
+
+def _fields(text: str) -> Iterator[str]:
+    """The types between the commas of a struct's outer level."""
+    depth, field = 0, ""
+    for sign in text:
+        depth += (sign in "[{<(") - (sign in "]}>)")
+        if sign == "," and depth == 0:
+            yield field
+            field = ""
+        else:
+            field += sign
+    if field.strip():
+        yield field
 
 
 def _saturating(name: re.Match[str]) -> str:

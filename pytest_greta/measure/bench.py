@@ -86,7 +86,8 @@ class Bench:
             self.progress(f"loading {executable.name}")
             self.run.fault_of = slot
             try:
-                name = self.worker.load(slot, executable.code, executable.entry, executable.launches)
+                code, constants = executable.code, executable.constants
+                name = self.worker.load(slot, code, executable.entry, executable.launches, constants)
             except DeviceFault as fault:
                 if slot == BASELINE:
                     raise DeviceFault(f"the baseline {executable.name}: {fault}", fault.kind) from fault

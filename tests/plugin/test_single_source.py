@@ -28,8 +28,12 @@ class Scale(Kernel):
     def rows(self, problem):
         return (problem.context,)
 
+    def constants(self, problem, variant):
+        shift = np.array([(0.5, 3)], np.dtype([("by", "f8"), ("times", "i4")], align=True))
+        return {"app::shift": shift, "signs": np.array([1, -1], np.float32)}
+
     def reference(self, problem, inputs, row):
-        return {"y": np.asarray(4.0 * inputs["x"][row])}
+        return {"y": np.asarray(4.0 * inputs["x"][row] + (1.5 if row[0] % 2 == 0 else -1.5))}
 
     def launch(self, problem, variant):
         return Launch((-(-problem.context // 64), 1, 1), (64, 1, 1), ("x", "y", np.int32(problem.context)))
@@ -42,15 +46,23 @@ def pytest_greta_kernels():
 SOURCE = """\
 #include <hip/hip_runtime.h>
 
+namespace app {
+struct Shift { double by; int times; };
+__constant__ Shift shift;
+}
+__constant__ float signs[2];
+
 template <int factor> __global__ __launch_bounds__(64) void scale(const float* x, float* y, int n) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (n < 0) printf("%d elements", n);
-  if (i < n) y[i] = factor * x[i];
+  if (i < n) y[i] = factor * x[i] + signs[i % 2] * app::shift.times * app::shift.by;
 }
 
 int main() {
   float *x, *y;
   if (hipMalloc(&x, 256) != hipSuccess || hipMalloc(&y, 256) != hipSuccess) return 1;
+  app::Shift shift = {0.5, 3};
+  if (hipMemcpyToSymbol(HIP_SYMBOL(app::shift), &shift, sizeof shift) != hipSuccess) return 1;
   scale<4><<<1, 64>>>(x, y, 64);
   hipLaunchKernelGGL(scale<6>, dim3(1), dim3(64), 0, 0, x, y, 64);
   return hipDeviceSynchronize() == hipSuccess ? 0 : 1;
@@ -83,6 +95,22 @@ def test_an_instantiation_is_gated_and_launched_by_its_name(scale: Run) -> None:
     result.stdout.fnmatch_lines(
         ["*app.hip calls printf, which is left out here for gfx942: *without it; ROCm*"]
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ('"sings"', "app.hip has no __constant__ variable 'sings'; there is *signs*; did you mean signs?"),
+        ('"signs"', "app.hip: signs holds 8 bytes, and constants gives 12"),
+    ],
+)
+def test_a_wrong_constant_is_one_line(scale: Run, project: pytest.Pytester, given: str, words: str) -> None:
+    path = project.path / "conftest.py"
+    path.write_text(path.read_text().replace('"signs": np.array([1, -1]', f"{given}: np.array([1, -1, 1]"))
+    result = scale("--greta-variant=four", "-k", "run")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"*{words}*"])
+    assert "Traceback" not in result.stdout.str()
 
 
 def test_a_name_that_is_not_there_is_told_with_those_that_are(scale: Run) -> None:

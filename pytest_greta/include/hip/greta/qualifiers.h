@@ -26,7 +26,11 @@
 #define __device__ __attribute__((device))
 #define __global__ __attribute__((global))
 #define __shared__ __attribute__((shared))
+#if defined(__SPIRV__)  // memory that a kernel can write to: one of greta's fills it by name (compiler/spirv.py)
+#define __constant__ __attribute__((device))
+#else
 #define __constant__ __attribute__((constant))
+#endif
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(n) __attribute__((aligned(n)))
 #define __managed__ \
