@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
-import struct
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 
 from pytest_greta.compiler.codeobject import read_resources
 from pytest_greta.compiler.elf import Elf
 from pytest_greta.compiler.spirv import SETTER
+from pytest_greta.compiler.spirv_module import entry_points, is_spirv
 from pytest_greta.errors import CompileError, GretaError
 
-_SPIRV_MAGIC = 0x07230203
-_ENTRY_POINT = 15  # OpEntryPoint (SPIR-V specification, 3.3.1 and 3.49.5)
-_HEADER_WORDS = 5
 _OBJECT = 1  # STT_OBJECT
-_KNOWN = (b"\x7fELF", struct.pack("<I", _SPIRV_MAGIC))
-"""How code begins whose variables can be listed."""
 _PTX_ENTRY = re.compile(rb"\.entry\s+([\w$]+)")
 _MOST_NAMED = 20
 """Kernels that a message lists."""
@@ -26,8 +21,8 @@ _MOST_NAMED = 20
 
 def kernel_names(code: bytes) -> tuple[str, ...]:
     """The symbols of all kernels in code for a device; none where its form is not known."""
-    if code[:4] == struct.pack("<I", _SPIRV_MAGIC):
-        return tuple(name for name in _entry_points(code) if not name.startswith(SETTER))
+    if is_spirv(code):
+        return tuple(name for name in entry_points(code) if not name.startswith(SETTER))
     if code.startswith(b"\x7fELF"):
         try:
             return tuple(read_resources(code))
@@ -38,8 +33,8 @@ def kernel_names(code: bytes) -> tuple[str, ...]:
 
 def variables(code: bytes) -> dict[str, int]:
     """The bytes of the variables of code that have a name for the host, by symbol; none where its form is not known."""
-    if code[:4] == struct.pack("<I", _SPIRV_MAGIC):
-        setters = (name.removeprefix(SETTER) for name in _entry_points(code) if name.startswith(SETTER))
+    if is_spirv(code):
+        setters = (name.removeprefix(SETTER) for name in entry_points(code) if name.startswith(SETTER))
         return {symbol: int(size) for size, _, symbol in (setter.partition("_") for setter in setters)}
     if not code.startswith(b"\x7fELF"):
         return {}
@@ -84,10 +79,9 @@ def symbol_of(symbols: Collection[str], file: str, entry: str, what: str = "kern
 def constants_in(code: bytes, file: str, given: Mapping[str, bytes]) -> dict[str, bytes]:
     """What variables of code are to hold, by their symbols. Raises CompileError for a name or a size that is not so."""
     sizes, found = variables(code) if given else {}, {}
+    is_listed = is_spirv(code) or code.startswith(b"\x7fELF")
     for name, data in given.items():
-        symbol = (
-            symbol_of(sizes, file, name, "__constant__ variable") if sizes or code[:4] in _KNOWN else name
-        )
+        symbol = symbol_of(sizes, file, name, "__constant__ variable") if sizes or is_listed else name
         if symbol in sizes and len(data) != sizes[symbol]:
             raise CompileError(f"{file}: {name} holds {sizes[symbol]} bytes, and constants gives {len(data)}")
         found[symbol] = data
@@ -143,15 +137,3 @@ def _demangler() -> Callable[[str], str] | None:
         return None
     demangle: Callable[[str], str] = pydemumble.demangle
     return demangle
-
-
-def _entry_points(code: bytes) -> list[str]:
-    """The names of OpEntryPoint instructions of a SPIR-V module."""
-    words = struct.unpack(f"<{len(code) // 4}I", code[: len(code) // 4 * 4])
-    names, at = [], _HEADER_WORDS
-    while at < len(words) and (length := words[at] >> 16) > 0:
-        if words[at] & 0xFFFF == _ENTRY_POINT:
-            text = code[(at + 3) * 4 : (at + length) * 4]
-            names.append(text.partition(b"\0")[0].decode(errors="replace"))
-        at += length
-    return names

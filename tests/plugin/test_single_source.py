@@ -97,22 +97,6 @@ def test_an_instantiation_is_gated_and_launched_by_its_name(scale: Run) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ('"sings"', "app.hip has no __constant__ variable 'sings'; there is *signs*; did you mean signs?"),
-        ('"signs"', "app.hip: signs holds 8 bytes, and constants gives 12"),
-    ],
-)
-def test_a_wrong_constant_is_one_line(scale: Run, project: pytest.Pytester, given: str, words: str) -> None:
-    path = project.path / "conftest.py"
-    path.write_text(path.read_text().replace('"signs": np.array([1, -1]', f"{given}: np.array([1, -1, 1]"))
-    result = scale("--greta-variant=four", "-k", "run")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"*{words}*"])
-    assert "Traceback" not in result.stdout.str()
-
-
 def test_a_name_that_is_not_there_is_told_with_those_that_are(scale: Run) -> None:
     result = scale("--greta-variant=typo")
     result.assert_outcomes(failed=2)

@@ -106,7 +106,7 @@ int main(int argc, char** argv) {
 """
 
 
-@pytest.mark.parametrize("target", ["gfx942", "gfx1201", CPU_TARGET])
+@pytest.mark.parametrize("target", ["gfx942", CPU_TARGET])
 def test_an_application_compiles_and_takes_nothing_from_the_machine(tmp_path: Path, target: str) -> None:
     source = tmp_path / "application.hip"
     source.write_text(APPLICATION)
