@@ -235,6 +235,10 @@ class Kernel:
         """Device memory a variant needs besides inputs and outputs (split-K partials); it holds nothing to rely on."""
         return {}
 
+    def constants(self, problem: Problem, variant: Variant) -> dict[str, Value]:
+        """What `__constant__` variables of a variant's source hold, by name: numbers, arrays, structs."""
+        return {}
+
     def variant_inputs(
         self, problem: Problem, variant: Variant, inputs: Mapping[str, NDArray[np.generic]]
     ) -> dict[str, NDArray[np.generic]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
+from pytest_greta.compiler.entries import constants_in, symbol_in
 from pytest_greta.errors import CompileError, KernelMistake, ToolMissing
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.evaluation import EMULATED_TIMES, built_in_for_peak
@@ -71,7 +72,7 @@ class Planner:
             if reference and is_same(reference.code, candidate):
                 unchanged_since = reference.short_commit
             elif reference:
-                found = self._accepted(reference, variant, candidate.deadline_seconds)
+                found = self._accepted(reference, kernel, variant, problem, candidate.deadline_seconds)
                 if isinstance(found, str):
                     missing[ACCEPTED] = found
                 else:
@@ -105,10 +106,22 @@ class Planner:
         deadline_seconds = self.options.deadline_seconds or self.gate_file.deadline_seconds(
             kernel.name, variant.name, problem, self.device.kind
         )
-        launches = contract.launches(kernel, problem, variant)
+        launches = [
+            replace(launch, entry=symbol_in(code, variant.file, launch.entry)) if launch.entry else launch
+            for launch in contract.launches(kernel, problem, variant)
+        ]
+        entry = symbol_in(code, variant.file, variant.entry)
         workspaces = contract.workspaces(kernel, problem, variant)
+        filled = constants_in(code, variant.file, contract.constants(kernel, problem, variant))
         return Executable(
-            variant.name, variant.entry, code, launches, workspaces, deadline_seconds, variant=variant
+            variant.name,
+            entry,
+            code,
+            launches,
+            workspaces,
+            deadline_seconds,
+            variant=variant,
+            constants=filled,
         )
 
     def run_gates(self, kernel: Kernel, variant: Variant, problem: Problem) -> list[Gate]:
@@ -203,7 +216,12 @@ class Planner:
         return next((run for run in reversed(accepted_runs(device.identity, history)) if run.code), None)
 
     def _accepted(
-        self, reference: HistoricRun, variant: Variant, deadline_seconds: float
+        self,
+        reference: HistoricRun,
+        kernel: Kernel,
+        variant: Variant,
+        problem: Problem,
+        deadline_seconds: float,
     ) -> Executable | str:
         """The code of an accepted run, to run beside a variant, or why it cannot be had."""
         name = f"{variant.name} of commit {reference.short_commit}"
@@ -211,9 +229,13 @@ class Planner:
             code = self.past.code(str(reference.code.get("sha256")))
             if code is None:
                 return f"the code of the accepted {name} is not kept beside the history"
-            return replace(executable_of(reference.code, code, name, deadline_seconds), variant=variant)
+            filled = constants_in(code, name, contract.constants(kernel, problem, variant))
+            found = executable_of(reference.code, code, name, deadline_seconds)
+            return replace(found, variant=variant, constants=filled)
         except ValueError:
             return f"the code of the accepted {name} is described in a way that cannot be read"
+        except CompileError as error:
+            return f"the accepted code has other constants: {error}"
 
 
 def is_compared(gates: Sequence[Gate], device: DeviceInfo) -> bool:

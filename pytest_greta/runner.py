@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 from pytest_greta import contract
 from pytest_greta.binaries.kernels import read_code
 from pytest_greta.binaries.locked import HeldParts, Locking, Part
+from pytest_greta.compiler.entries import demangled, symbol_in, unqualified
 from pytest_greta.compiler.resources import (
     attribute_quantities,
     entries,
     launch_notes,
+    printing_notes,
     resource_quantities,
 )
+from pytest_greta.compiler.spirv_module import ends_before_barrier
 from pytest_greta.dtypes import dtype_of
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable, NotForDevice
 from pytest_greta.gates.catalogue import CATALOGUE
@@ -95,6 +98,7 @@ class Runner:
             objects.append(code_object)
             notes += self.builder.notes(kernel, variant, problems[0], target)
             notes += launch_notes(kernel, variant, code_object, problems)
+            notes += printing_notes(variant, code_object)
             if self.locking is not None and self.locking.is_active and code_object.kernels:
                 parts.append(_part(kernel, variant, code_object, problems[0]))
         held = self.locking.hold(parts) if self.locking else HeldParts()
@@ -143,9 +147,10 @@ class Runner:
         if code_object.kernels:  # what no gate asks for is not looked for in the instructions
             asked = {gate.name for gate in gates}
             return resource_quantities(kernel, variant, code_object, problems, asked)
-        names = entries(kernel, variant, problems[0])
+        code = code_object.code
+        names = [symbol_in(code, variant.file, entry) for entry in entries(kernel, variant, problems[0])]
         try:
-            return attribute_quantities(self.device.worker().inspect(code_object.code, names))
+            return attribute_quantities(self.device.worker().inspect(code, names))
         except DeviceFault as fault:
             raise CompileError(f"{variant.file}: its code cannot be loaded: {fault}") from fault
 
@@ -175,7 +180,7 @@ class Runner:
             run.seconds += again.seconds
             run.baseline.seconds += again.baseline.seconds
             run.accepted.seconds += again.accepted.seconds
-        return RunResult(measurements, run, tuple(_hints(run)))
+        return RunResult(measurements, run, (*_hints(run), *_barrier_hints(variant, candidate)))
 
     def _compare(self, run: Run, measure_again: Callable[[], Run]) -> Run | None:
         """Add the quantity `regression`, where it is gated; gives the second measurement, where it took one."""
@@ -331,6 +336,22 @@ def _scaling(run: Run, first_context: int, first: Quantity) -> Quantity:
     exponent = scaling(run.prefill_seconds, context, first.value, first_context)
     interval = scaling_interval(now.interval, context, first.interval, first_context)
     return Quantity(exponent, interval, f"from {first_context}")
+
+
+def _barrier_hints(variant: Variant, candidate: Executable) -> Iterator[str]:
+    """A line for each kernel that a GPU may run rightly and the cpu device does not."""
+    symbols = dict.fromkeys(
+        [candidate.entry, *(launch.entry for launch in candidate.launches if launch.entry)]
+    )
+    for symbol in symbols:
+        if ends_before_barrier(candidate.code, symbol):
+            name = unqualified(demangled(symbol))
+            yield (
+                f"{variant.file}: threads of {name} may return before a __syncthreads() that others of their block "
+                "wait at. A GPU counts ended wavefronts as arrived; the cpu device does not, and its results are wrong "
+                "then: that is nothing against the kernel on a GPU. Here, let all threads reach the barrier, or choose "
+                "sizes that fill every block"
+            )
 
 
 def _hints(run: Run) -> Iterator[str]:

@@ -11,8 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_greta.compiler.directives import as_text
+from pytest_greta.compiler.includes import missing_library
 from pytest_greta.compiler.inputs import Reading
-from pytest_greta.compiler.spirv import force_wavefront, size_dynamic_lds
+from pytest_greta.compiler.spirv import (
+    force_wavefront,
+    make_constants_settable,
+    saturate,
+    size_dynamic_lds,
+)
 from pytest_greta.compiler.toolchain import CPU_TARGET, Toolchain, compiler_environment
 from pytest_greta.errors import CompileError, ToolMissing
 
@@ -86,7 +92,7 @@ def reading(toolchain: Toolchain, job: Job, *besides: str) -> Reading | None:
     embedded = (flag.removeprefix("--embed-dir=") for flag in job.flags if flag.startswith("--embed-dir="))
     named = (*taken, *named_files(job.flags, job.source.parent))
     folders = (*folders, *(job.source.parent / name for name in embedded))
-    return Reading(files, folders, named, as_text(job.defines, job.flags))
+    return Reading(files, folders, named, as_text(job.defines, job.flags), toolchain.released)
 
 
 def search_path(said: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -134,11 +140,11 @@ def _build_amdgpu(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
 
 
 def _build_spirv(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
-    """Source to IR, two edits of it (see spirv.py), IR to SPIR-V."""
+    """Source to IR, edits of it (see spirv.py), IR to SPIR-V."""
     ir, output = folder / "code.ll", folder / "code.spv"
     front = (*_front(toolchain, job, folder), *_for_target(job))
     _run(job, *front, "-emit-llvm", "-S", job.source, "-o", ir)
-    text = size_dynamic_lds(ir.read_text(), job.dynamic_lds_bytes)
+    text = make_constants_settable(saturate(size_dynamic_lds(ir.read_text(), job.dynamic_lds_bytes)))
     ir.write_text(force_wavefront(text, job.wave_size))
     translate = ("--target=spirv64-unknown-unknown", "-Wno-override-module", *_PRINTF, "-x", "ir", "-c")
     _run(job, *toolchain.clang, *translate, ir, "-o", output)
@@ -149,7 +155,9 @@ def _for_target(job: Job) -> tuple[str, ...]:
     """The part of the command that says what code is generated for."""
     if job.target != CPU_TARGET:
         return (f"--offload-arch={job.target}",)
-    target = ("--offload=spirv64", f"-DGRETA_WAVE_SIZE={job.wave_size}")
+    # What does not fit an integer becomes the nearest one that does, and NaN 0, as by a GPU's instructions.
+    saturating = "-fno-strict-float-cast-overflow"
+    target = ("--offload=spirv64", saturating, f"-DGRETA_WAVE_SIZE={job.wave_size}")
     if job.block[1:] == (1, 1):
         return target
     # Launched as one axis, along which its wavefronts run.
@@ -200,7 +208,7 @@ def _run(job: Job, *command: str | Path) -> str:
         raise ToolMissing(f"the compiler {argv[0]} cannot be started: {error.strerror}") from error
     if done.returncode != 0:
         how = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-        message = done.stderr.strip() or f"the compiler said nothing ({how})"
+        message = missing_library(done.stderr) or done.stderr.strip() or f"the compiler said nothing ({how})"
         raise CompileError(f"{job.source.name} does not compile for {job.target}:\n{message}")
     return done.stderr
 

@@ -7,7 +7,9 @@ passed on the way is an input like what is found.
 
 It rests on this. The folders are the same as long as compiler, flags and this release of greta are: the environment of
 clang holds no others (`toolchain.py`), hiprtc is given all of its own (`builder.py`), and where clang chooses by what
-is there, that is an input: folders that do not exist, versions of GCC. A name that macros make is taken to be one that
+is there, that is an input: folders that do not exist, versions of GCC. The C and C++ library that comes with a compiler
+is the same as long as the compiler is: of its headers only the names count, as a header of such a name may appear in
+front of them. A name that macros make is taken to be one that
 stands on the line of a directive. One that `#` or `##` puts together does not: clang says what it read by it, but not
 what it looked for in vain; what hiprtc reads by it is not known, and its code is not kept. Nor is code whose assembler
 reads files.
@@ -34,24 +36,32 @@ class Reading:
     """Other files it takes, folders that do not exist, and folders whose names it chooses from."""
     defined: str = ""
     """What is defined on the command line, as a source would say it."""
+    released: tuple[Path, ...] = ()
+    """Folders whose contents change with the compiler alone."""
+
+    def is_released(self, place: Path) -> bool:
+        """Whether something came with the compiler."""
+        return any(place.is_relative_to(folder) for folder in self.released)
 
 
 def inputs(reading: Reading | None) -> States | None:
     """What is there, and what is not, of all that a compile depends on. None where that cannot be known."""
     if reading is None:
         return None
+    files = [file for file in reading.files if not reading.is_released(file)]
     # First: names are read from the same contents, or newer ones.
-    found = states({*map(str, reading.files), *map(str, reading.besides)})
-    texts = {file: _asked_by(file) for file in reading.files}
+    found = states({*map(str, files), *map(str, reading.besides)})
+    texts = {file: _asked_by(file) for file in files}
     if found is None or any(text.is_in_assembly for text in texts.values()):
         return None
-    if any(found[str(file)] == NOTHING for file in reading.files):  # deleted meanwhile
+    if any(found[str(file)] == NOTHING for file in files):  # deleted meanwhile
         return None
     wanted = _wanted(texts, asked(reading.defined))
     for file in reading.files:  # by whatever name it was asked for
         inside = [folder for folder in reading.folders if file.is_relative_to(folder)]
         wanted |= {(None, Header(str(file.relative_to(folder)))) for folder in inside}
-    passed = states({str(place) for one in wanted for place in _passed(*one, reading.folders)})
+    places = {place for one in wanted for place in _passed(*one, reading.folders)}
+    passed = states({str(place) for place in places if not reading.is_released(place)})
     return None if passed is None else {**passed, **found}
 
 

@@ -18,6 +18,17 @@ CPU_TARGET = "spirv64"
 
 _INCLUDE = Path(__file__).resolve().parents[1] / "include"
 
+_LIBRARY_FOLDERS = (
+    "libcxx/include",
+    "libcxxabi/include",
+    "include",
+    "libc/include/x86_64-linux-musl",
+    "libc/include/generic-musl",
+    "libc/include/x86-linux-any",
+    "libc/include/any-linux-any",
+)
+"""Where the wheel has the headers of libc++, libc++abi, clang, musl and Linux, in the order they are looked for."""
+
 READ_BY_COMPILERS = (
     *("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "OBJCPLUS_INCLUDE_PATH"),
     *("GCC_EXEC_PREFIX", "COMPILER_PATH", "LIBRARY_PATH", "SDKROOT"),
@@ -46,6 +57,8 @@ class Toolchain:
     flags: tuple[str, ...]
     identity: str
     """Changes whenever the compiler does."""
+    released: tuple[Path, ...] = ()
+    """Folders of headers that came with the compiler: what `identity` stands for too."""
 
 
 def install_extra() -> str:
@@ -71,13 +84,21 @@ def find_toolchain(target: str) -> Toolchain:
             f"nothing here compiles for {target}: {install_extra()}"
             + ("" if target == CPU_TARGET else "; or install ROCm (looked in $ROCM_PATH and /opt/rocm)")
         )
-    zig = str(Path(spec.submodule_search_locations[0]).absolute() / "zig")
+    root = Path(spec.submodule_search_locations[0]).absolute()
+    zig = str(root / "zig")
     return Toolchain(
         clang=(zig, "clang"),
         linker=(zig, "ld.lld"),
-        flags=("-nogpulib", "-nogpuinc", f"-I{_INCLUDE}"),
+        flags=("-nogpulib", "-nogpuinc", f"-I{_INCLUDE}", *_library_flags(root / "lib")),
         identity=f"ziglang {_version('ziglang')}",
+        released=(root / "lib",),
     )
+
+
+def _library_flags(lib: Path) -> tuple[str, ...]:
+    """The C and C++ library of the wheel in place of the machine's, so that a compile takes nothing from the host."""
+    folders = (f"-isystem{lib / folder}" for folder in _LIBRARY_FOLDERS)
+    return ("-nostdinc", "-nostdinc++", *folders, "-imacros", str(_INCLUDE / "libcxx_config.h"))
 
 
 def _version(package: str) -> str:

@@ -67,6 +67,9 @@ class Device(Protocol):
     def load(self, code: bytes) -> Any:
         """Load a code object (ELF or SPIR-V) and return a module handle."""
 
+    def set_variable(self, module: Any, symbol: str, data: memoryview) -> None:
+        """Fill a `__constant__` variable of a loaded module, all of it, by its symbol."""
+
     def function(self, module: Any, entry: str) -> Any:
         """Look up a `__global__` function in a loaded module."""
 

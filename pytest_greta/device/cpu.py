@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_greta.compiler.cache import CodeCache
+from pytest_greta.compiler.spirv import SETTER
 from pytest_greta.compiler.toolchain import CPU_TARGET, install_extra
 from pytest_greta.device import BoundLaunch, DeviceInfo, Range, Work
 from pytest_greta.device.cpu_near import count_beyond
@@ -141,9 +142,20 @@ class CpuDevice:
         """What the cache keeps the binary of a SPIR-V module under."""
         return repr((self.info.name, self.info.runtime, hashlib.sha256(code).hexdigest()))
 
+    def set_variable(self, module: Any, symbol: str, data: memoryview) -> None:
+        """Fill a variable by the kernel that the compiler added for it."""
+        setter = self.function(module, f"{SETTER}{data.nbytes}_{symbol}")
+        with _Checked(self._cl, f"filling {symbol}"):
+            flags = self._cl.mem_flags.READ_ONLY | self._cl.mem_flags.COPY_HOST_PTR
+            buffer = self._cl.Buffer(self._context, flags, hostbuf=data)
+            setter.set_args(buffer)  # which keeps nothing alive
+            self._cl.enqueue_nd_range_kernel(self._queue, setter, (data.nbytes,), None).wait()
+            buffer.release()
+
     def function(self, module: Any, entry: str) -> Any:
         """Look up a kernel by name."""
-        names = module.get_info(self._cl.program_info.KERNEL_NAMES).split(";")
+        all_names = module.get_info(self._cl.program_info.KERNEL_NAMES).split(";")
+        names = [name for name in all_names if not name.startswith(SETTER)]
         with _Checked(
             self._cl, f'no kernel named {entry!r} (extern "C" __global__); there is {", ".join(names)}'
         ):

@@ -23,7 +23,7 @@ from pytest_greta.device.hip_own import OWN_KERNELS
 from pytest_greta.device.hip_queue import Queue
 from pytest_greta.device.hiprtc import compile_source
 from pytest_greta.device.protocol import Launched
-from pytest_greta.errors import CompileError, DeviceUnavailable
+from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
 
 _OWN_SOURCE = Path(__file__).with_name("queue.hip")
 
@@ -97,6 +97,14 @@ class HipDevice:
         module = Module(handle, code)
         self._modules.add(module)
         return module
+
+    def set_variable(self, module: Module, symbol: str, data: memoryview) -> None:
+        """Fill a variable; `hipErrorNotFound` if the module has none of that symbol."""
+        address, size_bytes = call(self._hip.hipModuleGetGlobal, module.handle, symbol.encode(), about=symbol)
+        if int(size_bytes) != data.nbytes:
+            raise DeviceFault(f"{symbol} holds {int(size_bytes)} bytes, not {data.nbytes}")
+        host = np.frombuffer(data, np.uint8).ctypes.data
+        call(self._hip.hipMemcpyHtoD, address, host, data.nbytes, about=symbol)
 
     def function(self, module: Module, entry: str) -> Function:
         """Look up a `__global__` function; `hipErrorNotFound` if the module has none of that name."""

@@ -60,11 +60,15 @@ class _Server:
     def compile(self, source: str, name: str, options: Sequence[str]) -> bytes:
         return self.device.compile(source, name, options)
 
-    def load(self, slot: str, code: bytes, entry: str, launches: Sequence[Launch]) -> str:
+    def load(
+        self, slot: str, code: bytes, entry: str, launches: Sequence[Launch], constants: Mapping[str, bytes]
+    ) -> str:
         self.bound.clear()
         if slot in self.modules:
             self.device.unload(self.modules.pop(slot))
         module = self.modules[slot] = self.device.load(code)
+        for symbol, data in constants.items():
+            self.device.set_variable(module, symbol, memoryview(data))
         names = {entry, *(launch.entry for launch in launches if launch.entry)}
         functions = {name: self.device.function(module, name) for name in names}
         self.executables[slot] = functions, launches, entry

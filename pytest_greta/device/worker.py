@@ -106,10 +106,24 @@ class Worker:
         code: bytes = self._ask("compile", deadline_seconds, source=source, name=name, options=list(options))
         return code
 
-    def load(self, slot: str, code: bytes, entry: str, launches: Sequence[Launch]) -> str:
-        """Load an executable into `slot`; returns the name the runtime gives for the function `entry`."""
+    def load(
+        self,
+        slot: str,
+        code: bytes,
+        entry: str,
+        launches: Sequence[Launch],
+        constants: Mapping[str, bytes] | None = None,
+    ) -> str:
+        """Load an executable into `slot`, and what variables of its code hold, by symbol; returns the name the runtime
+        gives for the function `entry`.
+        """
         name: str = self._ask(
-            "load", _REQUEST_SECONDS, slot=slot, code=code, entry=entry, launches=list(launches)
+            *("load", _REQUEST_SECONDS),
+            slot=slot,
+            code=code,
+            entry=entry,
+            launches=list(launches),
+            constants=dict(constants or {}),
         )
         return name
 

@@ -86,7 +86,8 @@ class Bench:
             self.progress(f"loading {executable.name}")
             self.run.fault_of = slot
             try:
-                name = self.worker.load(slot, executable.code, executable.entry, executable.launches)
+                code, constants = executable.code, executable.constants
+                name = self.worker.load(slot, code, executable.entry, executable.launches, constants)
             except DeviceFault as fault:
                 if slot == BASELINE:
                     raise DeviceFault(f"the baseline {executable.name}: {fault}", fault.kind) from fault
@@ -94,8 +95,9 @@ class Bench:
                     raise
                 self._drop(slot, f"cannot be loaded any more: {fault}")
                 continue
-            if slot == CANDIDATE:
-                self._note("implementation", name)
+            if slot == CANDIDATE:  # by the author's name for it, if it is the function asked for
+                asked_for = executable.variant.entry if executable.variant else executable.entry
+                self._note("implementation", asked_for if name == executable.entry else name)
         self.run.fault_of = CANDIDATE
         self._allocate()
         vram_bytes = self.worker.memory_used_bytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,8 @@ class Executable:
     """The inputs and outputs it was made for, where these may not be the kernel's of today."""
     variant: Variant | None = None
     """Whose own inputs it reads."""
+    constants: Mapping[str, bytes] = field(default_factory=dict)
+    """What variables of its code hold, by symbol. As inputs are, it is today's for the code of an accepted run too."""
 
 
 def sha256_of(code: bytes) -> str:

@@ -322,6 +322,12 @@ HIP_ON_CUDA_API HipStatus hipModuleGetFunction(CUfunction* function, CUmodule mo
   return on_device([=] { return CU(cuModuleGetFunction)(function, module, name); });
 }
 
+HIP_ON_CUDA_API HipStatus hipModuleGetGlobal(void** pointer, std::size_t* size_bytes, CUmodule module, const char* name) {
+  *pointer = nullptr;
+  *size_bytes = 0;
+  return on_device([=] { return CU(cuModuleGetGlobal)(reinterpret_cast<CUdeviceptr*>(pointer), size_bytes, module, name); });
+}
+
 HIP_ON_CUDA_API const char* hipKernelNameRef(CUfunction function) {
   const char* name = nullptr;
   on_device([&] { return CU(cuFuncGetName)(&name, function); });

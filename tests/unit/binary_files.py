@@ -23,7 +23,7 @@ def compressed(bundle: bytes, version: int = 3, method: str = "zlib", size: int 
     if version > 1:
         fields.insert(0, 8 + struct.calcsize(HEADERS[version]) + len(packed))
     head = struct.pack("<4sHH", b"CCOB", version, {"zlib": 0, "zstd": 1}[method])
-    return head + struct.pack(HEADERS[version], *fields) + packed
+    return bytes(head + struct.pack(HEADERS[version], *fields) + packed)
 
 
 def fatbin(bundles: Sequence[bytes]) -> bytes:

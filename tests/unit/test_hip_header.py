@@ -245,11 +245,15 @@ def test_a_host_compile_is_refused(tmp_path: Path, options: tuple[str, ...], mes
     ("target", "call", "message"),
     [
         ("gfx942", "*d = lgamma(*d);", "has no lgamma"),
-        ("gfx942", 'printf("x");', "printf on a GPU"),
+        ("gfx942", "tex2D<float>(nullptr, 1.0f, 2.0f);", "textures and surfaces need ROCm"),
+        ("gfx942", "cooperative_groups::this_grid().sync();", "need a cooperative launch"),
+        ("gfx942", "static __managed__ int n;", "__managed__ variables need ROCm"),
+        ("gfx942", "d = (double*)malloc(8);", "allocates nothing"),
         (CPU_TARGET, "*d = clock64();", "no cycle counter"),
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, target: str, call: str, message: str) -> None:
-    source = f'#include <hip/hip_runtime.h>\nextern "C" __global__ void k(double* d) {{ {call} }}\n'
+    source = "#include <hip/hip_runtime.h>\n#include <hip/hip_cooperative_groups.h>\n"
+    source += f'extern "C" __global__ void k(double* d) {{ {call} }}\n'
     with pytest.raises(CompileError, match=message):
         compile_source(tmp_path, source, target)

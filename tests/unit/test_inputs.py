@@ -15,7 +15,7 @@ from pytest_greta.compiler import compiler as compiler_module
 from pytest_greta.compiler.clang import Job, search_path
 from pytest_greta.compiler.codeobject import CodeObject
 from pytest_greta.compiler.compiler import Compiler
-from pytest_greta.compiler.toolchain import READ_BY_COMPILERS, find_toolchain
+from pytest_greta.compiler.toolchain import CPU_TARGET, READ_BY_COMPILERS, find_toolchain
 from pytest_greta.device.worker import worker_environment
 from pytest_greta.errors import CompileError
 
@@ -132,14 +132,16 @@ def test_headers_that_count_as_the_systems_are_tracked(folder: Path, build: Buil
     assert not build(*flags).cached
 
 
-def test_headers_of_the_machine_are_inputs(folder: Path) -> None:
-    if not Path("/usr/include/linux/limits.h").is_file():
-        pytest.skip("the machine has no headers of its own")
-    write(folder / "k.hip", "#include <linux/limits.h>\n" + KERNEL)
-    found = inputs.inputs(clang.reading(find_toolchain("gfx942"), Job(folder / "k.hip", "gfx942")))
+def test_of_the_library_that_comes_with_the_compiler_only_what_hides_it_counts(folder: Path) -> None:
+    write(folder / "k.hip", "#include <vector>\n" + KERNEL)
+    job = Job(folder / "k.hip", "gfx942", include=(folder / "first",))
+    read = clang.reading(find_toolchain(CPU_TARGET), job)
+    assert read
+    assert read.released
+    found = inputs.inputs(read)
     assert found
-    assert "/usr/include/linux/limits.h" in found
-    assert found["/usr/local/include/linux/limits.h"] == "nothing"
+    assert found[str(folder / "first" / "vector")] == found[str(folder / "first" / "__config")] == "nothing"
+    assert not any(read.is_released(Path(place)) for place in found)
 
 
 def test_a_folder_that_appears_on_the_search_path_is_seen(folder: Path, build: Build) -> None:
@@ -332,7 +334,7 @@ def test_what_clang_reads_is_among_what_is_followed(folder: Path, texts: list[li
     read = clang.reading(find_toolchain("gfx942"), Job(folder / "k.hip", "gfx942", include=folders))
     followed, _ = inputs.follow(folder / "k.hip", folders)
     assert read
-    assert set(read.files) <= set(followed.files)
+    assert {file for file in read.files if file.name != "libcxx_config.h"} <= set(followed.files)
     looked_at = inputs.inputs(replace(read, besides=()))
     assert looked_at
     assert {str(file) for file in read.files} <= set(looked_at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_greta.compiler.spirv import force_wavefront, size_dynamic_lds
+from pytest_greta.compiler.spirv import force_wavefront, saturate, size_dynamic_lds
 
 IR = """\
 target triple = "spirv64"
@@ -43,3 +43,24 @@ def test_a_wavefront_is_forced_only_where_sub_group_functions_are_used() -> None
     assert edited.endswith("\n!4 = !{i32 64}\n")
     plain = IR.replace("sub_group", "other")
     assert force_wavefront(plain, 64) == plain
+
+
+def test_conversions_to_integers_are_written_out() -> None:
+    ir = (
+        "define spir_kernel void @k() {\n"
+        "  %a = tail call i32 @llvm.fptosi.sat.i32.f32(float %x)\n"
+        "  %b = call <2 x i16> @llvm.fptoui.sat.v2i16.v2f16(<2 x half> %y)\n"
+        "}\n\n"
+        "declare i32 @llvm.fptosi.sat.i32.f32(float) #1\n"
+        "declare <2 x i16> @llvm.fptoui.sat.v2i16.v2f16(<2 x half>) #1\n"
+    )
+    edited = saturate(ir)
+    assert "llvm.fpto" not in edited
+    assert "declare" not in edited
+    assert "  %a = tail call i32 @greta.fptosi.sat.i32.f32(float %x)\n" in edited
+    assert "define internal spir_func i32 @greta.fptosi.sat.i32.f32(float %x)" in edited
+    assert "%is_high = fcmp oge float %x, 0x41E0000000000000\n" in edited  # 2^31
+    assert "select i1 %is_low, i32 -2147483648, i32 %capped" in edited
+    assert "%x = fpext <2 x half> %half to <2 x float>" in edited
+    assert "%is_high = fcmp oge <2 x float> %x, splat (float 0x40F0000000000000)" in edited  # 2^16
+    assert saturate("define void @k() {}\n") == "define void @k() {}\n"

@@ -14,6 +14,12 @@
 #include "greta/shuffle.h"
 #include "greta/math.h"
 #include "greta/math_fast.h"
+#include "greta/math_more.h"
+#include "greta/math_rounded.h"
 #include "greta/half.h"
 #include "greta/half2.h"
 #include "greta/misc.h"
+#include "greta/memory.h"
+#if !defined(__HIPCC_RTC__)
+#include "hip_runtime_api.h"
+#endif

@@ -107,15 +107,16 @@ template <int scope = __MEMORY_SCOPE_DEVICE, typename T> GRETA_DEVICE T fetch_ad
   GRETA_DEVICE T atomicExch##suffix(T* p, T v) {                                                                \
     using Bits = typename greta::bits_of<sizeof(T)>::type;                                                      \
     return __builtin_bit_cast(T, greta::exchange<scope>((Bits*)p, __builtin_bit_cast(Bits, v)));                \
-  }
-#define GRETA_ATOMICS(suffix, scope)                  \
-  GRETA_ATOMIC_INTEGER(int, suffix, scope)            \
-  GRETA_ATOMIC_INTEGER(unsigned, suffix, scope)       \
-  GRETA_ATOMIC_INTEGER(long, suffix, scope)           \
-  GRETA_ATOMIC_INTEGER(unsigned long, suffix, scope)  \
-  GRETA_ATOMIC_INTEGER(long long, suffix, scope)      \
+  }                                                                                                             \
+  GRETA_DEVICE T atomicCAS##suffix(T* p, T expected, T v) { return greta::compare_and_swap<scope>(p, expected, v); }
+#define GRETA_ATOMICS(suffix, scope)                      \
+  GRETA_ATOMIC_INTEGER(int, suffix, scope)                \
+  GRETA_ATOMIC_INTEGER(unsigned, suffix, scope)           \
+  GRETA_ATOMIC_INTEGER(long, suffix, scope)               \
+  GRETA_ATOMIC_INTEGER(unsigned long, suffix, scope)      \
+  GRETA_ATOMIC_INTEGER(long long, suffix, scope)          \
   GRETA_ATOMIC_INTEGER(unsigned long long, suffix, scope) \
-  GRETA_ATOMIC_FLOAT(float, suffix, scope)            \
+  GRETA_ATOMIC_FLOAT(float, suffix, scope)                \
   GRETA_ATOMIC_FLOAT(double, suffix, scope)
 
 GRETA_ATOMICS(, __MEMORY_SCOPE_DEVICE)
@@ -152,3 +153,8 @@ template <typename T> GRETA_DEVICE T unsafeAtomicAdd(T* p, T v) {
 #endif
 }
 template <typename T> GRETA_DEVICE T safeAtomicAdd(T* p, T v) { return atomicAdd(p, v); }
+template <typename T> GRETA_DEVICE T unsafeAtomicMin(T* p, T v) { return atomicMin(p, v); }
+template <typename T> GRETA_DEVICE T unsafeAtomicMax(T* p, T v) { return atomicMax(p, v); }
+template <typename T> GRETA_DEVICE T safeAtomicMin(T* p, T v) { return atomicMin(p, v); }
+template <typename T> GRETA_DEVICE T safeAtomicMax(T* p, T v) { return atomicMax(p, v); }
+GRETA_DEVICE void atomicAddNoRet(float* p, float v) { atomicAdd(p, v); }

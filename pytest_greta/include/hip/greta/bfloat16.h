@@ -3,11 +3,11 @@
 
 namespace greta {
 
-GRETA_DEVICE float bfloat16_to_float(unsigned short bits) {
+GRETA_BOTH float bfloat16_to_float(unsigned short bits) {
   return __builtin_bit_cast(float, static_cast<unsigned>(bits) << 16);
 }
 // To nearest, even on a tie; a NaN stays a (quiet) NaN.
-GRETA_DEVICE unsigned short bfloat16_from_float(float f) {
+GRETA_BOTH unsigned short bfloat16_from_float(float f) {
 #if defined(__AMDGCN__)  // the compiler knows the targets that have an instruction for it
   return __builtin_bit_cast(unsigned short, static_cast<__bf16>(f));
 #else
@@ -17,7 +17,7 @@ GRETA_DEVICE unsigned short bfloat16_from_float(float f) {
 #endif
 }
 // Through a float rounded to odd, so that the second rounding is the only one that counts.
-GRETA_DEVICE unsigned short bfloat16_from_double(double d) {
+GRETA_BOTH unsigned short bfloat16_from_double(double d) {
   float f = static_cast<float>(d);
   if (static_cast<double>(f) != d && d == d) {
     unsigned bits = __builtin_bit_cast(unsigned, f);

@@ -78,3 +78,49 @@ GRETA_DEVICE unsigned __sad(int x, int y, unsigned z) {
   return z + (x > y ? static_cast<unsigned>(x) - y : static_cast<unsigned>(y) - x);
 }
 GRETA_DEVICE unsigned __usad(unsigned x, unsigned y, unsigned z) { return z + (x > y ? x - y : y - x); }
+
+// `width` bits from bit `offset` on, taken out or put in; both count modulo the number of bits.
+GRETA_DEVICE unsigned __bitextract_u32(unsigned x, unsigned offset, unsigned width) {
+  offset &= 31, width &= 31;
+  return width == 0 ? 0 : x << ((32 - offset - width) & 31) >> (32 - width);
+}
+GRETA_DEVICE unsigned long __bitextract_u64(unsigned long x, unsigned offset, unsigned width) {
+  offset &= 63, width &= 63;
+  return width == 0 ? 0 : x << ((64 - offset - width) & 63) >> (64 - width);
+}
+GRETA_DEVICE unsigned __bitinsert_u32(unsigned x, unsigned bits, unsigned offset, unsigned width) {
+  unsigned mask = (1u << (width & 31)) - 1;
+  offset &= 31;
+  return (x & ~(mask << offset)) | (bits & mask) << offset;
+}
+GRETA_DEVICE unsigned long __bitinsert_u64(unsigned long x, unsigned long bits, unsigned offset, unsigned width) {
+  unsigned long mask = (1ul << (width & 63)) - 1;
+  offset &= 63;
+  return (x & ~(mask << offset)) | (bits & mask) << offset;
+}
+
+// The lowest bit that is set, or -1.
+GRETA_DEVICE unsigned __lastbit_u32_u64(unsigned long x) { return x == 0 ? ~0u : __builtin_ctzll(x); }
+
+namespace greta {
+// The n-th set bit from bit `base` on, upwards (n > 0) or downwards (n < 0), bit `base` itself where n is 0; -1 if none.
+template <typename T> GRETA_DEVICE int find_nth_set(T mask, unsigned base, int n) {
+  constexpr int bits = sizeof(T) * 8;
+  if (n == 0) return mask >> base & 1 ? static_cast<int>(base) : -1;
+  int step = n > 0 ? 1 : -1, wanted = n > 0 ? n : -n;
+  for (int i = static_cast<int>(base); i >= 0 && i < bits; i += step)
+    if (mask >> i & 1 && --wanted == 0) return i;
+  return -1;
+}
+}  // namespace greta
+GRETA_DEVICE int __fns64(unsigned long mask, unsigned base, int n) { return greta::find_nth_set(mask, base, n); }
+GRETA_DEVICE int __fns32(unsigned mask, unsigned base, int n) { return greta::find_nth_set(mask, base, n); }
+GRETA_DEVICE int __fns(unsigned mask, unsigned base, int n) { return __fns32(mask, base, n); }
+
+// CUDA's names.
+GRETA_DEVICE unsigned umin(unsigned x, unsigned y) { return x < y ? x : y; }
+GRETA_DEVICE unsigned umax(unsigned x, unsigned y) { return x > y ? x : y; }
+GRETA_DEVICE unsigned long long ullmin(unsigned long long x, unsigned long long y) { return x < y ? x : y; }
+GRETA_DEVICE unsigned long long ullmax(unsigned long long x, unsigned long long y) { return x > y ? x : y; }
+GRETA_DEVICE long long llmin(long long x, long long y) { return x < y ? x : y; }
+GRETA_DEVICE long long llmax(long long x, long long y) { return x > y ? x : y; }

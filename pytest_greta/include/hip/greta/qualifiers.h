@@ -11,10 +11,7 @@
 #error "pytest-greta's <hip/...> headers support the targets amdgcn and spirv64 only."
 #endif
 
-#define HIP_VERSION_MAJOR 6
-#define HIP_VERSION_MINOR 4
-#define HIP_VERSION_PATCH 0
-#define HIP_VERSION (HIP_VERSION_MAJOR * 10000000 + HIP_VERSION_MINOR * 100000 + HIP_VERSION_PATCH)
+#include "../hip_version.h"
 // Lets a source tell this header from ROCm's.
 #define __HIP_GRETA_HEADER__ 1
 
@@ -29,10 +26,15 @@
 #define __device__ __attribute__((device))
 #define __global__ __attribute__((global))
 #define __shared__ __attribute__((shared))
+#if defined(__SPIRV__)  // memory that a kernel can write to: one of greta's fills it by name (compiler/spirv.py)
+#define __constant__ __attribute__((device))
+#else
 #define __constant__ __attribute__((constant))
-#define __noinline__ __attribute__((noinline))
+#endif
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(n) __attribute__((aligned(n)))
+#define __managed__ \
+  _Pragma("GCC error \"__managed__ variables need ROCm: greta gives a kernel its memory as arguments and __constant__\"")
 #define __hip_pinned_shadow__
 #define __grid_constant__
 #define HIP_DYNAMIC_SHARED(type, variable) extern __shared__ type variable[];
@@ -41,6 +43,8 @@
 
 // How every function of these headers is declared: inlined always, so no call and no symbol remains.
 #define GRETA_DEVICE static inline __attribute__((device, always_inline))
+// The same where host code calls it too.
+#define GRETA_BOTH static inline __attribute__((host, device, always_inline))
 // The same for member functions and constructors, which may also be evaluated at compile time.
 #define GRETA_MEMBER constexpr __attribute__((device, host, always_inline))
 

@@ -34,6 +34,11 @@ GRETA_DEVICE unsigned long long __ballot_sync(unsigned long long mask, int predi
 GRETA_DEVICE int __any_sync(unsigned long long mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
 GRETA_DEVICE int __all_sync(unsigned long long mask, int predicate) { return __ballot_sync(mask, !predicate) == 0; }
 
+// Which lanes are this one, before it and behind it; of the last two only the active ones, as in HIP.
+GRETA_DEVICE unsigned long __lanemask_eq() { return 1ul << greta::lane_id(); }
+GRETA_DEVICE unsigned long __lanemask_lt() { return (__lanemask_eq() - 1) & __ballot(1); }
+GRETA_DEVICE unsigned long __lanemask_gt() { return ~(__lanemask_eq() | (__lanemask_eq() - 1)) & __ballot(1); }
+
 namespace greta {
 
 // A value of any size that is trivially copyable, read from another lane in pieces of 32 bits.
@@ -91,6 +96,30 @@ GRETA_DEVICE int shuffle_xor_lane(int self, int mask, int width) {
     return __shfl_xor(v, mask, width);                                                          \
   }
 
+// Which active lanes hold the same value, bit for bit as `==` has it; and whether all do.
+template <typename T> GRETA_DEVICE unsigned long long __match_any(T value) {
+  unsigned long long left = __ballot(1), found = 0;
+  while (left != 0) {  // one value in each turn, the same in all lanes
+    int first = __builtin_ctzll(left);
+    unsigned long long same = __ballot(greta::read_lane_of(value, first) == value);
+    if (same >> greta::lane_id() & 1) found = same;
+    left &= ~(same | 1ull << first);
+  }
+  return found;
+}
+template <typename T> GRETA_DEVICE unsigned long long __match_all(T value, int* predicate) {
+  unsigned long long active = __ballot(1);
+  *predicate = __ballot(greta::read_lane_of(value, __builtin_ctzll(active)) == value) == active;
+  return *predicate ? active : 0;
+}
+template <typename T> GRETA_DEVICE unsigned long long __match_any_sync(unsigned long long mask, T value) {
+  return __match_any(value) & mask;
+}
+template <typename T>
+GRETA_DEVICE unsigned long long __match_all_sync(unsigned long long mask, T value, int* predicate) {
+  return __match_all(value, predicate) & mask;
+}
+
 GRETA_SHUFFLES(int)
 GRETA_SHUFFLES(unsigned)
 GRETA_SHUFFLES(long)
@@ -99,3 +128,25 @@ GRETA_SHUFFLES(long long)
 GRETA_SHUFFLES(unsigned long long)
 GRETA_SHUFFLES(float)
 GRETA_SHUFFLES(double)
+
+// The hardware's own moves between lanes: by the address of a lane (4 times its number) that is read or written.
+GRETA_DEVICE int __hip_ds_bpermute(int address, int v) { return greta::read_lane(v, address >> 2); }
+GRETA_DEVICE float __hip_ds_bpermutef(int address, float v) {
+  return __builtin_bit_cast(float, greta::read_lane(__builtin_bit_cast(int, v), address >> 2));
+}
+#if defined(__AMDGCN__)
+GRETA_DEVICE int __hip_ds_permute(int address, int v) { return __builtin_amdgcn_ds_permute(address, v); }
+GRETA_DEVICE float __hip_ds_permutef(int address, float v) {
+  return __builtin_bit_cast(float, __builtin_amdgcn_ds_permute(address, __builtin_bit_cast(int, v)));
+}
+GRETA_DEVICE unsigned __mbcnt_lo(unsigned mask, unsigned base) { return __builtin_amdgcn_mbcnt_lo(mask, base); }
+GRETA_DEVICE unsigned __mbcnt_hi(unsigned mask, unsigned base) { return __builtin_amdgcn_mbcnt_hi(mask, base); }
+#else
+GRETA_DEVICE unsigned __mbcnt_lo(unsigned mask, unsigned base) {
+  return base + __builtin_popcountll(mask & ((1ull << greta::lane_id()) - 1));
+}
+GRETA_DEVICE unsigned __mbcnt_hi(unsigned mask, unsigned base) {
+  return base + __builtin_popcountll(static_cast<unsigned long long>(mask) << 32 & ((1ull << greta::lane_id()) - 1));
+}
+#endif
+GRETA_DEVICE void __named_sync() { greta::barrier(); }

@@ -17,6 +17,25 @@ template <typename T> struct only_if<T, false> {};
 
 template <typename T, unsigned n> struct HIP_vector_type : greta::vector_base<T, n> {
   using value_type = T;
+  using Native_vec_ = T __attribute__((ext_vector_type(n)));
+  // The same elements as clang's own vector.
+  __declspec(property(get = get_data, put = set_data)) Native_vec_ data;
+  GRETA_MEMBER Native_vec_ get_data() const {
+    Native_vec_ all{};
+    all[0] = this->x;
+    if constexpr (n > 1) all[1] = this->y;
+    if constexpr (n > 2) all[2] = this->z;
+    if constexpr (n > 3) all[3] = this->w;
+    return all;
+  }
+  GRETA_MEMBER void set_data(Native_vec_ all) {
+    this->x = all[0];
+    if constexpr (n > 1) this->y = all[1];
+    if constexpr (n > 2) this->z = all[2];
+    if constexpr (n > 3) this->w = all[3];
+  }
+  __attribute__((host, device, always_inline)) T& operator[](__SIZE_TYPE__ i) { return (&this->x)[i]; }
+  __attribute__((host, device, always_inline)) T operator[](__SIZE_TYPE__ i) const { return (&this->x)[i]; }
   HIP_vector_type() = default;
   // All elements the same.
   template <typename U, typename = typename greta::only_if<U, __is_convertible(U, T)>::type>

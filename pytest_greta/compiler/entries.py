@@ -1,0 +1,139 @@
+"""The kernels that code holds, by the names that authors know: `seg<8>` for `_Z3segILi8EEvPf`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
+
+from pytest_greta.compiler.codeobject import read_resources
+from pytest_greta.compiler.elf import Elf
+from pytest_greta.compiler.spirv import SETTER
+from pytest_greta.compiler.spirv_module import entry_points, is_spirv
+from pytest_greta.errors import CompileError, GretaError
+
+_OBJECT = 1  # STT_OBJECT
+_PTX_ENTRY = re.compile(rb"\.entry\s+([\w$]+)")
+_MOST_NAMED = 20
+"""Kernels that a message lists."""
+
+
+def kernel_names(code: bytes) -> tuple[str, ...]:
+    """The symbols of all kernels in code for a device; none where its form is not known."""
+    if is_spirv(code):
+        return tuple(name for name in entry_points(code) if not name.startswith(SETTER))
+    if code.startswith(b"\x7fELF"):
+        try:
+            return tuple(read_resources(code))
+        except GretaError:  # of another vendor
+            return ()
+    return tuple(dict.fromkeys(found.decode() for found in _PTX_ENTRY.findall(code)))
+
+
+def variables(code: bytes) -> dict[str, int]:
+    """The bytes of the variables of code that have a name for the host, by symbol; none where its form is not known."""
+    if is_spirv(code):
+        setters = (name.removeprefix(SETTER) for name in entry_points(code) if name.startswith(SETTER))
+        return {symbol: int(size) for size, _, symbol in (setter.partition("_") for setter in setters)}
+    if not code.startswith(b"\x7fELF"):
+        return {}
+    try:
+        found = {one.name: one.size for one in Elf(code).symbols() if one.kind == _OBJECT}
+    except ValueError:  # damaged, or of another vendor
+        return {}
+    return {
+        name: size for name, size in found.items() if not name.endswith(".kd") and "__hip_cuid" not in name
+    }
+
+
+def symbol_in(code: bytes, file: str, entry: str) -> str:
+    """The same as `symbol_of` for what code holds; `entry` itself where its form is not known."""
+    symbols = kernel_names(code)
+    return symbol_of(symbols, file, entry) if symbols else entry
+
+
+def symbol_of(symbols: Collection[str], file: str, entry: str, what: str = "kernel") -> str:
+    """The symbol of the kernel that an author calls `entry`: itself, or what it is demangled from.
+
+    Raises CompileError, one line, where there is none or where there are several. `file` is what it calls the source,
+    `what` says that it looks for something else than a kernel.
+    """
+    if entry in symbols:
+        return entry
+    names = {symbol: demangled(symbol) for symbol in symbols}
+    wanted = _plain(entry)
+    found = [symbol for symbol, name in names.items() if wanted in (_plain(name), _plain(unqualified(name)))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = " and ".join(names[symbol] for symbol in found)
+        raise CompileError(f"{file}: {entry!r} is each of {several}; write its arguments too")
+    known = [unqualified(name) for name in names.values()]
+    raise CompileError(
+        f"{file} has no {what} {entry!r}{' (__global__)' if what == 'kernel' else ''}; "
+        f"{listing(known, entry)}{_without_demangler(symbols)}"
+    )
+
+
+def constants_in(code: bytes, file: str, given: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What variables of code are to hold, by their symbols. Raises CompileError for a name or a size that is not so."""
+    sizes, found = variables(code) if given else {}, {}
+    is_listed = is_spirv(code) or code.startswith(b"\x7fELF")
+    for name, data in given.items():
+        symbol = symbol_of(sizes, file, name, "__constant__ variable") if sizes or is_listed else name
+        if symbol in sizes and len(data) != sizes[symbol]:
+            raise CompileError(f"{file}: {name} holds {sizes[symbol]} bytes, and constants gives {len(data)}")
+        found[symbol] = data
+    return found
+
+
+def listing(names: Sequence[str], wanted: str) -> str:
+    """What is there, and what was meant, if that can be told."""
+    near = difflib.get_close_matches(wanted, names, 1)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"there is {', '.join(names[:_MOST_NAMED]) or 'none'}{more}{guess}"
+
+
+def demangled(symbol: str) -> str:
+    """The C++ name that a symbol stands for; the symbol itself where it is none, or where nothing demangles."""
+    demangle = _demangler()
+    return (demangle(symbol) if demangle and symbol.startswith("_Z") else "") or symbol
+
+
+def unqualified(name: str) -> str:
+    """A function's name without what it returns and takes: `seg<8>` of `void seg<8>(float*)`."""
+    depth, begin = 0, 0
+    for at, sign in enumerate(name):
+        if sign in "<([{" and (depth or sign != "(" or name.startswith("(anonymous namespace)", at)):
+            depth += 1
+        elif sign in ">)]}":
+            depth -= 1
+        elif depth == 0 and sign == "(":
+            return name[begin:at]
+        elif depth == 0 and sign == " ":
+            begin = at + 1
+    return name[begin:]
+
+
+def _plain(name: str) -> str:
+    """A name by which two spellings of it are the same: no spaces but between words, no suffixes of numbers."""
+    spaced = re.sub(r"\s*([^\w\s])\s*", r"\1", name.strip())
+    return re.sub(r"\b(\d+)(?:[uU]?[lL]{0,2})\b", r"\1", spaced)
+
+
+def _without_demangler(symbols: Collection[str]) -> str:
+    if _demangler() or not any(symbol.startswith("_Z") for symbol in symbols):
+        return ""
+    return " (python -m pip install pydemumble names them as C++ does)"
+
+
+@lru_cache
+def _demangler() -> Callable[[str], str] | None:
+    try:
+        import pydemumble
+    except ModuleNotFoundError:
+        return None
+    demangle: Callable[[str], str] = pydemumble.demangle
+    return demangle

@@ -1,0 +1,3 @@
+// HIP's device functions, which hip_runtime.h brings.
+#pragma once
+#include "hip_runtime.h"

@@ -1,0 +1,3 @@
+// Types of the host API, which hip_runtime.h brings.
+#pragma once
+#include "hip_runtime.h"
