@@ -4,6 +4,8 @@
 
 Without a file it makes one: a template of 500 instantiations, compiled for five targets, bundled, compressed with zstd,
 and four such bundles one after the other in the `.hip_fatbin` of a shared library: 10,000 kernels in 20 code objects.
+
+With `--readelf llvm-readelf` the figures of every kernel are held against what that prints of its code object instead.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from pytest_greta.binaries.kernels import read_file
+import yaml
+
+from pytest_greta.binaries.contents import Contents
+from pytest_greta.binaries.kernels import read_code, read_file
 from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.compiler import Compiler
 from tests.fuzz.code_objects import bundle
@@ -68,12 +73,48 @@ def library(folder: Path) -> Path:
     return path
 
 
+NOTES = {
+    "scratch_bytes": ".private_segment_fixed_size",
+    "vgprs": ".vgpr_count",
+    "agprs": ".agpr_count",
+    "sgprs": ".sgpr_count",
+    "vgpr_spills": ".vgpr_spill_count",
+    "sgpr_spills": ".sgpr_spill_count",
+    "lds_bytes": ".group_segment_fixed_size",
+}
+"""What llvm-readelf calls the figures."""
+
+
+def hold_against(readelf: str, path: Path) -> None:
+    """Every figure of every kernel of a file, here and by llvm-readelf."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    kernels, differing = 0, []
+    with tempfile.NamedTemporaryFile() as file:
+        for held in Contents(path, path.name).code_objects():
+            Path(file.name).write_bytes(held.code)
+            command = [readelf, "--notes", file.name]
+            printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            document = yaml.load(printed.partition("---\n")[2].partition("\n...")[0], Loader=loader)
+            stated = {kernel[".name"]: kernel for kernel in document["amdhsa.kernels"]}
+            found = read_code({held.label: held.code}, path.name).kernels
+            kernels += len(found)
+            differing += [one.symbol for one in found if one.symbol not in stated]
+            differing += [
+                f"{one.symbol}: {gate}"
+                for one in found
+                for gate, key in NOTES.items()
+                if one.value(gate) != stated.get(one.symbol, {}).get(key, 0)
+            ]
+    print(f"{path.name}: {kernels} kernels, {len(differing)} figures differ: {differing[:5]}")
+
+
 def main() -> None:
     """Measure each file in a process of its own."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--readelf", default="", help="the llvm-readelf to hold figures against")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -91,7 +132,10 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         for path in options.files or [library(Path(folder))]:
-            subprocess.run([sys.executable, __file__, "--one", str(path)], check=True)
+            if options.readelf:
+                hold_against(options.readelf, path)
+            else:
+                subprocess.run([sys.executable, __file__, "--one", str(path)], check=True)
 
 
 if __name__ == "__main__":

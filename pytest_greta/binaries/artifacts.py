@@ -14,7 +14,7 @@ from pytest_greta.binaries.kernels import BinaryFile, BuiltKernel, read_file
 from pytest_greta.binaries.locked import HeldParts, Locking, Part
 from pytest_greta.binaries.names import matches, qualified
 from pytest_greta.binaries.selection import Selection, nearest
-from pytest_greta.errors import ConfigError, NotForDevice, quote, shown_path
+from pytest_greta.errors import ConfigError, NotForDevice, quote
 from pytest_greta.gates.artifacts import ArtifactEntry
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.evaluation import evaluate, unmatched
@@ -33,7 +33,7 @@ class ArtifactCase:
 
     artifact: str
     name: str
-    """The file as messages show it, or the glob."""
+    """The file, from the folder of the gates file; or the glob."""
     path: Path | None
     missing: str = ""
     """Where was looked for a file in vain."""
@@ -77,24 +77,30 @@ class Artifacts:
         Raises ConfigError where there are more than anyone gates.
         """
         if name not in self._cases:
-            self._cases[name] = list(dict.fromkeys(self._found(self.entries[name])))
+            self._cases[name] = list(self._found(self.entries[name]))
         return self._cases[name]
 
     def _found(self, entry: ArtifactEntry) -> Iterator[ArtifactCase]:
+        seen: set[str] = set()
         for pattern, position in entry.files.items():
             place = f"{self.file}:{position.line}:{position.column}"
-            found = sorted(glob.glob(pattern, root_dir=self.folder, recursive=True))  # noqa: PTH207 (leaves out hidden ones)
-            files = [path for path in (self.folder / name for name in found) if path.is_file()]
+            found = glob.glob(pattern, root_dir=self.folder, recursive=True)  # noqa: PTH207 (hidden ones are left out)
+            files = [path for path in (self.folder / name for name in sorted(found)) if path.is_file()]
             if len(files) > MOST_FILES:
-                raise ConfigError(
-                    f"{place}: {pattern} finds {len(files)} files; an artifact has at most {MOST_FILES}"
-                )
+                many = f"{pattern} finds {len(files)} files; an artifact has at most {MOST_FILES}"
+                raise ConfigError(f"{place}: {many}")
             if not files:
-                missing = (
-                    f"{place}: no file of artifact {quote(entry.name)}: looked for {pattern} in {self.folder}"
-                )
-                yield ArtifactCase(entry.name, pattern, None, missing)
-            yield from (ArtifactCase(entry.name, shown_path(path), path) for path in files)
+                missing = f"no file of artifact {quote(entry.name)}: looked for {pattern} in {self.folder}"
+                yield ArtifactCase(entry.name, pattern, None, f"{place}: {missing}")
+            for path in files:
+                real = os.path.realpath(path)
+                if real not in seen:  # libk.so.1 may be a link to libk.so
+                    yield ArtifactCase(entry.name, self._relative(path), path)
+                seen.add(real)
+
+    def _relative(self, path: Path) -> str:
+        """A file from the folder of the gates file: the same wherever pytest is called."""
+        return Path(os.path.relpath(path, self.folder)).as_posix()
 
     def read(self, case: ArtifactCase) -> BinaryFile:
         """The kernels of a file. Raises BinaryProblem, also where there is no file."""
@@ -126,7 +132,7 @@ class Artifacts:
     def _parts(self, case: ArtifactCase, kernels: Sequence[BuiltKernel]) -> list[Part]:
         """The kernels of a file as a lock file has them: by member, of a wheel without its version."""
         assert case.path is not None
-        name = Path(os.path.relpath(case.path, self.folder)).as_posix()
+        name = self._relative(case.path)
         if name.endswith(".whl"):
             folder, _, wheel = name.rpartition("/")
             name = "/".join(filter(None, [folder, f"{wheel.partition('-')[0]}.whl"]))

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_greta.binaries.artifacts import Artifacts
+from pytest_greta.binaries.contents import BinaryProblem
+from pytest_greta.binaries.lock import LockFile
+from pytest_greta.binaries.locked import Locking
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates import file as gatefile
 
@@ -91,6 +95,24 @@ def test_a_mistake_is_one_line_with_its_place(tmp_path: Path, artifacts: str, to
         loaded(tmp_path, artifacts)
     (problem,) = caught.value.problems
     assert fnmatchcase(problem.partition("gates.yaml:")[2], told.replace("[", "[[]"))
+
+
+def test_a_file_is_there_once_by_its_first_name(tmp_path: Path) -> None:
+    found = loaded(tmp_path, 'lib: ["b*/**/*.so*", build/k.so, "*.whl", "no/*.so"]')
+    (tmp_path / "build" / ".hidden").mkdir(parents=True)
+    (tmp_path / "build" / "folder.so").mkdir()
+    for name in ("build/k.so", "build/.hidden/k.so", "b.whl", "a.whl"):
+        (tmp_path / name).touch()
+    (tmp_path / "build" / "k.so.1").symlink_to("k.so")
+    (tmp_path / "build" / "loop").symlink_to(".")
+    artifacts = Artifacts(
+        found.artifacts, found.folder, found.path, Locking(LockFile(tmp_path / "greta.lock", {}))
+    )
+    cases = artifacts.cases("lib")
+    assert [case.name for case in cases] == ["build/k.so", "a.whl", "b.whl", "no/*.so"]
+    assert cases[-1].missing.endswith(f":3:45: no file of artifact 'lib': looked for no/*.so in {tmp_path}")
+    with pytest.raises(BinaryProblem, match="looked for no"):
+        artifacts.read(cases[-1])
 
 
 def test_targets_of_artifacts_need_not_be_those_of_the_file(tmp_path: Path) -> None:

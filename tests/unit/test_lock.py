@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_greta.binaries import lock
+from pytest_greta.binaries.artifacts import Artifacts
 from pytest_greta.binaries.changes import HELD
 from pytest_greta.binaries.kernels import BuiltKernel
 from pytest_greta.binaries.lock import Entry, Key, LockFile
 from pytest_greta.binaries.locked import MOST_TOLD, Locking, Part, nothing_for, summary_of
 from pytest_greta.errors import ConfigError
+from pytest_greta.gates import file as gatefile
 from pytest_greta.gates.model import Quantity
 
 GOOD: dict[str, int | None] = {
@@ -185,3 +188,18 @@ def test_what_is_not_read_stays_where_not_all_was() -> None:
     told = summary_of(old, {**new, key("c", "other.so"): entry("clang 23")})
     assert told == "3 kernels (1 new, 1 gone, 1 better, 1 by another compiler)"
     assert summary_of(old, old) == "3 kernels (nothing changed)"
+
+
+def test_a_wheel_is_recorded_by_member_and_without_its_version(library_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    with zipfile.ZipFile(tmp_path / "dist" / "shop-1.2.3-py3-none-any.whl", "w") as wheel:
+        wheel.write(library_path, "shop/libk.so")
+    (tmp_path / "gates.yaml").write_text("version: 1\nartifacts: {shop: dist/*.whl}\n")
+    gates = gatefile.load(tmp_path / "gates.yaml")
+    locking = Locking(LockFile(tmp_path / lock.NAME, {}), is_recording=True)
+    artifacts = Artifacts(gates.artifacts, gates.folder, gates.path, locking)
+    (case,) = artifacts.cases("shop")
+    result = artifacts.judge(case, ["gfx942"])
+    assert {one.group for one in result.held.entries} == {("shop", "dist/shop.whl shop/libk.so", "gfx942")}
+    assert len(result.held.entries) == 3
+    assert result.verdicts() == []
