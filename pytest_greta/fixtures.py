@@ -295,6 +295,10 @@ def _judge(item: pytest.Item, result: ArtifactResult | CodeResult | RunResult, f
     if fixture in item.stash[UNCHECKED]:  # checked for the first time
         item.stash.setdefault(VERDICTS, []).extend(verdicts)
         item.user_properties += table.properties(verdicts)
+        if session.options.is_recorded:
+            from pytest_greta.recording import keep
+
+            keep(item, session, result)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
     if not isinstance(result, RunResult) and session.artifacts.locking.is_active:
         from pytest_greta.binaries import lock

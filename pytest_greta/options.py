@@ -114,6 +114,11 @@ OPTIONS = {
             "SIZE",
         ),
         Option("seed", "seed of the inputs, to repeat a run [another one for every run]", "N"),
+        Option(
+            "summary",
+            "write what was measured, with the verdicts, to this file: for reports, for --greta-replay",
+            "FILE",
+        ),
     )
 }
 FLAGS = {
@@ -161,8 +166,15 @@ class Options(NamedTuple):
     """Compiled code to keep."""
     lock: bool
     """Whether what kernels take is recorded, instead of held against what was."""
+    summary: Path | None
+    """What was measured goes there."""
     calibrate: int
     """How many gates on equal code to measure instead of testing; 0 for none."""
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether what is measured is kept as records."""
+        return self.summary is not None
 
     def rounds_for(self, context: int) -> int:
         """Timed rounds at a context."""
@@ -190,7 +202,13 @@ def add_options(parser: pytest.Parser) -> None:
 
 def any_given(config: pytest.Config) -> bool:
     """Whether the command line names any greta option."""
-    return any(config.getoption(o.ini) is not None for o in (*OPTIONS.values(), *FLAGS.values()))
+    return bool(given(config))
+
+
+def given(config: pytest.Config) -> dict[str, Any]:
+    """The options that the command line names, with their values."""
+    values = {option.flag: config.getoption(option.ini) for option in (*OPTIONS.values(), *FLAGS.values())}
+    return {flag: value for flag, value in values.items() if value is not None}
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -234,6 +252,7 @@ def read_options(config: pytest.Config) -> Options:
         seed=read("seed", _seed),
         accept=read("accept", _reason) or "",
         cache_bytes=read("cache-size", _size),
+        summary=read("summary", Path),
         calibrate=read("calibrate", _gates) or 0,
     )
     if options.require and options.device not in ("auto", options.require):

@@ -22,6 +22,8 @@ class GatedMeasurement:
 
     measurement: Measurement
     gates: Sequence[Gate]
+    code: str = ""
+    """SHA-256 of the code object, of a measurement of code."""
 
     def verdicts(self) -> list[Verdict]:
         """The verdict of every gate."""

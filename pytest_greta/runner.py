@@ -29,7 +29,7 @@ from pytest_greta.history.acceptance import Acceptance, acceptance, no_reference
 from pytest_greta.history.records import info_of
 from pytest_greta.history.regression import machine_note, regression
 from pytest_greta.measure.budget import SessionBudget
-from pytest_greta.measure.executable import ACCEPTED, BASELINE
+from pytest_greta.measure.executable import ACCEPTED, BASELINE, sha256_of
 from pytest_greta.measure.problem_data import DataStore
 from pytest_greta.options import OPTIONS
 from pytest_greta.problems import as_emulated, is_not_for
@@ -132,7 +132,7 @@ class Runner:
         for served, gates in self.gate_file.code_gates(kernel.name, variant.name, target, problems):
             quantities = self._taken(kernel, variant, code_object, served, gates)
             measurement = Measurement(kernel.name, variant.name, quantities, target=target, problem=served[0])
-            found.append(GatedMeasurement(measurement, gates))
+            found.append(GatedMeasurement(measurement, gates, sha256_of(code_object.code)))
         return found
 
     def _taken(

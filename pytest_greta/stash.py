@@ -57,6 +57,8 @@ LEFT_OUT = pytest.StashKey[list[tuple[str, str, str, str]]]()
 """Cases that are listed and not tested: kernel, variant, problem, and why."""
 LOCKED = pytest.StashKey[list[Any]]()
 """On an item: what its kernels take, as a lock file records it."""
+RECORDS = pytest.StashKey[list[dict[str, Any]]]()
+"""On an item: what it measured, as records of summary.json."""
 CALIBRATED = pytest.StashKey[list[str]]()
 """What this session found with `--greta-calibrate`, a line each."""
 
@@ -151,15 +153,20 @@ def load_session(config: pytest.Config) -> Session:
 
 
 def gates_path(config: pytest.Config) -> Path:
-    """The gates file: that of `--greta-gates`, from where pytest was called; that of the ini file, from its folder;
-    else gates.yaml in the root directory.
+    """The gates file: that of the option `gates`, else gates.yaml in the root directory."""
+    return path_of(config, "gates") or config.rootpath / "gates.yaml"
+
+
+def path_of(config: pytest.Config, option: str) -> Path | None:
+    """The file that an option names: that of the command line, from where pytest was called; that of the ini file, from
+    its folder.
     """
-    given = config.getoption(OPTIONS["gates"].ini)
+    given = config.getoption(OPTIONS[option].ini)
     if given:
         return config.invocation_params.dir / str(given)
     folder = config.inipath.parent if config.inipath else config.rootpath
-    written = config.getini(OPTIONS["gates"].ini)
-    return folder / str(written) if written else config.rootpath / "gates.yaml"
+    written = config.getini(OPTIONS[option].ini)
+    return folder / str(written) if written else None
 
 
 def kernel_of(item: Any) -> Kernel:
