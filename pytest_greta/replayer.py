@@ -101,7 +101,8 @@ class Replayer:
                 for other in several
                 if other.is_of(one)
             }
-            peak = self.gate_file.peak_of(one.device.name, one.device.target)
+            device = one.device
+            peak = self.gate_file.peak_of(device.name, device.target)
             name = baseline.name if baseline else ""
             quantities = quantities_of(one, kernel, variant, problem, gates, beside, name, peak)
             is_known = "impossible" in quantities and quantities["impossible"].value is not None
