@@ -91,6 +91,10 @@ def quantities_of(
     scaled = _scaling(quantities, problem, beside.get("first"))
     if scaled:
         quantities["scaling"] = scaled
+    elif "scaling" in asked:
+        quantities.setdefault(
+            "scaling", Quantity(None, reason="no record of the smallest context in the same session")
+        )
     for gate in gates:
         quantities.setdefault(gate.name, Quantity(None, reason=NOT_HELD))
     return quantities
