@@ -44,7 +44,7 @@ class Replayer:
         found = self.recordings.codes(kernel.name, variant.name, target)
         if not found:
             raise self._missing(kernel, variant, target, is_run=False)
-        notes, judged = self._notes(found, kernel, variant), []
+        (found, notes), judged = self._of_this_code(found, kernel, variant), []
         for session in _by_session(found):
             for problems in groups:
                 judged += self._gated_code(session, kernel, variant, target, problems)
@@ -90,7 +90,7 @@ class Replayer:
         baseline = self.gate_file.baseline_of(kernel, problem)
         bases = self.recordings.runs(kernel, baseline, problem, self.kind) if baseline else []
         firsts = self.recordings.runs(kernel, variant, smallest, self.kind)
-        notes, judged = self._notes(found, kernel, variant), list[_Judged]()
+        (found, notes), judged = self._of_this_code(found, kernel, variant), list[_Judged]()
         for one in found:
             for code in self.recordings.beside(one):
                 target = str(code.recorded.target)
@@ -135,21 +135,30 @@ class Replayer:
         on = f" on {self.kind}" if is_run else ""
         return NotRecorded(f"no record of {name}{on} in {self.recordings.names}{of}")
 
-    def _notes(self, found: Sequence[Found], kernel: Kernel, variant: Variant) -> tuple[str, ...]:
-        """What to know of records. Raises NotRecorded for those of other code, where something is required."""
-        notes = []
+    def _of_this_code(
+        self, found: Sequence[Found], kernel: Kernel, variant: Variant
+    ) -> tuple[list[Found], tuple[str, ...]]:
+        """The records that count, and what to know of them. Where something is required, one of other code is as none:
+        raises NotRecorded where all are.
+        """
+        counting, notes, others = [], [], []
         for one in found:
             other = self._other_code(one, kernel, variant)
+            of = f"{one.recorded.name} in {one.file}"
             if other and self.is_required:
-                raise NotRecorded(f"{one.recorded.name} in {one.file} {other}")
-            of = f"{one.recorded.name} in {one.file}" if one.recorded.digests.get("source") else one.file
-            notes += [f"{of} {other}"] if other else []
+                others.append(f"{of} {other}")
+                continue
+            counting.append(one)
+            if other:
+                notes.append(f"{of if one.recorded.digests.get('source') else one.file} {other}")
             notes += [one.where] if one.is_told else []
             if one.session.gates.get("sha256") not in ("", None, self.gates_sha256):
                 notes.append(
                     f"{one.file} was recorded with other gates: those of {self.gate_file.path} today are held"
                 )
-        return tuple(dict.fromkeys(notes))
+        if not counting:
+            raise NotRecorded("; ".join(others))
+        return counting, tuple(dict.fromkeys([*others, *notes]))
 
     def _other_code(self, found: Found, kernel: Kernel, variant: Variant) -> str:
         """What tells a record from one of this checkout, in words; empty where nothing does."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_greta.errors import ConfigError, printable, shown_path
+from pytest_greta.gates.listing import DEVICES
 from pytest_greta.gates.model import Interval, Quantity
 from pytest_greta.kernel import Size
 from pytest_greta.records.check import MOST, MOST_PROBLEMS, json_of, problems, read_bytes
@@ -270,6 +271,10 @@ def _contradictions(data: Mapping[str, Any], sources: int) -> Iterable[str]:
         where = f"measurements[{number}]"
         if not -1 < one.get("source", 0) < max(1, sources):
             yield f"{where}.source: there is no such session in sources"
+        if one["kind"] == "run" and (one["device_kind"] not in DEVICES or one["problem"] is None):
+            yield f"{where}: a run needs a problem, and device_kind {' or '.join(DEVICES)}"
+        if one["kind"] == "code" and not one["target"]:
+            yield f"{where}: code needs a target"
         if max(len(one["baseline_seconds"]), len(one["orders"])) > len(one["seconds"]):
             yield f"{where}: more pairs than timed rounds"
         for name, quantity in one["quantities"].items():

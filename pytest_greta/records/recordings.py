@@ -159,18 +159,21 @@ def _is_problem(recorded: Recorded, kernel: Kernel, problem: Problem, kind: str)
 
 
 def apart(several: Sequence[Found]) -> str:
-    """What to say of times of one variant and problem that are too far apart for one machine, if they are."""
-    times = []
-    for found in several:
+    """What to say of times of one variant and problem on one device that are too far apart to be compared."""
+    times: dict[str, list[tuple[float, int]]] = {}
+    for number, found in enumerate(several):
         value = found.recorded.quantities.get("prefill_seconds")
         if value and isinstance(value.value, (int, float)) and value.value > 0:
-            times.append((value.value, found))
-    if len(times) < 2:
-        return ""
-    times.sort(key=lambda one: one[0])
-    (low, first), (high, last) = times[0], times[-1]
-    if high / low < APART:
-        return ""
+            device = str((found.session.device or {}).get("identity"))
+            times.setdefault(device, []).append((value.value, number))
+    for some in times.values():
+        (low, first), (high, last) = min(some), max(some)
+        if high / low >= APART:
+            return _apart(low, several[first], high, several[last])
+    return ""
+
+
+def _apart(low: float, first: Found, high: float, last: Found) -> str:
     return (
         f"{first.recorded.name} took {low:.6g} s in {first.file} and {high:.6g} s in {last.file}, "
         f"{high / low:.2f}x apart: a speedup means something only "
