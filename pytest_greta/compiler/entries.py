@@ -14,6 +14,8 @@ from pytest_greta.compiler.spirv_module import entry_points, is_spirv
 from pytest_greta.errors import CompileError, GretaError
 
 _OBJECT = 1  # STT_OBJECT
+_NOT_OF_A_SOURCE = re.compile(r"\.kd$|__hip_cuid|__greta_")
+"""Descriptors of kernels, and what compilers and our headers add."""
 _PTX_ENTRY = re.compile(rb"\.entry\s+([\w$]+)")
 _MOST_NAMED = 20
 """Kernels that a message lists."""
@@ -42,9 +44,7 @@ def variables(code: bytes) -> dict[str, int]:
         found = {one.name: one.size for one in Elf(code).symbols() if one.kind == _OBJECT}
     except ValueError:  # damaged, or of another vendor
         return {}
-    return {
-        name: size for name, size in found.items() if not name.endswith(".kd") and "__hip_cuid" not in name
-    }
+    return {name: size for name, size in found.items() if not _NOT_OF_A_SOURCE.search(name)}
 
 
 def symbol_in(code: bytes, file: str, entry: str) -> str:

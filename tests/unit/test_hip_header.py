@@ -241,6 +241,33 @@ def test_a_host_compile_is_refused(tmp_path: Path, options: tuple[str, ...], mes
     assert message in done.stderr
 
 
+@pytest.mark.parametrize("target", ["gfx942", "gfx1100"])
+def test_a_kernel_may_assert_more_than_once(tmp_path: Path, target: str) -> None:
+    source = "#include <cassert>\n#include <hip/hip_runtime.h>\n"
+    source += (
+        'extern "C" __global__ void k(int* x) { assert(x[0] > 3); x[1] = x[2] / x[3]; assert(x[4] != 1); }\n'
+    )
+    assert compile_source(tmp_path, source + "int main() { assert(true); }\n", target)
+
+
+def test_warnings_and_fast_math_are_for_the_author_alone(tmp_path: Path) -> None:
+    path = tmp_path / "k.hip"
+    path.write_text(
+        "#include <hip/hip_fp8.h>\n#include <hip/hip_cooperative_groups.h>\n#include <cmath>\n"
+        'extern "C" __global__ void k(float* x) { x[0] = expf(x[1]); }\n'
+    )
+    flags = (
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-ffast-math",
+        "-std=c++20",
+        "-mllvm",
+        "-amdgpu-early-inline-all=true",
+    )
+    assert run_compiler(TOOLCHAIN, Job(path, "gfx942", flags=flags))
+
+
 @pytest.mark.parametrize(
     ("target", "call", "message"),
     [
