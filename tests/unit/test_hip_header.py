@@ -124,10 +124,14 @@ def clang(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("source", [MATH, REST, LAYOUT], ids=["math", "rest", "layout"])
-def test_everything_compiles_and_nothing_is_undefined(tmp_path: Path, source: str, target: str) -> None:
-    code = compile_source(tmp_path, source, target)
+SOURCES = {"math": MATH, "rest": REST, "layout": LAYOUT}
+# The header's mathematics is one text for both generations of CDNA.
+CASES = [(name, target) for name in SOURCES for target in TARGETS if (name, target) != ("math", "gfx90a")]
+
+
+@pytest.mark.parametrize(("name", "target"), CASES)
+def test_everything_compiles_and_nothing_is_undefined(tmp_path: Path, name: str, target: str) -> None:
+    code = compile_source(tmp_path, SOURCES[name], target)
     if target == CPU_TARGET:
         assert code[:4] == b"\x03\x02#\x07"
     else:
@@ -142,10 +146,7 @@ CLANG_19 = ("clang-19", "-x", "hip", "-std=c++17", "--cuda-device-only", *TOOLCH
 @pytest.mark.parametrize(
     ("source", "output"),
     [
-        *(
-            pytest.param(text, ("-O3", "-S"), id=name)
-            for name, text in {"math": MATH, "rest": REST, "layout": LAYOUT}.items()
-        ),
+        *(pytest.param(text, ("-O3", "-S"), id=name) for name, text in SOURCES.items()),
         # What a header can do to a kernel shows in the IR.
         *(
             pytest.param(path.read_text(), ("-emit-llvm", "-S", f"-I{path.parent}"), id=path.stem)
