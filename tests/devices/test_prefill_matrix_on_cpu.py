@@ -7,7 +7,6 @@ and register holds what, with the index functions that the GPU code uses.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 
 from kernels.prefill.prefill import Prefill
 from pytest_greta import contract
-from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET
@@ -83,10 +81,7 @@ def attention(cpu_device: CpuDevice, code_cache: Path) -> Iterator[Attention]:
             defines = (*contract.defines(family, problem, variant), *build.defines)
             job = Job(family.source_path(variant), CPU_TARGET, defines, wave_size=build.wave)
             code = compiler.compile(job).code
-            # Another process that is at the same build makes it for both.
-            with CodeCache(code_cache).lock(repr(job)), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the runtime's remarks on vectorization arrive as warnings
-                modules[build] = cpu_device.load(code)
+            modules[build] = cpu_device.load(code)
         made = family.launch(problem, variant)
         launches = made if isinstance(made, list) else [made]
         out = np.full(q.shape, -1, np.int16).view(q.dtype)
