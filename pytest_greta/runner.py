@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from pytest_greta import contract
 from pytest_greta.binaries.kernels import read_code
 from pytest_greta.binaries.locked import HeldParts, Locking, Part
-from pytest_greta.compiler.entries import demangled, symbol_in, unqualified
+from pytest_greta.compiler.entries import symbol_in
+from pytest_greta.compiler.names import demangled, qualified
 from pytest_greta.compiler.resources import (
     attribute_quantities,
     entries,
@@ -345,7 +346,7 @@ def _barrier_hints(variant: Variant, candidate: Executable) -> Iterator[str]:
     )
     for symbol in symbols:
         if ends_before_barrier(candidate.code, symbol):
-            name = unqualified(demangled(symbol))
+            name = qualified(demangled([symbol])[0][symbol])
             yield (
                 f"{variant.file}: threads of {name} may return before a __syncthreads() that others of their block "
                 "wait at. A GPU counts ended wavefronts as arrived; the cpu device does not, and its results are wrong "

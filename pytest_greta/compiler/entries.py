@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Mapping, Sequence
 
 from pytest_greta.compiler.codeobject import read_resources
 from pytest_greta.compiler.elf import Elf
+from pytest_greta.compiler.names import demangled, qualified
 from pytest_greta.compiler.spirv import SETTER
 from pytest_greta.compiler.spirv_module import entry_points, is_spirv
 from pytest_greta.errors import CompileError, GretaError
@@ -61,18 +61,18 @@ def symbol_of(symbols: Collection[str], file: str, entry: str, what: str = "kern
     """
     if entry in symbols:
         return entry
-    names = {symbol: demangled(symbol) for symbol in symbols}
+    names, not_demangled = demangled(symbols)
     wanted = _plain(entry)
-    found = [symbol for symbol, name in names.items() if wanted in (_plain(name), _plain(unqualified(name)))]
+    found = [symbol for symbol, name in names.items() if wanted in (_plain(name), _plain(qualified(name)))]
     if len(found) == 1:
         return found[0]
     if found:
         several = " and ".join(names[symbol] for symbol in found)
         raise CompileError(f"{file}: {entry!r} is each of {several}; write its arguments too")
-    known = [unqualified(name) for name in names.values()]
+    known = [qualified(name) for name in names.values()]
     raise CompileError(
         f"{file} has no {what} {entry!r}{' (__global__)' if what == 'kernel' else ''}; "
-        f"{listing(known, entry)}{_without_demangler(symbols)}"
+        f"{listing(known, entry)}{f' ({not_demangled})' if not_demangled else ''}"
     )
 
 
@@ -96,44 +96,7 @@ def listing(names: Sequence[str], wanted: str) -> str:
     return f"there is {', '.join(names[:_MOST_NAMED]) or 'none'}{more}{guess}"
 
 
-def demangled(symbol: str) -> str:
-    """The C++ name that a symbol stands for; the symbol itself where it is none, or where nothing demangles."""
-    demangle = _demangler()
-    return (demangle(symbol) if demangle and symbol.startswith("_Z") else "") or symbol
-
-
-def unqualified(name: str) -> str:
-    """A function's name without what it returns and takes: `seg<8>` of `void seg<8>(float*)`."""
-    depth, begin = 0, 0
-    for at, sign in enumerate(name):
-        if sign in "<([{" and (depth or sign != "(" or name.startswith("(anonymous namespace)", at)):
-            depth += 1
-        elif sign in ">)]}":
-            depth -= 1
-        elif depth == 0 and sign == "(":
-            return name[begin:at]
-        elif depth == 0 and sign == " ":
-            begin = at + 1
-    return name[begin:]
-
-
 def _plain(name: str) -> str:
     """A name by which two spellings of it are the same: no spaces but between words, no suffixes of numbers."""
     spaced = re.sub(r"\s*([^\w\s])\s*", r"\1", name.strip())
     return re.sub(r"\b(\d+)(?:[uU]?[lL]{0,2})\b", r"\1", spaced)
-
-
-def _without_demangler(symbols: Collection[str]) -> str:
-    if _demangler() or not any(symbol.startswith("_Z") for symbol in symbols):
-        return ""
-    return " (python -m pip install pydemumble names them as C++ does)"
-
-
-@lru_cache
-def _demangler() -> Callable[[str], str] | None:
-    try:
-        import pydemumble
-    except ModuleNotFoundError:
-        return None
-    demangle: Callable[[str], str] = pydemumble.demangle
-    return demangle
