@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from pytest_greta.compiler.codeobject import read_resources
-from pytest_greta.compiler.elf import Elf
+from pytest_greta.compiler.elf import AMDGPU, Elf
 from pytest_greta.compiler.names import demangled, qualified
 from pytest_greta.compiler.spirv import SETTER
 from pytest_greta.compiler.spirv_module import entry_points, is_spirv
@@ -38,13 +38,21 @@ def variables(code: bytes) -> dict[str, int]:
     if is_spirv(code):
         setters = (name.removeprefix(SETTER) for name in entry_points(code) if name.startswith(SETTER))
         return {symbol: int(size) for size, _, symbol in (setter.partition("_") for setter in setters)}
-    if not code.startswith(b"\x7fELF"):
+    if not _is_known(code):
         return {}
     try:
         found = {one.name: one.size for one in Elf(code).symbols() if one.kind == _OBJECT}
-    except ValueError:  # damaged, or of another vendor
+    except ValueError:  # damaged
         return {}
     return {name: size for name, size in found.items() if not _NOT_OF_A_SOURCE.search(name)}
+
+
+def _is_known(code: bytes) -> bool:
+    """Whether the variables of code are listed here: not of another vendor's."""
+    try:
+        return is_spirv(code) or Elf(code).machine == AMDGPU
+    except ValueError:
+        return False
 
 
 def symbol_in(code: bytes, file: str, entry: str) -> str:
@@ -79,7 +87,7 @@ def symbol_of(symbols: Collection[str], file: str, entry: str, what: str = "kern
 def constants_in(code: bytes, file: str, given: Mapping[str, bytes]) -> dict[str, bytes]:
     """What variables of code are to hold, by their symbols. Raises CompileError for a name or a size that is not so."""
     sizes, found = variables(code) if given else {}, {}
-    is_listed = is_spirv(code) or code.startswith(b"\x7fELF")
+    is_listed = _is_known(code)
     for name, data in given.items():
         symbol = symbol_of(sizes, file, name, "__constant__ variable") if sizes or is_listed else name
         if symbol in sizes and len(data) != sizes[symbol]:
