@@ -223,6 +223,14 @@ def load(path: Path) -> Summary:
     return summary_of(json_of(read_bytes(path), shown), shown)
 
 
+def tried(path: Path) -> Summary | list[str]:
+    """What `load` reads, or what is wrong with the file."""
+    try:
+        return load(path)
+    except ConfigError as error:
+        return list(error.problems)
+
+
 def summary_of(data: Any, shown: str) -> Summary:
     """The records in JSON. Raises ConfigError where it is another version, damaged, or nothing of greta's."""
     if not isinstance(data, dict) or HEADER not in data:
