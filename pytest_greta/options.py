@@ -119,6 +119,7 @@ OPTIONS = {
             "write what was measured, with the verdicts, to this file: for reports, for --greta-replay",
             "FILE",
         ),
+        Option("report", "write report.html and summary.md for people into this folder", "DIR"),
     )
 }
 FLAGS = {
@@ -168,13 +169,15 @@ class Options(NamedTuple):
     """Whether what kernels take is recorded, instead of held against what was."""
     summary: Path | None
     """What was measured goes there."""
+    report: Path | None
+    """The folder of the report."""
     calibrate: int
     """How many gates on equal code to measure instead of testing; 0 for none."""
 
     @property
     def is_recorded(self) -> bool:
         """Whether what is measured is kept as records."""
-        return self.summary is not None
+        return self.summary is not None or self.report is not None
 
     def rounds_for(self, context: int) -> int:
         """Timed rounds at a context."""
@@ -253,6 +256,7 @@ def read_options(config: pytest.Config) -> Options:
         accept=read("accept", _reason) or "",
         cache_bytes=read("cache-size", _size),
         summary=read("summary", Path),
+        report=read("report", Path),
         calibrate=read("calibrate", _gates) or 0,
     )
     if options.require and options.device not in ("auto", options.require):

@@ -102,7 +102,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         from pytest_greta.summary import Summary
 
-        config.pluginmanager.register(Summary(), "greta-summary")
+        summary = Summary()
+        config.pluginmanager.register(summary, "greta-summary")
+        if read_options(config).report:
+            from pytest_greta.reporting import Reporting
+
+            config.pluginmanager.register(Reporting(summary), "greta-report")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -32,7 +32,6 @@ from pytest_greta.stash import (
     gates_path,
     get_device,
     get_session,
-    path_of,
 )
 from pytest_greta.table import Row
 
@@ -82,16 +81,9 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def path_to(config: pytest.Config) -> Path:
-    """Where the records go."""
-    path = path_of(config, "summary")
-    assert path is not None
-    return path
-
-
-def write(config: pytest.Config, summary: Summary, exit_code: int) -> None:
+def write(config: pytest.Config, summary: Summary, path: Path, exit_code: int) -> None:
     """Write the records of a session: whole, or not at all. Raises OSError."""
-    write_whole(path_to(config), records(config, summary, exit_code).text().encode())
+    write_whole(path, records(config, summary, exit_code).text().encode())
 
 
 def records(config: pytest.Config, summary: Summary, exit_code: int) -> Records:

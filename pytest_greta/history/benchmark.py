@@ -141,6 +141,10 @@ class History:
         """The stored runs of one identity whose commits came before this one's, oldest first."""
         return [run for run in self._runs.get(identity, []) if self._commits.is_before(run.commit)]
 
+    def all_runs(self) -> Mapping[Identity, list[HistoricRun]]:
+        """All stored runs by identity, oldest first, of whatever commit."""
+        return self._runs
+
     # The accepted code itself: where new code can be timed beside it, the spread between runs does not matter.
 
     def code(self, sha256: str) -> bytes | None:

@@ -28,7 +28,7 @@ def conditions(summaries: Sequence[Summary]) -> Section:
     """The section on devices and on what they were like while they ran."""
     sessions = list(_sessions(summaries))
     devices = [
-        [plain(name), plain(value)]
+        [plain(name), number(value)]
         for device in _distinct(sessions)
         for name, value in device.items()
         if value not in ("", None, {}) and not isinstance(value, Mapping)
@@ -81,10 +81,10 @@ def how(summaries: Sequence[Summary]) -> Section:
 def commit_of(session: Session) -> str:
     """The commit of a session, in words."""
     if session.commit is None:
-        return "no commit"
+        return "no known commit"
     dirty = ", with uncommitted changes" if session.commit.get("dirty") else ""
     branch = f" ({plain(session.commit['branch'])})" if session.commit.get("branch") else ""
-    return f"{plain(session.commit['id'])[:10]}{branch}{dirty}"
+    return f"commit {plain(session.commit['id'])[:10]}{branch}{dirty}"
 
 
 def _sessions(summaries: Sequence[Summary]) -> Iterator[Session]:
@@ -105,15 +105,16 @@ def _telemetry(found: Mapping[str, Any]) -> list[str]:
     if found.get("missing"):
         return [*[NOT_MEASURED] * 6, plain(found["missing"])]
     power_limited = found.get("power_limited_percent")
-    return [
+    readings = [
         _range(found.get("shader_clock_mhz"), "MHz"),
         number(found.get("max_shader_clock_mhz"), _unit(found.get("max_shader_clock_mhz"), "MHz")),
         _range(found.get("temperature_celsius"), "°C"),
         _range(found.get("power_watts"), "W"),
         number(found.get("vram_peak_bytes"), _unit(found.get("vram_peak_bytes"), "bytes")),
         number(power_limited, _unit(power_limited, "% of the time")),
-        plain(found.get("throttled") or "no"),
     ]
+    known = "no" if set(readings) != {NOT_MEASURED} else NOT_MEASURED
+    return [*readings, plain(found.get("throttled") or known)]
 
 
 def _unit(value: object, unit: str) -> str:

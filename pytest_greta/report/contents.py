@@ -67,4 +67,4 @@ def _lines(summaries: Sequence[Summary]) -> Iterator[str]:
     if targets:
         yield f"Targets: {', '.join(targets)}"
     for summary in summaries:
-        yield f"Started {plain(summary.session.started)}, commit {commit_of(summary.session)}"
+        yield f"Started {plain(summary.session.started)}, of {commit_of(summary.session)}"

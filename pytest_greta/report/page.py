@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup
-
 from pytest_greta.report.parts import Report
 from pytest_greta.report.plots import svg
 
@@ -16,6 +13,9 @@ MOST_CHARTS = 60
 
 def page(report: Report) -> str:
     """The page. All texts are escaped but the drawings, which matplotlib escapes."""
+    import jinja2
+    from markupsafe import Markup
+
     folder = Path(__file__).parent
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),

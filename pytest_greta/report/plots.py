@@ -9,14 +9,11 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
-
 from pytest_greta.report.parts import Chart, Dot, Dots, Lines, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH = 4.6
 """Inches, of 72 units each: what a screen of 400 pixels holds."""
@@ -51,6 +48,8 @@ _MARKERS = "osD^vPX*"
 
 def svg(chart: Chart, number: int) -> str:
     """A chart as an `svg` element, whose ids are its own by its number on the page. It has neither title nor script."""
+    import matplotlib as mpl
+
     with mpl.rc_context({**_SETTINGS, "svg.hashsalt": f"greta-{number}"}):
         figure = _lines(chart) if isinstance(chart, Lines) else _dots(chart)
         written = io.BytesIO()
@@ -75,6 +74,13 @@ def _style(text: str) -> str:
     text = re.sub(r"#01020?[0-9a-f]{1,2}", lambda found: f"var(--{_NAMES.get(found[0], 'ink')})", text)
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
     return re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
+
+
+def _figure(height: float) -> Figure:
+    """An empty figure of a height in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH, height))
 
 
 def _axes(figure: Figure, box: tuple[float, float, float, float], x_label: str) -> Axes:
@@ -105,6 +111,8 @@ def _short(name: str) -> str:
 
 
 def _plain_ticks(axis: Any, is_log: bool, ticks: Sequence[float] = ()) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.5g}"))
     if ticks:
         axis.set_ticks(list(ticks)[:: max(1, -(-len(ticks) // 6))])
@@ -125,7 +133,7 @@ def _lines(chart: Lines) -> Figure:
     named = [*chart.series, *chart.guides]
     rows = -(-len(named) // 2)
     legend = 0.175 * rows + 0.08
-    figure = Figure(figsize=(WIDTH, HEIGHT + legend))
+    figure = _figure(HEIGHT + legend)
     axes = _axes(figure, (0.78, 0.48 + legend, 0.15, 0.12), chart.x_label)
     axes.set_ylabel(_short(chart.y_label), color=_INK)
     if chart.log_x:
@@ -192,7 +200,7 @@ def _draw(axes: Axes, series: Series, number: int) -> None:
 
 def _dots(chart: Dots) -> Figure:
     count = len(chart.dots)
-    figure = Figure(figsize=(WIDTH, LINE * count + 0.95))
+    figure = _figure(LINE * count + 0.95)
     longest = max(len(_short(dot.name)) for dot in chart.dots)
     axes = _axes(figure, (0.25 + 0.072 * longest, 0.72, 0.15, 0.1), chart.x_label)
     if chart.log:

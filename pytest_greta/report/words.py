@@ -37,7 +37,7 @@ def _figures(value: float) -> str:
         return str(value)
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
         return f"{value:.0f}" if abs(value) < 1e15 else f"{float(value):.4g}"
-    return f"{value:.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+    return f"{value:.1f}" if 1000 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 def interval(quantity: Quantity | None) -> str:

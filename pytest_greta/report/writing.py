@@ -9,6 +9,7 @@ from pytest_greta.compiler.cache import write_whole
 from pytest_greta.errors import ToolMissing
 from pytest_greta.report.contents import Sources, report_of
 from pytest_greta.report.markdown import markdown
+from pytest_greta.report.page import page
 
 PAGE, TABLES = "report.html", "summary.md"
 _NEEDED = ("jinja2", "matplotlib")
@@ -32,7 +33,5 @@ def write(folder: Path, sources: Sources) -> list[Path]:
     tables, page_path = folder / TABLES, folder / PAGE
     write_whole(tables, markdown(report).encode())
     check_tools()
-    from pytest_greta.report.page import page  # imports matplotlib
-
     write_whole(page_path, page(report).encode())
     return [page_path, tables]
