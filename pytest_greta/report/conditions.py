@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_greta.records.model import Session, Summary
+from pytest_greta.records.model import Recorded, Session, Summary
 from pytest_greta.report.outcome import where_of
 from pytest_greta.report.parts import Section, Table
 from pytest_greta.report.subjects import measurements
@@ -35,19 +35,10 @@ def conditions(summaries: Sequence[Summary]) -> Section:
     ]
     tables = [Table.of("Devices, in their own words", ("property", "value"), devices)] if devices else []
     notes = [f"{NOT_MEASURED.capitalize()}: {plain(s.not_measured)}" for s in sessions if s.not_measured]
-    rows = [
-        [
-            f"{plain(recorded.kernel)} {plain(recorded.variant)}",
-            where_of(recorded),
-            *_telemetry(recorded.telemetry),
-        ]
-        for _, recorded in measurements(summaries)
-        if recorded.telemetry
-    ]
-    if rows:
-        tables.append(
-            Table.of("Clocks, temperature and power during runs (least, median, most)", _COLUMNS, rows)
-        )
+    known = [recorded for _, recorded in measurements(summaries) if recorded.telemetry]
+    if known:
+        caption = "Clocks, temperature and power during runs (least, median, most)"
+        tables.append(Table.of(caption, _COLUMNS, map(_row, known), len(known)))
     else:
         notes.append(f"Clocks, temperature, power and throttling: {NOT_MEASURED}.")
     if not tables and not any(session.not_measured for session in sessions):
@@ -74,7 +65,7 @@ def how(summaries: Sequence[Summary]) -> Section:
     notes = [plain(note) for summary in summaries for note in summary.notes]
     notes += [plain(note) for _, recorded in measurements(summaries) for note in recorded.notes]
     return Section(
-        "sessions", "Sessions", list(dict.fromkeys(notes))[:50], tables=[Table.of("Sessions", columns, rows)]
+        "sessions", "Sessions", list(dict.fromkeys(notes)), tables=[Table.of("Sessions", columns, rows)]
     )
 
 
@@ -98,6 +89,11 @@ def _distinct(sessions: Sequence[Session]) -> list[Mapping[str, Any]]:
         if session.device is not None and session.device not in found:
             found.append(session.device)
     return found
+
+
+def _row(recorded: Recorded) -> list[str]:
+    what = f"{plain(recorded.kernel)} {plain(recorded.variant)}"
+    return [what, where_of(recorded), *_telemetry(recorded.telemetry or {})]
 
 
 def _telemetry(found: Mapping[str, Any]) -> list[str]:

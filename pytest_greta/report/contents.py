@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_greta.binaries.lock import LockFile
 from pytest_greta.history.records import Identity
 from pytest_greta.records.model import Summary
 from pytest_greta.report.conditions import commit_of, conditions, how
 from pytest_greta.report.outcome import outcome
-from pytest_greta.report.parts import Report
+from pytest_greta.report.parts import Report, Section
 from pytest_greta.report.past import past
 from pytest_greta.report.resources import resources
 from pytest_greta.report.speed import speed
 from pytest_greta.report.subjects import STATUSES, device_of, measurements, subjects
 from pytest_greta.report.words import plain
 from pytest_greta.stats.runs import HistoricRun
+
+MOST_NOTES = 30
+"""Of a section."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +42,28 @@ def report_of(sources: Sources) -> Report:
     is_failure = bool(failed) or any(summary.session.exit_code for summary in summaries)
     heading = f"{failed} failed" if failed else "a session failed" if is_failure else "nothing failed"
     first, *others = verdicts
+    sections = [
+        first,
+        *speed(subjects(summaries)),
+        resources(summaries, sources.lock),
+        past(sources.runs, sources.problems, summaries),
+        conditions(summaries),
+        *others,
+        how(summaries),
+    ]
     return Report(
         f"greta: {heading}",
         is_failure,
         [(status, counts[status]) for status in reversed(STATUSES) if counts[status]],
         list(_lines(summaries)),
-        [
-            first,
-            *speed(subjects(summaries)),
-            resources(summaries, sources.lock),
-            past(sources.runs, sources.problems, summaries),
-            conditions(summaries),
-            *others,
-            how(summaries),
-        ],
+        [replace(section, notes=_notes(section)) for section in sections],
     )
+
+
+def _notes(section: Section) -> list[str]:
+    """The notes of a section, each on one line, not more than anyone reads."""
+    more = len(section.notes) - MOST_NOTES
+    return [*map(plain, section.notes[:MOST_NOTES]), *([f"and {more} more"] if more > 0 else [])]
 
 
 def _lines(summaries: Sequence[Summary]) -> Iterator[str]:

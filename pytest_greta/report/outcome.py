@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pytest_greta.records.model import Recorded, Summary
@@ -20,7 +21,8 @@ _COLUMNS = ("what", "where", "gate", "#measured", "by how much", "!verdict", "re
 class _Found:
     """A verdict, or what came instead of it, as a row."""
 
-    cells: tuple[str, ...]
+    cells: Callable[[], tuple[str, ...]]
+    """Made where they are shown."""
     status: str
     distance: float
     """How far beyond its limit; infinite where nothing can be compared."""
@@ -39,7 +41,7 @@ def outcome(summaries: Sequence[Summary]) -> tuple[list[Section], Counter[str]]:
     held = [one for one in found if one.status == "PASS"]
     sections = [_failed(failed, summaries), _undecided(open_, summaries)]
     if held:
-        table = Table.of("Gates that held", _COLUMNS, [one.cells for one in held], folded=True)
+        table = Table.of("Gates that held", _COLUMNS, (one.cells() for one in held), len(held), folded=True)
         sections.append(Section("held", "What held", [f"{len(held)} verdicts."], tables=[table]))
     return sections, counts
 
@@ -50,7 +52,10 @@ def _failed(failed: Sequence[_Found], summaries: Sequence[Summary]) -> Section:
     if not failed:
         return Section("failed", "What failed", ["No gate failed.", *notes])
     table = Table.of(
-        "Failures, what lies farthest beyond its limit first", _COLUMNS, [one.cells for one in failed]
+        "Failures, what lies farthest beyond its limit first",
+        _COLUMNS,
+        (one.cells() for one in failed),
+        len(failed),
     )
     return Section("failed", "What failed", notes, tables=[table])
 
@@ -60,8 +65,8 @@ def _undecided(undecided: Sequence[_Found], summaries: Sequence[Summary]) -> Sec
     notes = [f"Not evaluated: {plain(text)}" for summary in summaries for text in summary.unevaluated]
     tables = []
     if undecided:
-        rows = [one.cells for one in undecided]
-        tables.append(Table.of("Gates that neither held nor failed", _COLUMNS, rows))
+        rows = (one.cells() for one in undecided)
+        tables.append(Table.of("Gates that neither held nor failed", _COLUMNS, rows, len(undecided)))
     left_out = [[plain(part) for part in case] for summary in summaries for case in summary.left_out]
     if left_out:
         tables.append(Table.of("Cases that were left out", ("kernel", "variant", "problem", "why"), left_out))
@@ -76,7 +81,7 @@ def _stopped(summaries: Sequence[Summary]) -> Iterator[_Found]:
             status = str(one["status"])
             what = f"{plain(one['kernel'])} {plain(one['variant'])}"
             cells = what, plain(one["where"]), "all gates", "", "", status, plain(one["reason"]), ""
-            yield _Found(cells, status, math.inf, status == "FAIL")
+            yield _Found(partial(tuple, cells), status, math.inf, status == "FAIL")
 
 
 def _verdicts(summaries: Sequence[Summary]) -> Iterator[_Found]:
@@ -93,7 +98,9 @@ def _verdicts(summaries: Sequence[Summary]) -> Iterator[_Found]:
             status = str(verdict["status"])
             decides = status == "FAIL" or (alone and status in ("INCONCLUSIVE", "NOT MEASURED"))
             distance, far = beyond(verdict)
-            cells = _cells(recorded, verdict, distance if status not in ("PASS", "NOT MEASURED") else "")
+            cells = partial(
+                _cells, recorded, verdict, distance if status not in ("PASS", "NOT MEASURED") else ""
+            )
             yield _Found(cells, status, far, decides)
 
 

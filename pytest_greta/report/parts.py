@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 from pytest_greta.report.words import plain
@@ -38,19 +39,26 @@ class Table:
 
     @staticmethod
     def of(
-        caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], folded: bool = False
+        caption: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        count: int | None = None,
+        folded: bool = False,
     ) -> Table:
-        """A table of the first rows, each cell on one line. A column whose title begins with `#` holds numbers, one
-        with `!` statuses. A column with nothing in it is left out.
+        """A table of the first rows, each cell on one line; `count` says how many there are, where not all are made. A
+        column whose title begins with `#` holds numbers, with `!` statuses; one with nothing in it is left out.
         """
         kinds: dict[str, Literal["number", "status"]] = {"#": "number", "!": "status"}
+        shown = list(islice(rows, MOST_ROWS)) if count is not None else list(rows)
+        more = (len(shown) if count is None else count) - MOST_ROWS
+        shown = shown[:MOST_ROWS]
+        kept = [place for place in range(len(columns)) if place == 0 or any(row[place] for row in shown)]
+        titles = [columns[place] for place in kept]
         titled = [
-            Column(plain(title[title[:1] in kinds :]), kinds.get(title[:1], "text")) for title in columns
+            Column(plain(title[title[:1] in kinds :]), kinds.get(title[:1], "text")) for title in titles
         ]
-        kept = [place for place in range(len(columns)) if place == 0 or any(row[place] for row in rows)]
-        cells = [[plain(row[place]) for place in kept] for row in rows[:MOST_ROWS]]
-        shown = [titled[place] for place in kept]
-        return Table(plain(caption), shown, cells, folded, max(0, len(rows) - MOST_ROWS))
+        cells = [[plain(row[place]) for place in kept] for row in shown]
+        return Table(plain(caption), titled, cells, folded, max(0, more))
 
 
 @dataclass(frozen=True)

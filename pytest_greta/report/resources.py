@@ -9,7 +9,7 @@ from pytest_greta.binaries.lock import Entry, Key, LockFile
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.records.model import Recorded, Summary
 from pytest_greta.report.outcome import where_of
-from pytest_greta.report.parts import MOST_DOTS, Dot, Dots, Section, Table
+from pytest_greta.report.parts import MOST_DOTS, MOST_ROWS, Dot, Dots, Section, Table
 from pytest_greta.report.subjects import measurements
 from pytest_greta.report.words import NOT_MEASURED, as_number, first_of, number, plain
 
@@ -25,9 +25,9 @@ def resources(summaries: Sequence[Summary], lock: LockFile | None) -> Section:
     if not codes:
         return Section("resources", title, [f"{NOT_MEASURED.capitalize()}: no code was read."])
     locked = _Locked(lock.entries if lock else {})
-    rows = [[_name(one), where_of(one), *(number(_value(one, gate)) for gate in SHOWN)] for one in codes]
+    rows = ([_name(one), where_of(one), *(number(_value(one, gate)) for gate in SHOWN)] for one in codes)
     columns = [f"#{gate}" for gate in SHOWN]
-    tables = [Table.of("What code takes", ("kernel and variant", "target", *columns), rows)]
+    tables = [Table.of("What code takes", ("kernel and variant", "target", *columns), rows, len(codes))]
     against = [row for one in codes for row in _against(one, locked)]
     if against:
         columns = [
@@ -43,7 +43,7 @@ def resources(summaries: Sequence[Summary], lock: LockFile | None) -> Section:
         tables.append(Table.of("Against limits and greta.lock", columns, against))
     notes = [] if lock and lock.is_there else ["There is no greta.lock to hold it against."]
     notes += [plain(line) for summary in summaries for line in summary.lock]
-    charts = [chart for gate in DRAWN for chart in _chart(codes, gate, locked)]
+    charts = [chart for gate in DRAWN for chart in _chart(codes[:MOST_ROWS], gate, locked)]
     return Section("resources", title, notes, charts, tables)
 
 

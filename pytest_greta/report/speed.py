@@ -46,7 +46,8 @@ def _named(subject: Subject, subjects: Sequence[Subject]) -> str:
 
 
 def _time(subject: Subject, name: str) -> Section:
-    notes = [f"{name}: {run.recorded.untimed}" for run in subject.runs if run.recorded.untimed]
+    notes = [f"{name}: runs{first}"] if (first := first_of(len(subject.runs), subject.count)) else []
+    notes += [f"{name}: {run.recorded.untimed}" for run in subject.runs if run.recorded.untimed]
     if any(run.recorded.device_kind == "cpu" for run in subject.runs):
         notes.append(f"{name}: a cpu's times say nothing about a GPU's.")
     zero = [run for run in subject.runs if (as_number(run.time) or 1.0) <= 0 or as_number(run.time) == 0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pytest_greta.gates.model import Quantity
 from pytest_greta.records.model import Recorded, Summary
+from pytest_greta.report.parts import MOST_ROWS
 from pytest_greta.report.words import as_number, plain
 
 TIMES = ("prefill_seconds", "seconds", "wall_seconds")
@@ -75,7 +76,9 @@ class Subject:
     kernel: str
     device: str
     runs: Sequence[Timed]
-    """By series, then by context."""
+    """By series, then by context: the first `MOST_ROWS`, so that tables have all that charts show."""
+    count: int
+    """How many there are."""
 
     @property
     def by_series(self) -> dict[str, list[Timed]]:
@@ -111,7 +114,10 @@ def subjects(summaries: Sequence[Summary]) -> list[Subject]:
         if recorded.kind in ("run", "program") and recorded.problem is not None:
             key = plain(recorded.kernel), device_of(summary, recorded)
             groups.setdefault(key, []).append(recorded)
-    return [Subject(kernel, device, _runs(some)) for (kernel, device), some in groups.items()]
+    return [
+        Subject(kernel, device, _runs(some)[:MOST_ROWS], len(some))
+        for (kernel, device), some in groups.items()
+    ]
 
 
 def _runs(some: Sequence[Recorded]) -> list[Timed]:

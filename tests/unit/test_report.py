@@ -214,7 +214,11 @@ def test_large_records_are_cut_and_say_so() -> None:
     assert found.title == "greta: 400 failed"
     assert (len(found.sections[0].tables[0].rows), found.sections[0].tables[0].more) == (300, 100)
     assert "and 350 more" in markdown(found)
-    assert section(found, "resources").charts[0].title == "vgprs (the first 40 of 400)"
+    assert section(found, "resources").charts[0].title == "vgprs (the first 40 of 300)"
+    runs = [samples.run(f"v{place}", context, 9.0) for place in range(80) for context in samples.CONTEXTS]
+    timed = section(report_of(Sources([Summary(samples.session(), runs)])), "time")
+    assert timed.notes == ["prefill: runs (the first 300 of 320)"]
+    assert len(timed.tables[1].rows) == 300
 
 
 # -- Markdown --------------------------------------------------------------------------------------------
@@ -326,6 +330,8 @@ def test_hostile_names_are_texts() -> None:
     for name in samples.HOSTILE[:4]:
         assert name in words
     assert "{{ 7 * 7 }}" in words
+    assert "\x1b" not in words
+    assert "\u202e" not in words
 
 
 def _luminance(colour: str) -> float:
