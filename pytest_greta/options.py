@@ -33,6 +33,8 @@ class Option(NamedTuple):  # every pytest session makes these: a dataclass would
     """False for what must be said anew each time."""
     repeated: bool = False
     """May be given several times; the ini twin has a line for each."""
+    several: bool = False
+    """Takes several values at once as well."""
 
     @property
     def flag(self) -> str:
@@ -115,6 +117,13 @@ OPTIONS = {
         ),
         Option("seed", "seed of the inputs, to repeat a run [another one for every run]", "N"),
         Option(
+            "replay",
+            "instead of compiling and measuring, gate what these files say was measured: summary.json and others",
+            "FILE",
+            repeated=True,
+            several=True,
+        ),
+        Option(
             "summary",
             "write what was measured, with the verdicts, to this file: for reports, for --greta-replay",
             "FILE",
@@ -167,6 +176,8 @@ class Options(NamedTuple):
     """Compiled code to keep."""
     lock: bool
     """Whether what kernels take is recorded, instead of held against what was."""
+    replay: tuple[str, ...]
+    """Files of records that are gated, in place of measuring."""
     summary: Path | None
     """What was measured goes there."""
     report: Path | None
@@ -192,7 +203,7 @@ def add_options(parser: pytest.Parser) -> None:
             {"choices": option.choices} if option.choices else {"metavar": option.metavar}
         )
         if option.repeated:
-            kwargs["action"] = "append"
+            kwargs |= {"action": "extend", "nargs": "+"} if option.several else {"action": "append"}
         group.addoption(option.flag, default=None, help=option.help, dest=option.ini, **kwargs)
         if option.has_ini:
             kind: Literal["linelist", "string"] = "linelist" if option.repeated else "string"
@@ -255,6 +266,7 @@ def read_options(config: pytest.Config) -> Options:
         seed=read("seed", _seed),
         accept=read("accept", _reason) or "",
         cache_bytes=read("cache-size", _size),
+        replay=read("replay", lambda text: tuple(text.splitlines())) or (),
         summary=read("summary", Path),
         report=read("report", Path),
         calibrate=read("calibrate", _gates) or 0,
@@ -267,9 +279,20 @@ def read_options(config: pytest.Config) -> Options:
         problems.append("--greta-accept records a run: add --benchmark-autosave, or --benchmark-save=NAME")
     if options.calibrate and config.getoption("dist", "no") != "no":
         problems.append("--greta-calibrate takes times, which pytest-xdist disturbs: leave out -n")
+    problems += _replay_problems(options)
     if problems:
         raise ConfigError(*problems)
     return options
+
+
+def _replay_problems(options: Options) -> list[str]:
+    """What cannot be asked for where nothing is measured."""
+    asked = {"calibrate": options.calibrate, "lock": options.lock, "accept": options.accept}
+    return [
+        f"--greta-{name} takes a measurement, and --greta-replay makes none: leave one of them out"
+        for name, value in asked.items()
+        if value and options.replay
+    ]
 
 
 def _names(text: str) -> tuple[str, ...]:

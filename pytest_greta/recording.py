@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +27,7 @@ from pytest_greta.stash import (
     SESSION_NOTES,
     STOPPED,
     VERDICTS,
+    gates_digest,
     gates_path,
     get_device,
     get_session,
@@ -37,12 +36,15 @@ from pytest_greta.table import Row
 
 if TYPE_CHECKING:
     from pytest_greta.binaries.artifacts import ArtifactResult
+    from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.results import CodeResult, RunResult
     from pytest_greta.session import Session
     from pytest_greta.summary import Summary
 
 
-def keep(item: pytest.Item, session: Session, result: ArtifactResult | CodeResult | RunResult) -> None:
+def keep(
+    item: pytest.Item, session: Session, result: ArtifactResult | CodeResult | ReplayedResult | RunResult
+) -> None:
     """Keep what a test found, for its report."""
     if isinstance(result, Result):
         of = result.measurements[0].measurement
@@ -113,7 +115,7 @@ def _session(config: pytest.Config, summary: Summary, exit_code: int) -> Recorde
         seconds=round((datetime.now(timezone.utc) - summary.began).total_seconds(), 3),
         options=given(config),
         commit=_commit(config),
-        gates=_gates(gates_path(config)),
+        gates={"file": shown_path(gates_path(config)), "sha256": gates_digest(config)},
         device=next((one["device"] for one in told if one["device"]), None),
         not_measured=next((one["not_measured"] for one in told if one["not_measured"]), ""),
         targets=list(dict.fromkeys(target for one in told for target in one["targets"])),
@@ -129,13 +131,6 @@ def _commit(config: pytest.Config) -> Mapping[str, Any] | None:
     if info.get("error") or not info.get("id") or info["id"] in ("unversioned", "unknown"):
         return None
     return {"id": str(info["id"]), "branch": str(info.get("branch") or ""), "dirty": bool(info.get("dirty"))}
-
-
-def _gates(path: Path) -> Mapping[str, str]:
-    content = b""
-    with suppress(OSError):
-        content = path.read_bytes()
-    return {"file": shown_path(path), "sha256": hashlib.sha256(content).hexdigest() if content else ""}
 
 
 def _stopped(summary: Summary) -> Iterator[dict[str, Any]]:

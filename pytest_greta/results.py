@@ -66,6 +66,11 @@ class RunResult(Result):
     """What may be the cause of a failure."""
 
     @property
+    def seconds(self) -> tuple[float, ...]:
+        """Device seconds of every timed launch; none where the code failed a gate and was not launched."""
+        return tuple(self.run.seconds) if self.run else ()
+
+    @property
     def told(self) -> tuple[str, ...]:
         """What a reader must know although every gate may pass: told in the summary."""
         run = self.run

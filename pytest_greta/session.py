@@ -180,6 +180,8 @@ class Session:
         self, kernel: Kernel, variant: Variant, target: str | None, problem: Problem | None
     ) -> list[Job]:
         """All that a test of a variant compiles here: for its target, or for the cpu device with its baseline."""
+        if self.options.replay:
+            return []
         firsts = [] if variant.code else [group[0] for group in self.code_problems(kernel, variant)]
         targets = self.targets_of(kernel, variant) if target is None else [target]
         jobs = [job_of(kernel, variant, first, name) for name in targets for first in firsts]

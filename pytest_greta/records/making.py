@@ -12,6 +12,7 @@ from pytest_greta.gates.model import Quantity, Verdict, measured_text
 from pytest_greta.history.records import timing_of
 from pytest_greta.measure.executable import BASELINE, sha256_of
 from pytest_greta.records.model import Recorded, RecordedProblem, interval_plain, value_plain
+from pytest_greta.records.replay import ReplayedResult
 from pytest_greta.results import RunResult
 
 if TYPE_CHECKING:
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
     from pytest_greta.results import CodeResult, GatedMeasurement
 
 
-def records_of(result: CodeResult | RunResult, digests: Mapping[str, str]) -> list[Recorded]:
+def records_of(result: CodeResult | ReplayedResult | RunResult, digests: Mapping[str, str]) -> list[Recorded]:
     """What a test of a variant found, with the verdicts of its gates. `digests` are those of its source.
 
     A run that was measured a second time is one record: the second has its verdicts with the first.
     """
+    if isinstance(result, ReplayedResult):
+        pairs = zip(result.records, result.measurements, strict=True)
+        return [_replayed(recorded, gated) for recorded, gated in pairs]
     found: list[Recorded] = []
     runs: list[GatedMeasurement] = []
     for gated in result.measurements:
@@ -40,6 +44,17 @@ def records_of(result: CodeResult | RunResult, digests: Mapping[str, str]) -> li
     if runs and isinstance(result, RunResult) and result.run:
         found.append(_of_run(runs, result, result.run, digests))
     return found
+
+
+def _replayed(recorded: Recorded, gated: GatedMeasurement) -> Recorded:
+    """A record that was gated again: with the verdicts of today."""
+    quantities = gated.measurement.quantities
+    return dataclasses.replace(
+        recorded,
+        quantities=quantities,
+        units={**_units(quantities), **recorded.units},
+        verdicts=[verdict_plain(verdict) for verdict in gated.verdicts()],
+    )
 
 
 def _of_code(gated: GatedMeasurement, digests: Mapping[str, str]) -> Recorded:
