@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from pytest_greta.report.parts import Report
@@ -25,7 +26,13 @@ def page(report: Report) -> str:
         lstrip_blocks=True,
     )
     charts = [chart for section in report.sections for chart in section.charts]
-    drawn = {id(chart): Markup(svg(chart, number)) for number, chart in enumerate(charts[:MOST_CHARTS], 1)}
+    with (
+        warnings.catch_warnings()
+    ):  # glyphs that a font has not, matplotlib's own dependencies: no fault of a session
+        warnings.simplefilter("ignore")
+        drawn = {
+            id(chart): Markup(svg(chart, number)) for number, chart in enumerate(charts[:MOST_CHARTS], 1)
+        }
     style = Markup((folder / "page.css").read_text(encoding="utf-8"))
     left_out = max(0, len(charts) - MOST_CHARTS)
     template = environment.get_template("page.html.j2")

@@ -11,6 +11,8 @@ from pytest_greta.report.parts import MOST_SERIES, Lines, Point, Section, Series
 from pytest_greta.report.subjects import Subject, Timed
 from pytest_greta.report.words import NOT_MEASURED, as_number, ends, first_of, interval, number
 
+MOST_QUANTITIES = 24
+"""Columns of a table of all that programs printed."""
 _SLOPES = (("linear", 1.0), ("quadratic", 2.0))
 
 
@@ -73,6 +75,8 @@ def _time(subject: Subject, name: str) -> Section:
     tables = [_closing(subject, name), _measured(subject, name)]
     if len(subject.contexts) > 1:
         tables.append(_exponents(subject, name))
+    if any(run.recorded.kind == "program" for run in subject.runs):
+        tables.append(_of_programs(subject, name))
     return Section("", "", list(dict.fromkeys(notes)), charts, tables)
 
 
@@ -164,6 +168,24 @@ def _measured(subject: Subject, name: str) -> Table:
         "how it was timed",
     )
     return Table.of(f"{name}: times and throughput", columns, rows)
+
+
+def _of_programs(subject: Subject, name: str) -> Table:
+    """All that programs printed, and what was measured of them: of the quantities the first `MOST_QUANTITIES`."""
+    runs = [run for run in subject.runs if run.recorded.kind == "program"]
+    every = list(dict.fromkeys(name for run in runs for name in run.recorded.quantities))
+    names = every[:MOST_QUANTITIES]
+    rows = []
+    for run in runs:
+        found = ((run.get(name), run.recorded.units.get(name, "")) for name in names)
+        cells = (
+            number(one.value, unit if one.value is not None else "") if one else "" for one, unit in found
+        )
+        rows.append([run.series, run.problem, *cells])
+    caption = (
+        f"{name}: what programs printed, and what was measured of them{first_of(len(names), len(every))}"
+    )
+    return Table.of(caption, ["variant", "problem", *(f"#{one}" for one in names)], rows)
 
 
 def _exponents(subject: Subject, name: str) -> Table:

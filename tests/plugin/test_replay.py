@@ -127,7 +127,9 @@ def test_two_records_are_both_judged_and_times_far_apart_are_told(
     change(project.path / "other.json", slower)
     result = greta("--greta-variant=good", "-k", "test_run", *REPLAY, "other.json")
     text = result.stdout.str()
-    assert re.search(r"faulty good @ 256 took \S+ s in summary.json and 2000 s in other.json, \S+x apart", text)
+    assert re.search(
+        r"faulty good @ 256 took \S+ s in summary.json and 2000 s in other.json, \S+x apart", text
+    )
     assert re.search(r"prefill_seconds > 0 .* s .*, 2000 s", text)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +23,15 @@ def executable() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
+def _pipe() -> tuple[int, int]:
+    """The ends of a pipe, above the descriptors that the protocol has."""
+    low = os.pipe()
+    read, write = (fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 10) for one in low)
+    for one in low:
+        os.close(one)
+    return read, write
+
+
 class Browser:
     """One page of a browser. Use as a context manager."""
 
@@ -32,8 +43,7 @@ class Browser:
         self.events: list[dict[str, Any]] = []
 
     def __enter__(self) -> Browser:
-        read_there, self._to = os.pipe()
-        self._from, write_there = os.pipe()
+        (read_there, self._to), (self._from, write_there) = _pipe(), _pipe()
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         options = [
             "--headless",
@@ -53,8 +63,7 @@ class Browser:
         )
         os.close(read_there)
         os.close(write_there)
-        targets = self.ask("Target.getTargets")["targetInfos"]
-        page = next(one["targetId"] for one in targets if one["type"] == "page")
+        page = self.ask("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.ask("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
@@ -81,6 +90,8 @@ class Browser:
     def _wait(self, is_wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         while True:
             while b"\0" not in self._pending:
+                ready = select.select([self._from], [], [], DEADLINE_SECONDS)[0]
+                assert ready, f"the browser has not answered within {DEADLINE_SECONDS} s"
                 part = os.read(self._from, 1 << 20)
                 assert part, "the browser has ended"
                 self._pending += part

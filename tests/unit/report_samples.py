@@ -198,6 +198,7 @@ HOSTILE = (
     "\"><img src=x onerror=document.title='pwned'>",
     "</text></svg><script>document.title='pwned'</script>",
     "`| [x](javascript:alert(1)) | **b** @someone",
+    "核 \U0001f680 ﷽",
     "$\\frac{x$ {{ 7 * 7 }} {% raw %} \x1b[31m\u202e",
 )
 

@@ -139,9 +139,14 @@ def test_the_closing_table_of_the_campaign_of_february() -> None:
 
 def test_a_program_has_the_tokens_that_it_processed() -> None:
     run = samples.run("v3", 16384, 10.0, kind="program", verdicts=[])
-    run = dataclasses.replace(run, quantities={"seconds": Quantity(10.0), "processed": Quantity(2048)})
+    printed = {"seconds": Quantity(10.0), "processed": Quantity(2048), "model_load_s": Quantity(21.865)}
+    units = {"model_load_s": "s", "processed": "tokens"}
+    run = dataclasses.replace(
+        run, quantities={**printed, "attn_impl": Quantity("flash_v2_naive")}, units=units
+    )
     found = section(report_of(Sources([Summary(samples.session(), [run])])), "time")
-    assert "204.8" in {cell for table in found.tables for row in table.rows for cell in row}
+    assert "204.8" in found.tables[1].rows[0]
+    assert list(found.tables[-1].rows[0]) == ["v3", "16384", "10", "2048 tokens", "21.86 s", "flash_v2_naive"]
 
 
 def test_exponents_are_slopes() -> None:
