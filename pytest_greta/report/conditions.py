@@ -106,7 +106,7 @@ def _telemetry(found: Mapping[str, Any]) -> list[str]:
         number(found.get("max_shader_clock_mhz"), _unit(found.get("max_shader_clock_mhz"), "MHz")),
         _range(found.get("temperature_celsius"), "°C"),
         _range(found.get("power_watts"), "W"),
-        number(found.get("vram_peak_bytes"), _unit(found.get("vram_peak_bytes"), "bytes")),
+        _gib(found.get("vram_peak_bytes")),
         number(power_limited, _unit(power_limited, "% of the time")),
     ]
     known = "no" if set(readings) != {NOT_MEASURED} else NOT_MEASURED
@@ -115,6 +115,10 @@ def _telemetry(found: Mapping[str, Any]) -> list[str]:
 
 def _unit(value: object, unit: str) -> str:
     return "" if value is None else unit
+
+
+def _gib(size: object) -> str:
+    return f"{size / (1 << 30):.4g} GiB" if isinstance(size, (int, float)) else number(size)
 
 
 def _range(found: Any, unit: str) -> str:
