@@ -305,7 +305,7 @@ def _judge(
     verdicts = result.verdicts()
     if fixture in item.stash[UNCHECKED]:  # checked for the first time
         item.stash.setdefault(VERDICTS, []).extend(verdicts)
-        item.user_properties += table.properties(verdicts)
+        item.user_properties += table.properties(verdicts, session.device.device_name())
         if session.options.is_recorded:
             from pytest_greta.recording import keep
 

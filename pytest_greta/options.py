@@ -124,6 +124,17 @@ OPTIONS = {
             several=True,
         ),
         Option(
+            "columns",
+            "which columns of CSV and JSON files of --greta-replay are which quantities",
+            "FILE",
+        ),
+        Option(
+            "allowed-signers",
+            "take files of --greta-replay only if one of these SSH keys has signed them (ssh-keygen, ALLOWED SIGNERS)",
+            "FILE",
+        ),
+        Option("sign", "sign the file of --greta-summary with this SSH key", "KEY", has_ini=False),
+        Option(
             "summary",
             "write what was measured, with the verdicts, to this file: for reports, for --greta-replay",
             "FILE",
@@ -279,6 +290,8 @@ def read_options(config: pytest.Config) -> Options:
         problems.append("--greta-accept records a run: add --benchmark-autosave, or --benchmark-save=NAME")
     if options.calibrate and config.getoption("dist", "no") != "no":
         problems.append("--greta-calibrate takes times, which pytest-xdist disturbs: leave out -n")
+    if config.getoption(OPTIONS["sign"].ini) and not options.summary:
+        problems.append("--greta-sign signs what --greta-summary writes: add --greta-summary=FILE")
     problems += _replay_problems(options)
     if problems:
         raise ConfigError(*problems)

@@ -19,6 +19,7 @@ from pytest_greta.records.making import records_of, records_of_artifact
 from pytest_greta.records.model import Session as RecordedSession
 from pytest_greta.records.model import Summary as Records
 from pytest_greta.records.model import recorded_of
+from pytest_greta.records.signing import CannotSign, sign, signature_of
 from pytest_greta.results import Result
 from pytest_greta.stash import (
     LEFT_OUT,
@@ -31,6 +32,7 @@ from pytest_greta.stash import (
     gates_path,
     get_device,
     get_session,
+    path_of,
 )
 from pytest_greta.table import Row
 
@@ -84,8 +86,17 @@ def _plain(value: Any) -> Any:
 
 
 def write(config: pytest.Config, summary: Summary, path: Path, exit_code: int) -> None:
-    """Write the records of a session: whole, or not at all. Raises OSError."""
+    """Write the records of a session, whole or not at all, and sign them where that is asked for. Raises OSError, also
+    where they cannot be signed.
+    """
+    key = path_of(config, "sign")
+    signature_of(path).unlink(missing_ok=True)  # of what was there before
     write_whole(path, records(config, summary, exit_code).text().encode())
+    try:
+        if key is not None:
+            sign(path, key)
+    except CannotSign as error:
+        raise OSError(0, f"it is not signed: {error}") from None
 
 
 def records(config: pytest.Config, summary: Summary, exit_code: int) -> Records:

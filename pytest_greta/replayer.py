@@ -159,7 +159,7 @@ class Replayer:
             return "does not say of which code it is"
         if session.commit["dirty"]:
             return "is of a working tree with uncommitted changes"
-        same = str(session.commit["id"]) == self.commit
+        same = self.commit.startswith(str(session.commit["id"]))  # a short one of at least seven digits, too
         return "" if same else f"is of commit {str(session.commit['id'])[:12]}, this is {self.commit[:12]}"
 
 

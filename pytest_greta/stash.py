@@ -115,7 +115,8 @@ def get_recordings(config: pytest.Config) -> Recordings:
     from pytest_greta.records.sources import load_all
 
     if RECORDINGS not in config.stash:
-        config.stash[RECORDINGS] = Recordings(load_all(paths_of(config, "replay")))
+        columns, allowed = path_of(config, "columns"), path_of(config, "allowed-signers")
+        config.stash[RECORDINGS] = Recordings(*load_all(paths_of(config, "replay"), columns, allowed))
     return config.stash[RECORDINGS]
 
 
@@ -150,6 +151,9 @@ def load_session(config: pytest.Config) -> Session:
     from pytest_greta.runner import Runner
     from pytest_greta.session import Session
 
+    key = path_of(config, "sign")
+    if key is not None and not key.is_file():
+        raise ConfigError(f"{OPTIONS['sign'].flag}: there is no key {key}")
     gates = file.load(gates_path(config))
     kernels, unread = registered_kernels(config)
     gates.check(kernels, unread)
@@ -198,7 +202,7 @@ def path_of(config: pytest.Config, option: str) -> Path | None:
 def paths_of(config: pytest.Config, option: str) -> list[Path]:
     """The files that an option names, of one that takes several."""
     folder, named = config.invocation_params.dir, config.getoption(OPTIONS[option].ini)
-    if not named:
+    if not named and OPTIONS[option].has_ini:
         folder = config.inipath.parent if config.inipath else config.rootpath
         named = config.getini(OPTIONS[option].ini)
     return [folder / str(one) for one in ([named] if isinstance(named, str) else named or ()) if one]

@@ -51,6 +51,7 @@ def _replayed(recorded: Recorded, gated: GatedMeasurement) -> Recorded:
     quantities = gated.measurement.quantities
     return dataclasses.replace(
         recorded,
+        problem=_problem(gated.measurement.problem),
         quantities=quantities,
         units={**_units(quantities), **recorded.units},
         verdicts=[verdict_plain(verdict) for verdict in gated.verdicts()],

@@ -59,6 +59,8 @@ class RecordedProblem:
     axes: Mapping[str, Size] = field(default_factory=dict)
     sizes: Mapping[str, Size] | None = None
     """All sizes but the context; None where the record does not say."""
+    is_by_id: bool = False
+    """Whether its id is all that is known of its axes."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,8 @@ class Recorded:
         }
         found["quantities"] = quantities_plain(self.quantities, self.units)
         if self.problem:
-            found["problem"] = {
-                name: value for name, value in vars(self.problem).items() if value is not None
-            }
+            stated = vars(self.problem)
+            found["problem"] = {n: v for n, v in stated.items() if v is not None and n != "is_by_id"}
         found["digests"] = {"code": "", "source": "", **self.digests}
         for name, nothing in (("carries", ()), ("resolution", 0.0), ("source", None)):
             if found[name] in (nothing, []):

@@ -22,6 +22,7 @@ class Found:
     session: Session
     file: str
     """As messages show it."""
+    signer: str = ""
 
     @property
     def where(self) -> str:
@@ -33,6 +34,7 @@ class Found:
             parts.append(
                 f"commit {str(commit['id'])[:12]}" + (" with uncommitted changes" if commit["dirty"] else "")
             )
+        parts.append(f"signed by {self.signer}" if self.signer else "")
         return f"recorded in {self.file}: {', '.join(filter(None, parts))}"
 
     @property
@@ -61,6 +63,8 @@ class Recordings:
     """Files of records, read."""
 
     files: Mapping[str, Summary]
+    signers: Mapping[str, str] = field(default_factory=dict)
+    """Who has signed them, where that was asked for."""
     _runs: dict[tuple[str, str, int], list[Found]] = field(default_factory=dict)
     _codes: dict[tuple[str, str], list[Found]] = field(default_factory=dict)
 
@@ -76,7 +80,7 @@ class Recordings:
         """Every record."""
         for file, summary in self.files.items():
             for one in summary.measurements:
-                yield Found(one, summary.session_of(one), file)
+                yield Found(one, summary.session_of(one), file, self.signers.get(file, ""))
 
     @property
     def names(self) -> str:
@@ -139,6 +143,8 @@ def _is_problem(recorded: Recorded, kernel: Kernel, problem: Problem, kind: str)
     stated = recorded.problem
     if stated is None:
         return False
+    if stated.is_by_id:
+        return stated.id == problem.id
     if stated.sizes is not None:
         return dict(stated.sizes) == dict(problem.sizes)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pytest_greta.records.model import load
 from tests.plugin.conftest import GATES, Run, write_gates
 
 FILE = "summary.json"
+NAMES = (FILE, "junit.xml", "run.json")
 REPLAY = ("--greta-replay", FILE)
 SPEEDUP = "        speedup: {min: 0.5, devices: cpu}\n"
 
@@ -22,11 +24,15 @@ SPEEDUP = "        speedup: {min: 0.5, devices: cpu}\n"
 def recorded(project: pytest.Pytester, greta: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the records of a session: `good` and `noop`, of one context."""
     write_gates(project, GATES + SPEEDUP)
-    kept = tmp_path_factory.getbasetemp() / "recorded.json"
+    kept = tmp_path_factory.getbasetemp() / "recorded"
     if not kept.exists():  # once for all tests of a process
-        greta("--greta-variant=good,noop,spills", "--greta-rounds=30", f"--greta-summary={FILE}")
-        kept.write_bytes((project.path / FILE).read_bytes())
-    (project.path / FILE).write_bytes(kept.read_bytes())
+        kept.mkdir()
+        outputs = ("--junitxml=junit.xml", "--benchmark-json=run.json", f"--greta-summary={FILE}")
+        greta("--greta-variant=good,noop,spills", "--greta-rounds=30", *outputs)
+        for name in NAMES:
+            shutil.copy(project.path / name, kept)
+    for name in NAMES:
+        shutil.copy(kept / name, project.path)
     return project.path / FILE
 
 
@@ -156,3 +162,52 @@ def test_mistakes(greta: Run, options: tuple[str, ...], line: str) -> None:
     result = greta(*options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([line])
+
+
+@pytest.mark.parametrize("file", ["junit.xml", "run.json"])
+def test_what_pytest_benchmark_and_junit_keep_can_be_gated_too(
+    project: pytest.Pytester, greta: Run, recorded: Path, file: str
+) -> None:
+    kept = recorded.parent / file
+    assert kept.exists()
+    result = greta("--greta-variant=good,noop", "--greta-replay", file, "--greta-summary=again.json")
+    again = {(v, limit): status for v, _, limit, status in verdicts(project.path / "again.json")}
+    before = {(v, limit): status for v, _, limit, status in verdicts(recorded) if v in ("good", "noop")}
+    differing = {key: (before[key], again.get(key)) for key in before if again.get(key) != before[key]}
+    if file == "junit.xml":  # which has all verdicts
+        assert not differing
+        result.assert_outcomes(passed=3, failed=1)
+    else:  # which has no infinite number, and of code what needs no decoding
+        assert {key[1].partition(" ")[0] for key in differing} <= {
+            "unwaited_barriers",
+            "launchable",
+            "max_error",
+        }
+        assert {now for _, now in differing.values()} <= {"NOT MEASURED"}
+
+
+def test_a_document_type_in_junit_is_refused(project: pytest.Pytester, greta: Run) -> None:
+    text = '<!DOCTYPE x [<!ENTITY a "b">]><testsuites>&a;</testsuites>'
+    (project.path / "x.xml").write_text(text)
+    result = greta("--greta-replay", "x.xml")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: x.xml: it has a document type, which no JUnit file needs"])
+
+
+def test_a_signed_record_is_taken_and_an_unsigned_one_is_not(project: pytest.Pytester, greta: Run) -> None:
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("there is no ssh-keygen")
+    project.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "key")
+    (project.path / "allowed").write_text(f"me@example.org {(project.path / 'key.pub').read_text()}")
+    one = ("--greta-variant=good", "-k", "resources")
+    greta(*one, f"--greta-summary={FILE}", "--greta-sign=key").assert_outcomes(passed=1)
+    result = greta(*one, *REPLAY, "--greta-allowed-signers=allowed")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"note: recorded in {FILE}: *, signed by me@example.org"])
+    (project.path / FILE).write_text((project.path / FILE).read_text() + " ")
+    result = greta(*one, *REPLAY, "--greta-allowed-signers=allowed")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {FILE}: its signature does not hold: *"])
+    greta(*one, f"--greta-summary={FILE}")  # a signature of an older file does not stay beside a new one
+    result = greta(*one, *REPLAY, "--greta-allowed-signers=allowed")
+    result.stderr.fnmatch_lines([f"ERROR: {FILE}: it is not signed: *"])
