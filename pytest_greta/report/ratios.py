@@ -11,7 +11,7 @@ from pytest_greta.report.words import NOT_MEASURED, as_number, ends, first_of, i
 
 def speedup(subject: Subject, name: str) -> Section:
     """Speedups of a kernel over its baseline, with their limits."""
-    runs = [run for run in subject.runs if run.recorded.baseline and run.get("speedup")]
+    runs = [run for run in subject.runs if run.is_compared]
     if not runs:
         return Section("", "", [f"{name}: {NOT_MEASURED}: no run had a baseline beside it."])
     rows, dots = [], []

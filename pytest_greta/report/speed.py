@@ -41,7 +41,9 @@ def speed(subjects: Sequence[Subject]) -> list[Section]:
 def _named(subject: Subject, subjects: Sequence[Subject]) -> str:
     """What captions call a subject: with its device where there are several."""
     several = len({one.device for one in subjects}) > 1
-    return f"{subject.kernel} on {subject.device}" if several and subject.device else subject.kernel
+    if not several or not subject.device:
+        return subject.kernel
+    return f"{subject.kernel}{', ' if subject.device.startswith('recorded') else ' on '}{subject.device}"
 
 
 # -- time ------------------------------------------------------------------------------------------------
@@ -137,7 +139,7 @@ def _closing(subject: Subject, name: str) -> Table:
 
 def _cell(run: Timed) -> str:
     speedup = as_number(run.get("speedup"))
-    beside = f" ({speedup:.2f}x)" if speedup is not None and run.recorded.baseline else ""
+    beside = f" ({speedup:.2f}x)" if speedup is not None else ""
     worst = "FAIL" in run.statuses.values()
     return f"{number(run.time.value if run.time else None, 's')}{beside}{' FAIL' if worst else ''}"
 

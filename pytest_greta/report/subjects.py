@@ -60,6 +60,11 @@ class Timed:
         return Quantity((self.context if tokens is None else tokens) / seconds)
 
     @property
+    def is_compared(self) -> bool:
+        """Whether there is a ratio to a baseline, or a gate that asks for one."""
+        return as_number(self.get("speedup")) is not None or "speedup" in self.statuses
+
+    @property
     def statuses(self) -> Mapping[str, str]:
         """The status of its gates, by name; of several of one name the worst."""
         found: dict[str, str] = {}
@@ -104,7 +109,7 @@ def measurements(summaries: Sequence[Summary]) -> Iterator[tuple[Summary, Record
 def device_of(summary: Summary, recorded: Recorded) -> str:
     """Where something ran: the identity of the device, or where it was recorded."""
     device = summary.session_of(recorded).device
-    return plain(recorded.recorded or (device or {}).get("identity") or "")
+    return plain(recorded.recorded).removesuffix(":") or plain((device or {}).get("identity") or "")
 
 
 def subjects(summaries: Sequence[Summary]) -> list[Subject]:

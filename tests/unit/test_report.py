@@ -130,11 +130,21 @@ def test_the_closing_table_of_the_campaign_of_february() -> None:
     for context, times in seconds.items():
         for variant, value in zip(("baseline", "v3", "v4"), times, strict=True):
             one = samples.run(variant, context, value, verdicts=[])
-            quantities = {**one.quantities, "speedup": Quantity(times[0] / value, Interval(0.08, 0.21))}
+            ratio = Quantity(None if variant == "baseline" else times[0] / value, Interval(0.08, 0.21))
+            quantities = {**one.quantities, "speedup": ratio}
             runs.append(dataclasses.replace(one, quantities=quantities))
     table = markdown(report_of(Sources([Summary(samples.session(), runs)])))
     assert "| 8192 | 403.3 s | 3540.7 s (0.11x) | 2026.7 s (0.20x) |" in table
     assert "| 16384 | 1181.6 s | 13366.9 s (0.09x) | 7508.2 s (0.16x) |" in table
+
+
+def test_what_was_recorded_in_several_places_stands_apart() -> None:
+    places = ("recorded in monday.csv: ", "recorded in friday.csv: ")
+    runs = [samples.run("v3", 4096, 60.0, baseline=None, recorded=place) for place in places]
+    found = report_of(Sources([Summary(samples.session(), runs)]))
+    assert [chart.title for chart in section(found, "speedup").charts] == [
+        f"Speedup of prefill, recorded in {day}.csv over its baseline" for day in ("monday", "friday")
+    ]
 
 
 def test_a_program_has_the_tokens_that_it_processed() -> None:
