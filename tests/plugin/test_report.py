@@ -6,10 +6,9 @@ import sys
 
 import pytest
 
-from tests.plugin.conftest import GATES, Run, write_gates
+from tests.plugin.conftest import DRAWING, GATES, Run, write_gates
 
-NEEDED = ("matplotlib.backends.backend_svg", "matplotlib.ticker", "jinja2")
-for name in NEEDED:  # once: pytester unloads what a run imports
+for name in DRAWING:
     pytest.importorskip(name, reason="a page needs the extra 'report'")
 
 

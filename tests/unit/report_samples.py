@@ -208,7 +208,8 @@ def hostile() -> Iterator[Recorded]:
     for name in HOSTILE:
         yield code(name, "gfx942", name, vgprs=99)
         for context in CONTEXTS[:2]:
-            yield run(name, context, 10.0 * context / 4096, name, timing=name, untimed=name, notes=[name])
+            seconds = 10.0 * context / 4096
+            yield run(name, context, seconds, HOSTILE[2], timing=name, untimed=name, notes=[name])
 
 
 def write(folder: Path, *summaries: Summary) -> list[Path]:
