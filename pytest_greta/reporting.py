@@ -40,7 +40,8 @@ class Reporting:
         from pytest_greta.report.writing import write
 
         folder = path_of(session.config, "report")
-        if folder is None or session.exitstatus == pytest.ExitCode.USAGE_ERROR:
+        nothing_ran = session.config.option.collectonly or session.exitstatus == pytest.ExitCode.USAGE_ERROR
+        if folder is None or nothing_ran:
             return result
         try:
             paths = write(folder, sources(session.config, self._summary, int(session.exitstatus)))

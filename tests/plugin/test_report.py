@@ -37,6 +37,11 @@ def test_a_folder_that_cannot_be_made_is_one_line(project: pytest.Pytester, gret
     assert "Traceback" not in result.stdout.str()
 
 
+def test_what_only_collects_leaves_a_report_alone(project: pytest.Pytester, greta: Run) -> None:
+    greta("--collect-only", "--greta-report=out")
+    assert not (project.path / "out").exists()
+
+
 def test_without_the_extra_nothing_begins(greta: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     result = greta("--greta-report=out")
