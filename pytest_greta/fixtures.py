@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_greta.binaries.kernels import BuiltKernel
     from pytest_greta.compiler.codeobject import CodeObject, KernelResources
     from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.results import CodeResult, RunResult
 
 
@@ -45,23 +46,24 @@ class NothingToTest:
 class GatedCode:
     """A variant compiled for a target: what the fixture `greta_code` gives. Compiled when first asked."""
 
-    def __init__(self, item: pytest.Item, compile_it: Callable[[], CodeResult]) -> None:
+    def __init__(self, item: pytest.Item, compile_it: Callable[[], CodeResult | ReplayedResult]) -> None:
         self._item, self._compile = item, compile_it
         item.stash.setdefault(UNCHECKED, []).append("greta_code")
 
     @cached_property
-    def _result(self) -> CodeResult:
+    def _result(self) -> CodeResult | ReplayedResult:
         return _obtain(self._item, self._compile)
 
     @property
     def resources(self) -> Mapping[str, KernelResources]:
         """Registers, scratch, LDS and code size by kernel name, as the code object states them."""
-        return self._result.code_object.kernels
+        return self.code_object.kernels
 
     @property
     def code_object(self) -> CodeObject:
         """The code object itself: `.code` holds its bytes."""
-        return self._result.code_object
+        result = self._result
+        return _obtain(self._item, lambda: result.code_object)
 
     def check(self) -> None:
         """Evaluate every gate that applies. The test fails if one of them does."""
@@ -71,14 +73,18 @@ class GatedCode:
 class GatedRun:
     """A variant at a context on the device: what the fixture `greta_run` gives. Measured when first asked."""
 
-    def __init__(self, item: pytest.Item, measure_it: Callable[[], RunResult], benchmark: Any) -> None:
+    def __init__(
+        self, item: pytest.Item, measure_it: Callable[[], ReplayedResult | RunResult], benchmark: Any
+    ) -> None:
         self._item, self._measure, self._benchmark = item, measure_it, benchmark
         item.stash.setdefault(UNCHECKED, []).append("greta_run")
 
     @cached_property
-    def _result(self) -> RunResult:
+    def _result(self) -> ReplayedResult | RunResult:
+        from pytest_greta.results import RunResult
+
         result = _obtain(self._item, self._measure)
-        run = result.run
+        run = result.run if isinstance(result, RunResult) else None
         if run and run.seconds:  # whatever the gates will say: nothing measured is lost
             from pytest_greta.history import benchmark as history
 
@@ -96,7 +102,7 @@ class GatedRun:
     @property
     def seconds(self) -> list[float]:
         """Device seconds of every timed launch; none where the code failed a gate and was not launched."""
-        return list(self._result.run.seconds) if self._result.run else []
+        return list(self._result.seconds)
 
     def check(self) -> None:
         """Evaluate every gate that applies. The test fails if one of them does."""
@@ -164,7 +170,7 @@ def greta_code(
     """The variant compiled for the target. `.resources` is what it takes; `.check()` evaluates its gates."""
     session = get_session(request.config)
 
-    def compile_it() -> CodeResult:
+    def compile_it() -> CodeResult | ReplayedResult:
         groups = session.code_problems(greta_kernel, greta_variant)
         return session.runner.code_result(greta_kernel, greta_variant, greta_target, groups)
 
@@ -253,6 +259,8 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         DeviceUnavailable,
         KernelMistake,
         NotForDevice,
+        NotRecorded,
+        RecordedFailure,
         SkippedByKernel,
         ToolMissing,
     )
@@ -263,9 +271,9 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
     except NotForDevice as error:
         item.stash[STOPPED] = ("NOT MEASURED", str(error))
         pytest.skip(f"NOT MEASURED: {error}")
-    except (DeviceUnavailable, SkippedByKernel, ToolMissing) as error:
+    except (DeviceUnavailable, NotRecorded, SkippedByKernel, ToolMissing) as error:
         message = missing = str(error)
-    except (BinaryProblem, CompileError, DeviceFault, KernelMistake) as error:
+    except (BinaryProblem, CompileError, DeviceFault, KernelMistake, RecordedFailure) as error:
         message = str(error)
     item.stash[STOPPED] = ("NOT MEASURED" if missing else "FAIL", _in_short(message))
     session = get_session(item.config)
@@ -283,20 +291,27 @@ def _in_short(message: str) -> str:
     return " ".join(filter(None, [first, error]))
 
 
-def _judge(item: pytest.Item, result: ArtifactResult | CodeResult | RunResult, fixture: str) -> None:
+def _judge(
+    item: pytest.Item, result: ArtifactResult | CodeResult | ReplayedResult | RunResult, fixture: str
+) -> None:
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
     from pytest_greta import table
     from pytest_greta.gates.policy import failing
     from pytest_greta.history import benchmark as history
+    from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.results import RunResult
 
     session = get_session(item.config)
     verdicts = result.verdicts()
     if fixture in item.stash[UNCHECKED]:  # checked for the first time
         item.stash.setdefault(VERDICTS, []).extend(verdicts)
-        item.user_properties += table.properties(verdicts)
+        item.user_properties += table.properties(verdicts, session.device.device_name())
+        if session.options.is_recorded:
+            from pytest_greta.recording import keep
+
+            keep(item, session, result)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
-    if not isinstance(result, RunResult) and session.artifacts.locking.is_active:
+    if not isinstance(result, (ReplayedResult, RunResult)) and session.artifacts.locking.is_active:
         from pytest_greta.binaries import lock
 
         item.stash.setdefault(LOCKED, []).extend(lock.plain(result.held.entries))

@@ -33,6 +33,8 @@ class Option(NamedTuple):  # every pytest session makes these: a dataclass would
     """False for what must be said anew each time."""
     repeated: bool = False
     """May be given several times; the ini twin has a line for each."""
+    several: bool = False
+    """Takes several values at once as well."""
 
     @property
     def flag(self) -> str:
@@ -114,6 +116,30 @@ OPTIONS = {
             "SIZE",
         ),
         Option("seed", "seed of the inputs, to repeat a run [another one for every run]", "N"),
+        Option(
+            "replay",
+            "instead of compiling and measuring, gate what these files say was measured: summary.json and others",
+            "FILE",
+            repeated=True,
+            several=True,
+        ),
+        Option(
+            "columns",
+            "which columns of CSV and JSON files of --greta-replay are which quantities",
+            "FILE",
+        ),
+        Option(
+            "allowed-signers",
+            "take files of --greta-replay only if one of these SSH keys has signed them (ssh-keygen, ALLOWED SIGNERS)",
+            "FILE",
+        ),
+        Option("sign", "sign the file of --greta-summary with this SSH key", "KEY", has_ini=False),
+        Option(
+            "summary",
+            "write what was measured, with the verdicts, to this file: for reports, for --greta-replay",
+            "FILE",
+        ),
+        Option("report", "write report.html and summary.md for people into this folder", "DIR"),
     )
 }
 FLAGS = {
@@ -161,8 +187,19 @@ class Options(NamedTuple):
     """Compiled code to keep."""
     lock: bool
     """Whether what kernels take is recorded, instead of held against what was."""
+    replay: tuple[str, ...]
+    """Files of records that are gated, in place of measuring."""
+    summary: Path | None
+    """What was measured goes there."""
+    report: Path | None
+    """The folder of the report."""
     calibrate: int
     """How many gates on equal code to measure instead of testing; 0 for none."""
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether what is measured is kept as records."""
+        return self.summary is not None or self.report is not None
 
     def rounds_for(self, context: int) -> int:
         """Timed rounds at a context."""
@@ -177,7 +214,7 @@ def add_options(parser: pytest.Parser) -> None:
             {"choices": option.choices} if option.choices else {"metavar": option.metavar}
         )
         if option.repeated:
-            kwargs["action"] = "append"
+            kwargs |= {"action": "extend", "nargs": "+"} if option.several else {"action": "append"}
         group.addoption(option.flag, default=None, help=option.help, dest=option.ini, **kwargs)
         if option.has_ini:
             kind: Literal["linelist", "string"] = "linelist" if option.repeated else "string"
@@ -190,7 +227,13 @@ def add_options(parser: pytest.Parser) -> None:
 
 def any_given(config: pytest.Config) -> bool:
     """Whether the command line names any greta option."""
-    return any(config.getoption(o.ini) is not None for o in (*OPTIONS.values(), *FLAGS.values()))
+    return bool(given(config))
+
+
+def given(config: pytest.Config) -> dict[str, Any]:
+    """The options that the command line names, with their values."""
+    values = {option.flag: config.getoption(option.ini) for option in (*OPTIONS.values(), *FLAGS.values())}
+    return {flag: value for flag, value in values.items() if value is not None}
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -234,6 +277,9 @@ def read_options(config: pytest.Config) -> Options:
         seed=read("seed", _seed),
         accept=read("accept", _reason) or "",
         cache_bytes=read("cache-size", _size),
+        replay=read("replay", lambda text: tuple(text.splitlines())) or (),
+        summary=read("summary", Path),
+        report=read("report", Path),
         calibrate=read("calibrate", _gates) or 0,
     )
     if options.require and options.device not in ("auto", options.require):
@@ -244,9 +290,22 @@ def read_options(config: pytest.Config) -> Options:
         problems.append("--greta-accept records a run: add --benchmark-autosave, or --benchmark-save=NAME")
     if options.calibrate and config.getoption("dist", "no") != "no":
         problems.append("--greta-calibrate takes times, which pytest-xdist disturbs: leave out -n")
+    if config.getoption(OPTIONS["sign"].ini) and not options.summary:
+        problems.append("--greta-sign signs what --greta-summary writes: add --greta-summary=FILE")
+    problems += _replay_problems(options)
     if problems:
         raise ConfigError(*problems)
     return options
+
+
+def _replay_problems(options: Options) -> list[str]:
+    """What cannot be asked for where nothing is measured."""
+    asked = {"calibrate": options.calibrate, "lock": options.lock, "accept": options.accept}
+    return [
+        f"--greta-{name} takes a measurement, and --greta-replay makes none: leave one of them out"
+        for name, value in asked.items()
+        if value and options.replay
+    ]
 
 
 def _names(text: str) -> tuple[str, ...]:

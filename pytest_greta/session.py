@@ -13,6 +13,7 @@ from pytest_greta.gates.nodes import suggestion
 from pytest_greta.kernel import Problem
 from pytest_greta.options import OPTIONS
 from pytest_greta.problems import code_problems_for, is_not_for, problems_for, sharing_code
+from pytest_greta.records.digests import Digests
 
 if TYPE_CHECKING:
     from pytest_greta.binaries.artifacts import Artifacts
@@ -44,6 +45,8 @@ class Session:
     """Why kernels may be missing: conftest files that cannot be imported, a text each."""
     left_out: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Cases that are listed and not tested: kernel, variant, problem or target, and why."""
+    digests: Digests = field(default_factory=Digests)
+    """Those of the variants' sources."""
 
     def close(self) -> None:
         """End the compiler, and let go of what was drawn."""
@@ -177,6 +180,8 @@ class Session:
         self, kernel: Kernel, variant: Variant, target: str | None, problem: Problem | None
     ) -> list[Job]:
         """All that a test of a variant compiles here: for its target, or for the cpu device with its baseline."""
+        if self.options.replay:
+            return []
         firsts = [] if variant.code else [group[0] for group in self.code_problems(kernel, variant)]
         targets = self.targets_of(kernel, variant) if target is None else [target]
         jobs = [job_of(kernel, variant, first, name) for name in targets for first in firsts]

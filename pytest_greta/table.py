@@ -71,8 +71,10 @@ _EXPLAINED = (Status.NOT_MEASURED.value, Status.INCONCLUSIVE.value, Status.EXPEC
 _HEADER = ("gate", "variant", "limit", "measured", "verdict")
 
 
-def properties(verdicts: Sequence[Verdict]) -> Iterator[tuple[str, str]]:
-    """Verdicts as flat strings for `user_properties` and JUnit: which gate, and what was found."""
+def properties(verdicts: Sequence[Verdict], device: str) -> Iterator[tuple[str, str]]:
+    """Verdicts as flat strings for `user_properties` and JUnit: which gate, and what was found; and of what."""
+    yield from (("greta kernel", name) for name in dict.fromkeys(verdict.kernel for verdict in verdicts))
+    yield "greta device", device
     for verdict in verdicts:
         yield f"greta {verdict.gate.name}", printable(verdict.line())
 

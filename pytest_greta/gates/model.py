@@ -259,10 +259,15 @@ def measured_text(definition: GateDef, quantity: Quantity, limit: Limit) -> str:
         return ""
     if isinstance(value, (bool, str)):
         return _text(definition, value)
-    suffix = _SUFFIXES.get(definition.unit, "")
+    suffix = suffix_of(definition)
     interval = quantity.interval
     ends = "" if interval is None else f" [{', '.join(_near(definition, x, limit) for x in _ends(interval))}]"
     return f"{_near(definition, value, limit)}{suffix}{ends}"
+
+
+def suffix_of(definition: GateDef) -> str:
+    """What stands behind a value: its unit, where that is written."""
+    return _SUFFIXES.get(definition.unit, "")
 
 
 def _ends(interval: Interval) -> tuple[float, float]:

@@ -100,6 +100,9 @@ def project(
     return pytester
 
 
+DRAWING = ("matplotlib.backends.backend_svg", "matplotlib.ticker", "jinja2")
+"""What a report imports: to be imported before a run, because pytester unloads what a run imports."""
+
 PLUGINS = ["-p", "no:hypothesispytest"]
 """Hypothesis would be imported at the end of every run."""
 
