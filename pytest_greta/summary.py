@@ -16,6 +16,7 @@ _COLOURS = {
     "FAIL": "red",
     "INCONCLUSIVE": "yellow",
     "NOT MEASURED": "cyan",
+    "BLOCKED": "red",
     "EXPECTED FAILURE": "yellow",
 }
 
