@@ -49,7 +49,13 @@ class ToolMissing(GretaError):
 class ProgramBlocked(GretaError):
     """A program that could not be run for no fault of its own: it is missing, its node cannot be reached, its device is
     lost. Never passed, and never its failure.
+
+    `node` is the one that cannot be reached, if that is why: nobody needs to wait for it again.
     """
+
+    def __init__(self, message: str, node: str = "") -> None:
+        super().__init__(printable(message))
+        self.node = node
 
 
 class ProgramMistake(GretaError):

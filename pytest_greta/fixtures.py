@@ -307,23 +307,23 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         ToolMissing,
     )
 
-    missing = ""
+    missing = blocked = ""
     try:
         return make()
     except NotForDevice as error:
         item.stash[STOPPED] = ("NOT MEASURED", str(error))
         pytest.skip(f"NOT MEASURED: {error}")
     except ProgramBlocked as error:
-        item.stash[STOPPED] = ("BLOCKED", str(error))
-        pytest.fail(f"BLOCKED: {error}", pytrace=False)
+        message = blocked = str(error)
     except (DeviceUnavailable, SkippedByKernel, ToolMissing) as error:
         message = missing = str(error)
     except (BinaryProblem, CompileError, DeviceFault, KernelMistake, ProgramMistake) as error:
         message = str(error)
-    item.stash[STOPPED] = ("NOT MEASURED" if missing else "FAIL", _in_short(message))
+    status = "NOT MEASURED" if missing else "BLOCKED" if blocked else "FAIL"
+    item.stash[STOPPED] = (status, _in_short(message))
     session = get_session(item.config)
     if not missing:
-        pytest.fail(message, pytrace=False)
+        pytest.fail(f"BLOCKED: {message}" if blocked else message, pytrace=False)
     if session.options.require or session.device.blocked:  # required, or lost on the way
         pytest.fail(f"NOT MEASURED: {missing}", pytrace=False)
     pytest.skip(f"NOT MEASURED: {missing}")

@@ -232,8 +232,8 @@ class Programs:
         try:
             return launch(entry, invocation, deadline, entry.values(variant, problem), self.waited)
         except ProgramBlocked as error:
-            if entry.on:
-                self._unreachable[entry.on] = str(error)
+            if error.node:
+                self._unreachable[error.node] = str(error)
             raise
 
     def _add_round(

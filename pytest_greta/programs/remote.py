@@ -51,7 +51,8 @@ env @MARK@=@ID@ @ENVIRONMENT@ setsid @WORDS@ </dev/null 3<&- &
 child=$!
 ( read nothing <&3; end ) </dev/null >/dev/null 2>&1 &
 lost=$!
-( sleep @DEADLINE@; echo overdue > "$flag"; end ) </dev/null >/dev/null 2>&1 3<&- &
+( trap 'kill $sleeps; exit' TERM; sleep @DEADLINE@ & sleeps=$!; wait $sleeps; echo overdue > "$flag"; end
+) </dev/null >/dev/null 2>&1 3<&- &
 late=$!
 wait $child; status=$?
 ended=$(date +%s%N)
@@ -149,10 +150,9 @@ def run_there(
         why = ending.last or (
             "it did not answer in time" if ended.is_overdue else f"ssh ended with {ended.status}"
         )
-        lost = (
-            "the connection is lost" if ended.output or ended.status != LOST else "the node cannot be reached"
-        )
-        raise ProgramBlocked(f"{place}: {lost}: {why}")
+        if ended.output or ended.status != LOST:
+            raise ProgramBlocked(f"{place}: the connection is lost: {why}")
+        raise ProgramBlocked(f"{place}: the node cannot be reached: {why}", place)
     if told[0] == "missing":
         raise ProgramBlocked(
             f"program {quote(program)} is missing on {place}: looked for {invocation.words[0]}"
