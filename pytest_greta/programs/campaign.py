@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -77,6 +78,11 @@ class Programs:
     _unreachable: dict[str, str] = field(default_factory=dict)
     """Nodes that could not be reached, and why: no later test waits for them."""
     _has_looked: bool = False
+
+    @property
+    def project(self) -> str:
+        """Stands for the project: what a killed session of another left is not this one's to end."""
+        return hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
 
     def judge(self, case: ProgramCase) -> ProgramResult:
         """Run a case and hold it against its gates. Raises ProgramBlocked and ProgramMistake."""
@@ -217,7 +223,7 @@ class Programs:
         if not self._has_looked:
             from pytest_greta.programs.tree import kill_left_of_the_dead
 
-            self.notes += kill_left_of_the_dead()
+            self.notes += kill_left_of_the_dead(self.project)
             self._has_looked = True
         if entry.on in self._unreachable:
             raise ProgramBlocked(self._unreachable[entry.on])
@@ -230,7 +236,9 @@ class Programs:
             DEFAULT_DEADLINE_SECONDS,
         )
         try:
-            return launch(entry, invocation, deadline, entry.values(variant, problem), self.waited)
+            return launch(
+                entry, invocation, deadline, entry.values(variant, problem), self.waited, self.project
+            )
         except ProgramBlocked as error:
             if error.node:
                 self._unreachable[error.node] = str(error)

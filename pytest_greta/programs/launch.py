@@ -24,6 +24,7 @@ def launch(
     deadline_seconds: float,
     values: Mapping[str, Size],
     waited: Callable[[], None],
+    project: str = "",
 ) -> Execution:
     """Run a program once. Raises ProgramBlocked where it could not be run, or where the machine is what failed."""
     reading, began, before = reading_of(entry.output), time.time(), invocation.files()
@@ -39,7 +40,14 @@ def launch(
         environment = {**os.environ, **invocation.environment}
         try:
             ended = run_command(
-                words, environment, invocation.folder, deadline_seconds, output, beside, waited
+                words,
+                environment,
+                invocation.folder,
+                deadline_seconds,
+                output,
+                beside,
+                waited,
+                project=project,
             )
         except (OSError, ValueError) as error:
             problem = error.strerror if isinstance(error, OSError) else error

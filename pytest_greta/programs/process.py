@@ -50,11 +50,11 @@ class Ended:
 _count = 0
 
 
-def new_mark() -> str:
+def new_mark(project: str) -> str:
     """A mark that no other run has."""
     global _count  # one count for a process, whichever session asks
     _count += 1
-    return f"{session_mark()}-{_count}"
+    return f"{session_mark(project)}-{_count}"
 
 
 def run_command(
@@ -66,14 +66,15 @@ def run_command(
     errors: Lines,
     waited: Callable[[], None] = lambda: None,
     is_held: bool = False,
+    project: str = "",
 ) -> Ended:
     """Run a command to its end, or to its deadline. Whatever happens, no process of it is left.
 
     `environment` is the whole of it. `output` and `errors` get what is printed as it comes; `waited` is called about
-    once a second. With `is_held` its standard input is open for as long as it runs, else empty. Raises OSError where it
-    cannot be started.
+    once a second. With `is_held` its standard input is open for as long as it runs, else empty. `project` is in its
+    mark. Raises OSError where it cannot be started.
     """
-    mark = new_mark()
+    mark = new_mark(project)
     with adopting():
         strangers = children_of(os.getpid())
         began = time.monotonic()

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MARK = "GRETA_PROGRAM"
-"""The environment variable by which processes of a program are known: `NAMESPACE-PID-START-NUMBER` of the session."""
+"""The environment variable by which processes of a program are known: those of the session (namespace,
+pid, start), the project, and a number."""
 GRACE_SECONDS = 0.3
 """What processes have to write what they hold, between SIGTERM and SIGKILL."""
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
@@ -162,10 +163,10 @@ def children_of(pid: int) -> frozenset[int]:
     return frozenset(stat.pid for stat in all_stats().values() if stat.parent == pid)
 
 
-def session_mark() -> str:
-    """The mark of what this process starts: it tells whether this process still runs."""
+def session_mark(project: str) -> str:
+    """The mark of what this process starts for a project: it tells whether this process still runs."""
     own = stat_of(os.getpid())
-    return f"{_namespace()}-{os.getpid()}-{own.began if own else 0}"
+    return f"{_namespace()}-{os.getpid()}-{own.began if own else 0}-{project or 'none'}"
 
 
 def _namespace() -> str:
@@ -176,24 +177,22 @@ def _namespace() -> str:
         return "0"
 
 
-def left_of_the_dead() -> list[Stat]:
-    """Processes of programs whose pytest was killed: they still hold the device."""
+def left_of_the_dead(project: str) -> list[Stat]:
+    """Processes of a project's programs whose pytest was killed: they still hold the device."""
     found, here = [], _namespace()
     for stat in all_stats().values():
         parts = mark_of(stat.pid).split("-")
-        if len(parts) == 4 and parts[0] == here and parts[1].isdecimal():
+        if len(parts) == 5 and parts[0] == here and parts[1].isdecimal() and parts[3] == project:
             owner = stat_of(int(parts[1]))
             if owner is None or str(owner.began) != parts[2]:
                 found.append(stat)
     return found
 
 
-def kill_left_of_the_dead() -> list[str]:
+def kill_left_of_the_dead(project: str) -> list[str]:
     """End what `left_of_the_dead` finds; a line for each."""
-    found = left_of_the_dead()
+    found = left_of_the_dead(project)
     for stat in found:
         _signal(stat, signal.SIGKILL)
-    return [
-        f"process {stat.pid} ({stat.name}) of a session that was killed still ran: it was killed"
-        for stat in found
-    ]
+    told = "of a session that was killed still ran: it was killed"
+    return [f"process {stat.pid} ({stat.name}) {told}" for stat in found]

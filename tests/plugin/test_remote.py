@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -116,11 +117,9 @@ def _running_in(folder: Path) -> list[str]:
     """What runs in a folder: engines, and what the script on the other side left."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        try:
+        with suppress(OSError):
             if (process / "cwd").readlink() == folder and process.name != str(os.getpid()):
                 found.append((process / "cmdline").read_text())
-        except OSError:
-            continue
     return found
 
 
