@@ -150,6 +150,11 @@ FLAGS = {
         ),
         Option("single-shot", "one launch per test: verified and timed, not compared"),
         Option(
+            "resume",
+            "take runs of programs that an earlier session has finished from its journal, and go on from there",
+            has_ini=False,
+        ),
+        Option(
             "serialize",
             "wait for the GPU before and after every kernel, to find the one that hangs or faults; "
             "times taken so are not compared with others",
@@ -193,6 +198,8 @@ class Options(NamedTuple):
     """What was measured goes there."""
     report: Path | None
     """The folder of the report."""
+    resume: bool
+    """Whether finished runs of programs are taken from the journal."""
     calibrate: int
     """How many gates on equal code to measure instead of testing; 0 for none."""
 
@@ -271,6 +278,7 @@ def read_options(config: pytest.Config) -> Options:
         budget_seconds=read("budget", _seconds) or (math.inf if rounds else DEFAULT_BUDGET_SECONDS),
         session_budget_seconds=read("session-budget", _seconds) or math.inf,
         lock=is_set("lock"),
+        resume=is_set("resume"),
         single_shot=is_set("single-shot"),
         serialize=is_set("serialize"),
         deadline_seconds=read("deadline", _seconds),

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from pytest_greta.replayer import Replayer
 
 
+SIDE_BY_SIDE = "pytest-xdist runs tests side by side, which disturbs their times"
+
+
 @dataclass
 class Runner:
     """Compiles and measures, and remembers what later tests need of earlier ones."""
@@ -298,7 +301,7 @@ class Runner:
         if run.telemetry and run.telemetry.is_throttled:
             return run.telemetry.throttled
         if self.planner.parallel:
-            return "pytest-xdist runs tests side by side, which disturbs their times"
+            return SIDE_BY_SIDE
         return ""
 
     def _add_scaling(self, run: Run, gates: Sequence[Gate]) -> None:
