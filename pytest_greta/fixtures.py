@@ -135,12 +135,12 @@ class GatedArtifact:
 class GatedProgram:
     """A variant of a program at one problem: what the fixture `greta_program` gives. Run when first asked."""
 
-    def __init__(self, item: pytest.Item, run_it: Callable[[], ProgramResult]) -> None:
+    def __init__(self, item: pytest.Item, run_it: Callable[[], ProgramResult | ReplayedResult]) -> None:
         self._item, self._run = item, run_it
         item.stash.setdefault(UNCHECKED, []).append("greta_program")
 
     @cached_property
-    def _result(self) -> ProgramResult:
+    def _result(self) -> ProgramResult | ReplayedResult:
         result = _obtain(self._item, self._run)
         if result.output:
             _show_output(self._item, "greta program", result.output)
@@ -149,17 +149,17 @@ class GatedProgram:
     @property
     def seconds(self) -> list[float]:
         """Seconds of every run that counts, by the time that gates.yaml names."""
-        return list(self._result.run.seconds)
+        return list(self._result.seconds)
 
     @property
     def quantities(self) -> Mapping[str, Quantity]:
         """What was measured of its runs and read of their output, by name."""
-        return self._result.run.quantities
+        return self._result.quantities
 
     @property
     def output(self) -> str:
-        """Beginning and end of what the last run printed."""
-        return self._result.run.last.output
+        """Beginning and end of what the last run printed; nothing of one that was recorded elsewhere."""
+        return self._result.printed
 
     def check(self) -> None:
         """Evaluate every gate that applies. The test fails if one of them does."""
@@ -232,7 +232,7 @@ def greta_program(request: pytest.FixtureRequest) -> GatedProgram:
     `--greta-ctx` and `--greta-axis`.
     """
     session, case = get_session(request.config), _parameter(request)
-    return GatedProgram(request.node, lambda: session.programs.judge(case))
+    return GatedProgram(request.node, lambda: session.program_result(case))
 
 
 @pytest.fixture

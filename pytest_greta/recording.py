@@ -55,8 +55,8 @@ def keep(
         found = [record_of_program(result)]
     elif isinstance(result, Result):
         of = result.measurements[0].measurement
-        kernel = session.kernels[of.kernel]
-        found = records_of(result, session.digests.of(kernel, kernel.variant(of.variant)))
+        kernel = session.kernels.get(of.kernel)  # None of a recorded program
+        found = records_of(result, session.digests.of(kernel, kernel.variant(of.variant)) if kernel else {})
     else:
         artifact = item.callspec.params["greta_artifact"].artifact  # type: ignore[attr-defined]
         found = records_of_artifact(result, artifact)

@@ -10,14 +10,16 @@ from pytest_greta.errors import NotRecorded, RecordedFailure
 from pytest_greta.gates.evaluation import built_in_for_peak
 from pytest_greta.gates.model import Gate, Measurement, Quantity
 from pytest_greta.measure.executable import BASELINE
+from pytest_greta.programs.pairing import limits_of, speedup
 from pytest_greta.records.digests import Digests, differing
 from pytest_greta.records.recordings import Found, Recordings, apart
-from pytest_greta.records.replay import NOT_HELD, ReplayedResult, quantities_of
+from pytest_greta.records.replay import NOT_HELD, ReplayedResult, pairs_of, quantities_of
 from pytest_greta.results import GatedMeasurement
 
 if TYPE_CHECKING:
     from pytest_greta.gates.file import GateFile
     from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.programs.result import ProgramCase
 
 FIRST = "first"
 
@@ -101,7 +103,8 @@ class Replayer:
                 for other in several
                 if other.is_of(one)
             }
-            peak = self.gate_file.peak_of(one.device.name, one.device.target)
+            device = one.device
+            peak = self.gate_file.peak_of(device.name, device.target)
             name = baseline.name if baseline else ""
             quantities = quantities_of(one, kernel, variant, problem, gates, beside, name, peak)
             is_known = "impossible" in quantities and quantities["impossible"].value is not None
@@ -116,6 +119,31 @@ class Replayer:
             )
             judged.append((one, GatedMeasurement(measurement, [*peaks, *gates])))
         return _replayed(judged, (*notes, *filter(None, [apart(found)])))
+
+    def program_result(self, case: ProgramCase, gates: Sequence[Gate]) -> ReplayedResult:
+        """The recorded runs of a program: all of them are judged. Raises NotRecorded."""
+        found = self.recordings.programs(case.program, case.variant, case.problem)
+        if not found:
+            raise NotRecorded(
+                f"no record of {case.program} {case.variant} @ {case.problem.id} in {self.recordings.names}"
+            )
+        judged, limits = list[_Judged](), limits_of(gates)
+        for one in found:
+            quantities = dict(one.recorded.quantities)
+            if limits and one.recorded.orders:
+                quantities["speedup"] = speedup(pairs_of(one, limits), limits, "")
+            for gate in gates:
+                quantities.setdefault(gate.quantity, Quantity(None, reason=NOT_HELD))
+            measurement = Measurement(
+                case.program,
+                case.variant,
+                quantities,
+                problem=case.problem,
+                device="program",
+                untimed=one.recorded.untimed,
+            )
+            judged.append((one, GatedMeasurement(measurement, gates)))
+        return _replayed(judged, tuple(dict.fromkeys(one.where for one in found if one.is_told)))
 
     def _missing(
         self, kernel: Kernel, variant: Variant, where: str, is_run: bool
@@ -141,8 +169,9 @@ class Replayer:
             other = self._other_code(one, kernel, variant)
             if other and self.is_required:
                 raise NotRecorded(f"{one.recorded.name} in {one.file} {other}")
-            notes += [f"{one.recorded.name} in {one.file} {other}"] if other else []
-            notes.append(one.where)
+            of = f"{one.recorded.name} in {one.file}" if one.recorded.digests.get("source") else one.file
+            notes += [f"{of} {other}"] if other else []
+            notes += [one.where] if one.is_told else []
             if one.session.gates.get("sha256") not in ("", None, self.gates_sha256):
                 notes.append(
                     f"{one.file} was recorded with other gates: those of {self.gate_file.path} today are held"

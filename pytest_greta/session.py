@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from pytest_greta.options import Options
     from pytest_greta.planner import Planner
     from pytest_greta.programs.campaign import Programs
-    from pytest_greta.programs.result import ProgramCase
+    from pytest_greta.programs.result import ProgramCase, ProgramResult
     from pytest_greta.progress import Progress
+    from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.runner import Runner
 
 
@@ -52,6 +53,13 @@ class Session:
     """Those of the variants' sources."""
     tested_programs: dict[str, None] = field(default_factory=dict)
     """The programs of all tests that were collected."""
+
+    def program_result(self, case: ProgramCase) -> ProgramResult | ReplayedResult:
+        """A program's runs with their gates, or what was recorded of them."""
+        replayer = self.runner.replayer
+        if replayer is not None:
+            return replayer.program_result(case, self.programs.gates_of(case))
+        return self.programs.judge(case)
 
     def close(self) -> None:
         """End the compiler, and let go of what was drawn."""

@@ -38,6 +38,11 @@ class Found:
         return f"recorded in {self.file}: {', '.join(filter(None, parts))}"
 
     @property
+    def is_told(self) -> bool:
+        """Whether anything is known of when and on what it was measured."""
+        return not self.where.endswith(": ")
+
+    @property
     def device(self) -> DeviceInfo:
         """Its device, as far as the record says."""
         return device_info(self.session.device or {}, self.recorded.device_kind or "hip")
@@ -107,6 +112,17 @@ class Recordings:
             for found in several
             if found.recorded.device_kind in (kind, None)
             and _is_problem(found.recorded, kernel, problem, kind)
+        ]
+
+    def programs(self, program: str, variant: str, problem: Problem) -> list[Found]:
+        """The records of a variant of a program at a problem."""
+        wanted = (program, variant, problem.id)
+        return [
+            found
+            for found in self.all()
+            if found.recorded.kind == "program"
+            and found.recorded.problem
+            and (found.recorded.kernel, found.recorded.variant, found.recorded.problem.id) == wanted
         ]
 
     def codes(self, kernel: str, variant: str, target: str) -> list[Found]:

@@ -78,7 +78,7 @@ def _verdict() -> dict[str, Any]:
         min=_MAYBE_NUMBER,
         max=_MAYBE_NUMBER,
         above=_MAYBE_NUMBER,
-        equals={"type": ["boolean", "string", "null"]},
+        equals={"type": ["boolean", "number", "string", "null"]},
         outputs=_TEXTS,
         value=_VALUE,
         interval=_INTERVAL,
