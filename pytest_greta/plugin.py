@@ -216,8 +216,8 @@ def pytest_collection_modifyitems(
     if (collected or programs) and not problems:
         problems += get_session(config).option_problems(list(collected.values()))
     if ours and not problems:
-        used = {kernel.name: kernel for kernel in map(kernel_of, ours)}
-        problems += get_session(config).entry_problems(list(used.values()))
+        used = {kernel.name: kernel for kernel in map(kernel_of, ours)}.values()
+        problems += get_session(config).entry_problems([*used])
     problems += history_problems(config) if ours else []
     is_due = bool(ours or programs) or any(ARTIFACT in _fixtures(item) for item in items)
     if read_options(config).require and not (is_due or problems):

@@ -279,11 +279,7 @@ class ProgramReader(Entries):
         if definition.kind != "value":
             return super().bare_limit(node, definition)
         found = scalar(node) if node.id == "scalar" else None
-        if (
-            isinstance(found, (int, float))
-            and not isinstance(found, bool)
-            and definition.limits != ("equals",)
-        ):
+        if isinstance(found, (int, float)) and not isinstance(found, bool):
             some = ", ".join(definition.limits)
             self.problem(node, f"{definition.name}: a number alone could be any limit; give it {some}")
             return Limit()

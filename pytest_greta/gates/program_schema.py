@@ -77,23 +77,15 @@ def _output() -> dict[str, Any]:
 def program_gates() -> dict[str, Any]:
     """The gates of a variant of a program: those on what is measured of every program, and those on what it prints."""
     fixed = [gate.name for gate in PROGRAM_GATES.values() if not gate.limits]
-    own = {
-        gate.name: _value([*gate.limits], gate.description, bare=["number", "string", "boolean"])
-        if gate.kind == "value"
-        else gate_schema(gate, scopes_of(gate))
-        for gate in PROGRAM_GATES.values()
-        if gate.limits
-    }
-    printed = _value([*VALUE_LIMITS], "A quantity that the program prints.", bare=["string", "boolean"])
+    own = {gate.name: gate_schema(gate, scopes_of(gate)) for gate in PROGRAM_GATES.values() if gate.limits}
+    printed = _value()
     return {**by_name(printed, but_not=fixed), "properties": own}
 
 
-def _value(names: list[str], description: str, bare: list[str]) -> dict[str, Any]:
-    """Limits of a value that may be a number, a text or a bool."""
-    number = {"type": "number", "minimum": 0}
-    limits = {
-        name: {"type": ["number", "string", "boolean"]} if name == "equals" else number for name in names
-    }
+def _value() -> dict[str, Any]:
+    """Limits of what a program prints: a number, a text or a bool. A number alone could be any limit."""
+    anything, number = {"type": ["number", "string", "boolean"]}, {"type": "number", "minimum": 0}
+    limits = {name: anything if name == "equals" else number for name in VALUE_LIMITS}
     one_limit = [{"required": [name]} for name in limits]
     reason = {**_TEXT, "description": "Why the limit does not hold yet."}
     expected = {
@@ -103,8 +95,6 @@ def _value(names: list[str], description: str, bare: list[str]) -> dict[str, Any
     }
     scopes = {scope: {"$ref": f"#/$defs/{scope}"} for scope in ("contexts", "where")}
     entry = {**an_object({**limits, **scopes, "expect": expected}), "anyOf": one_limit}
-    either = {"anyOf": [{"type": bare}, entry]}
-    return {
-        "description": description,
-        "anyOf": [*either["anyOf"], {"type": "array", "items": either, "minItems": 1}],
-    }
+    either = [{"type": ["string", "boolean"]}, entry]
+    several = {"type": "array", "items": {"anyOf": either}, "minItems": 1}
+    return {"description": "A quantity that the program prints.", "anyOf": [*either, several]}

@@ -33,8 +33,8 @@ def _shared(name: str, description: str, **changes: object) -> GateDef:
 # fmt: off
 PROGRAM_GATES: Mapping[str, GateDef] = {definition.name: definition for definition in (
     GateDef("exit_status", "", "program", "value", "",
-            "What the program ended with: a number, or the name of a signal. 0 is built in.",
-            limits=("equals",), reported=True),
+            "What the program ended with: 0, another number, or the name of a signal. 0 is built in.",
+            limits=(), reported=True),
     _shared("deadline_seconds",
             "Wall time of one run; at the limit its whole process tree is killed. 600 is built in."),
     GateDef("readable", "", "program", "bool", "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -146,7 +147,7 @@ class Programs:
         run.untimed = SERIALISED if self.manner.serialize else self.manner.untimed
         identities = {slot: one.identity() for slot, one in invoked.items()}
         output = dataclasses.asdict(entry.output)
-        key = key_of([identities, str(case.problem), output, entry.errors, entry.blocked])
+        key = key_of([identities, str(case.problem), output, entry.errors, entry.blocked, run.untimed])
         pairs, problem = self._take_rounds(entry, case, run, invoked, key, gates)
         run.digests = dict(run.last.files)
         run.quantities = quantities_of(run.runs, entry.output)
@@ -181,7 +182,7 @@ class Programs:
         count, limits = self._count(entry, case, gates), limits_of(gates)
         budget = self.budget.of_a_test(self.manner.budget_seconds)
         pairs = pairs_of(limits if len(invoked) > 1 else (), count, budget)
-        past = self.journal.rounds(key, {slot: one.files() for slot, one in invoked.items()})[:count]
+        past = self._past(entry, case, invoked, key)[:count]
         run.resumed = len(past)
         coming = orders_after(past, list(invoked))
         problem, number = "", 0
@@ -197,6 +198,25 @@ class Programs:
             if number >= (count or 1) and (count or problem or pairs.is_finished):
                 self.budget.spent(pairs.spent_seconds, pairs.is_futile, budget)
                 return pairs, problem
+
+    def _past(
+        self, entry: ProgramEntry, case: ProgramCase, invoked: Mapping[str, Invocation], key: str
+    ) -> list[Round]:
+        """The rounds that an earlier session has finished, but for what was killed at a shorter deadline."""
+        found = self.journal.rounds(key, {slot: one.files() for slot, one in invoked.items()})
+        variants = {CANDIDATE: case.variant, BASELINE: entry.baseline}
+        limits = {slot: self._deadline(entry, variants[slot], case.problem) for slot in invoked}
+
+        def counts(one: Round) -> bool:
+            runs = [(run, limits[slot]) for slot, run in one.runs.items() if slot in limits]
+            return not any(run.is_overdue and run.wall_seconds < limit for run, limit in runs)
+
+        return list(itertools.takewhile(counts, found))
+
+    def _deadline(self, entry: ProgramEntry, variant: str, problem: Problem) -> float:
+        """Wall seconds that one run may take."""
+        limits = [g.limit.max for g in entry.gates_for(variant, problem) if g.name == "deadline_seconds"]
+        return self.manner.deadline_seconds or next(filter(None, limits), DEFAULT_DEADLINE_SECONDS)
 
     def _one_round(
         self,
@@ -231,14 +251,7 @@ class Programs:
             self._has_looked = True
         if entry.on in self._unreachable:
             raise ProgramBlocked(self._unreachable[entry.on])
-        deadline = self.manner.deadline_seconds or next(
-            (
-                g.limit.max
-                for g in entry.gates_for(variant, problem)
-                if g.name == "deadline_seconds" and g.limit.max
-            ),
-            DEFAULT_DEADLINE_SECONDS,
-        )
+        deadline = self._deadline(entry, variant, problem)
         try:
             return launch(
                 entry, invocation, deadline, entry.values(variant, problem), self.waited, self.project

@@ -192,6 +192,7 @@ def _determinism(runs: Sequence[Execution], names: Sequence[str], stopped: str) 
 
 
 def _last_line(run: Execution) -> str:
-    """What a failed program said last."""
+    """What a failed program said last; of an error, if it said so."""
     lines = [line.strip() for line in (run.errors or run.output).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else ""
+    named = [line for line in lines if "error" in line.lower()]
+    return (named or lines)[-1][:300] if lines else ""

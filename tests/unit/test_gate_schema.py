@@ -127,7 +127,7 @@ program_gates = st.fixed_dictionaries(
         "attn_impl": st.sampled_from(["flash_v2_naive", True]),
         "tokens": st.just({"equals": "{context}"}),
         "model_load_s": st.just({"max_ratio_over_contexts": 1.1}),
-        "exit_status": st.just(0),
+        "left_processes": st.just(0),
         "deadline_seconds": gate_values("deadline_seconds"),
         "deterministic": st.just({"equals": True, "outputs": ["text"]}),
         "peak_bytes": st.just([{"max": 5, "where": {"batch": 1}}, 7]),

@@ -36,7 +36,7 @@ programs:
     output: {json_marker: PERF_TIMING, units: {t: ms}, time: t, processed: n}
     gates:
       "*": {speedup: 2, t: [{max: 5}, {max: 9, contexts: 16}, {max_ratio_over_contexts: 3}], text: "{variant}{{"}
-      b: {t: {max: 7, where: {heads: 4}}, exit_status: 3, speedup: 4}
+      b: {t: {max: 7, where: {heads: 4}}, left_processes: 3, speedup: 4}
 """
 
 
@@ -60,7 +60,12 @@ def test_which_gates_are_for_a_run(loaded: gatefile.GateFile) -> None:
     assert texts("a", 8, 2) == ["t <= 5", "t over contexts <= 3x", "text is a{"]
     assert texts("c", 16, 2) == ["speedup >= 2.00", "t <= 9", "t over contexts <= 3x", "text is c{"]
     # The whole entry of a variant takes the place of that of every variant; a ratio is a gate of its own.
-    assert texts("b", 16, 2) == ["t over contexts <= 3x", "text is b{", "exit_status is 3", "speedup >= 4.00"]
+    assert texts("b", 16, 2) == [
+        "t over contexts <= 3x",
+        "text is b{",
+        "left_processes <= 3",
+        "speedup >= 4.00",
+    ]
     assert "t <= 7" in texts("b", 16, 4)
     names = [gate.name for gate in entry.gates_for("a", problem(8, 2)) if not gate.line]
     assert names == [
@@ -72,7 +77,9 @@ def test_which_gates_are_for_a_run(loaded: gatefile.GateFile) -> None:
         "processed",
         "seconds",
     ]
-    assert "exit_status" not in [gate.name for gate in entry.gates_for("b", problem(8, 2)) if not gate.line]
+    assert "left_processes" not in [
+        gate.name for gate in entry.gates_for("b", problem(8, 2)) if not gate.line
+    ]
 
 
 def test_templates_are_filled(loaded: gatefile.GateFile, tmp_path: Path) -> None:
