@@ -15,7 +15,8 @@ from pytest_greta import __version__
 from pytest_greta.compiler.cache import write_whole
 from pytest_greta.errors import shown_path
 from pytest_greta.options import given, read_options
-from pytest_greta.records.making import records_of, records_of_artifact
+from pytest_greta.programs.result import ProgramResult
+from pytest_greta.records.making import record_of_program, records_of, records_of_artifact
 from pytest_greta.records.model import Session as RecordedSession
 from pytest_greta.records.model import Summary as Records
 from pytest_greta.records.model import recorded_of
@@ -45,13 +46,17 @@ if TYPE_CHECKING:
 
 
 def keep(
-    item: pytest.Item, session: Session, result: ArtifactResult | CodeResult | ReplayedResult | RunResult
+    item: pytest.Item,
+    session: Session,
+    result: ArtifactResult | CodeResult | ProgramResult | ReplayedResult | RunResult,
 ) -> None:
     """Keep what a test found, for its report."""
-    if isinstance(result, Result):
+    if isinstance(result, ProgramResult):
+        found = [record_of_program(result)]
+    elif isinstance(result, Result):
         of = result.measurements[0].measurement
-        kernel = session.kernels[of.kernel]
-        found = records_of(result, session.digests.of(kernel, kernel.variant(of.variant)))
+        kernel = session.kernels.get(of.kernel)  # None of a recorded program
+        found = records_of(result, session.digests.of(kernel, kernel.variant(of.variant)) if kernel else {})
     else:
         artifact = item.callspec.params["greta_artifact"].artifact  # type: ignore[attr-defined]
         found = records_of_artifact(result, artifact)
@@ -85,18 +90,11 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def path_to(config: pytest.Config) -> Path:
-    """Where the records go."""
-    path = path_of(config, "summary")
-    assert path is not None
-    return path
-
-
-def write(config: pytest.Config, summary: Summary, exit_code: int) -> None:
+def write(config: pytest.Config, summary: Summary, path: Path, exit_code: int) -> None:
     """Write the records of a session, whole or not at all, and sign them where that is asked for. Raises OSError, also
     where they cannot be signed.
     """
-    path, key = path_to(config), path_of(config, "sign")
+    key = path_of(config, "sign")
     signature_of(path).unlink(missing_ok=True)  # of what was there before
     write_whole(path, records(config, summary, exit_code).text().encode())
     try:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from pytest_greta.errors import printable
-from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES
+from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES, path_of
 
 _COLOURS = {
     "PASS": "green",
     "FAIL": "red",
     "INCONCLUSIVE": "yellow",
     "NOT MEASURED": "cyan",
+    "BLOCKED": "red",
     "EXPECTED FAILURE": "yellow",
 }
 
@@ -98,16 +99,14 @@ class Summary:
 
     def _record(self, session: pytest.Session) -> None:
         """Write what was measured, where that is asked for: whatever came of it."""
-        from pytest_greta.options import read_options
-
-        if not read_options(session.config).is_recorded:
+        path = path_of(session.config, "summary")
+        if path is None:
             return
-        from pytest_greta.recording import path_to, write
+        from pytest_greta.recording import write
 
         try:
-            write(session.config, self, int(session.exitstatus))
+            write(session.config, self, path, int(session.exitstatus))
         except OSError as error:
-            path = path_to(session.config)
             self.unsaved = f"{path} could not be saved: {error.strerror or error}"
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
 

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.plugin.conftest import REPOSITORY, Run
+from tests.plugin.conftest import DRAWING, REPOSITORY, Run
 
 RECORDS = REPOSITORY / "tests" / "records"
 CONFTEST = """\
@@ -89,3 +89,18 @@ def test_without_a_mapping_it_is_said_what_is_missing(greta: Run) -> None:
     result.stderr.fnmatch_lines([
         "ERROR: 2026-02-14.csv: neither a summary.json, *--greta-columns=FILE (form: rocprofv3 or llama-bench, *"
     ])  # fmt: skip
+
+
+def test_the_closing_table_comes_out_of_the_report(project: pytest.Pytester, greta: Run) -> None:
+    for name in DRAWING:
+        pytest.importorskip(name, reason="a page needs the extra 'report'")
+    greta(*OPTIONS, *FILES, "--greta-report=out")
+    tables = (project.path / "out/summary.md").read_text()
+    assert tables.startswith("# greta: 8 failed\n")
+    for row in (
+        "| 4096 | 22.77 s | 206.7 s (0.11x) FAIL | not measured FAIL | 18.7 s (1.22x) |",
+        "| 8192 | 403.3 s | 3540.7 s (0.11x) FAIL | 2026.7 s (0.20x) FAIL |",
+        "| 16384 | 1181.6 s | 13366.9 s (0.09x) FAIL | 7508.2 s (0.16x) FAIL |",
+        "| v3 | 4096 | 1.218x | speedup >= 1.20 | INCONCLUSIVE | 1 pair is too few |",
+    ):
+        assert row in tables
