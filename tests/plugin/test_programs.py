@@ -171,6 +171,27 @@ def test_a_single_shot_and_serialised_launches_are_timed_against_nothing(
     assert log_of(engine) == ["v4 4096"]
 
 
+def test_a_baseline_that_fails_is_run_once_and_a_longer_deadline_runs_again(
+    greta: Run, engine: pytest.Pytester
+) -> None:
+    rest = "    baseline: v3\n    contexts: 2\n    repeats: 3\n    gates: {v4: {speedup: 2}}\n"
+    text = program("--log, log", rest, "v3 v4")
+    write_gates(engine, text.replace('"{variant}", --log, log]', "v3, --log, log, --vice, zero]", 1))
+    result = greta("--greta-variant=v4")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*speedup >= 2.00 *NOT MEASURED *", "*the baseline v3: its time is 0.0"])
+    assert sorted(log_of(engine)) == ["v3 2", "v4 2", "v4 2", "v4 2"]
+    result = greta("--greta-variant=v4", "--greta-resume")
+    result.stdout.fnmatch_lines(["note: v4-2: 3 of 3 runs are those of an earlier session"])
+    write_gates(engine, program("--log, log, --hang-without, go", "    contexts: 2\n"))
+    greta("--greta-deadline=0.2").assert_outcomes(failed=1)
+    greta("--greta-deadline=0.2", "--greta-resume").assert_outcomes(failed=1)
+    assert len(log_of(engine)) == 5
+    (engine.path / "go").touch()
+    greta("--greta-resume").assert_outcomes(passed=1)
+    assert len(log_of(engine)) == 6
+
+
 def test_what_is_missing_is_blocked_and_all_else_goes_on(greta: Run, engine: pytest.Pytester) -> None:
     (engine.path / "plain").touch()
     write_gates(

@@ -169,7 +169,7 @@ def test_what_takes_several_contexts() -> None:
     assert over_contexts_of("load", [run_at(1, t=1, load=0), first]).reason == "0 at context 1"
 
 
-def test_the_journal_has_every_whole_round_of_the_last_campaign(tmp_path: Path) -> None:
+def test_the_journal_has_every_round_of_the_last_campaign(tmp_path: Path) -> None:
     path, files = tmp_path / "journal", {CANDIDATE: {"x": "1"}, BASELINE: {"x": "1"}}
     run = replace(RUN, files={"x": "1"}, left=("a",))
 
@@ -182,14 +182,15 @@ def test_the_journal_has_every_whole_round_of_the_last_campaign(tmp_path: Path) 
     write(first, 1, CANDIDATE)
     assert Journal(path, resumes=False).rounds("key", files) == []
     resumed = Journal(path, resumes=True)
-    assert resumed.rounds("key", files) == [Round({CANDIDATE: run, BASELINE: run}, 1)]
+    half = Round({CANDIDATE: run}, 1)
+    assert resumed.rounds("key", files) == [Round({CANDIDATE: run, BASELINE: run}, 1), half]
     assert resumed.rounds("key", {CANDIDATE: {"x": "2"}, BASELINE: {"x": "1"}}) == []
     assert resumed.rounds("other", files) == []
     write(resumed, 1, BASELINE, CANDIDATE)
     with path.open("ab") as file:
         file.write(b'{"greta_journal": 1, "key": "k')  # cut short by a crash
     third = Journal(path, resumes=True)
-    assert len(third.rounds("key", files)) == 2
+    assert [len(one.runs) for one in third.rounds("key", files)] == [2, 2]
     write(third, 2, CANDIDATE, one=replace(run, status=1))
     assert len(Journal(path, resumes=True).rounds("key", files)) == 3
     write(Journal(path, resumes=False), 0, BASELINE, CANDIDATE)  # a campaign that began anew
