@@ -59,6 +59,7 @@ class Journal:
     ) -> None:
         """Keep a run that has finished. `what` is for a person who reads the file."""
         if self._path is None:
+            self.problem = "finished runs are not kept: pytest's cache is switched off, or cannot be written"
             return
         plain = {**run.plain(), "output": run.output[-MOST_KEPT:], "errors": run.errors[-MOST_KEPT:]}
         record = {

@@ -241,7 +241,7 @@ def test_mistakes_of_options_and_markers_are_told_at_once(greta: Run, engine: py
     assert log_of(engine) == []
 
 
-def test_nothing_finished_is_lost_to_ctrl_c_or_to_kill(engine: pytest.Pytester) -> None:
+def test_nothing_finished_is_lost_to_ctrl_c_or_to_kill(greta: Run, engine: pytest.Pytester) -> None:
     rest = "    contexts: [1, 2, 3, 4]\n    repeats: {1: 2}\n"
     write_gates(engine, program("--log, log, --hang-without, go", rest))
     command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", "-q"]
@@ -264,7 +264,7 @@ def test_nothing_finished_is_lost_to_ctrl_c_or_to_kill(engine: pytest.Pytester) 
     stopped_by(signal.SIGKILL, 4, "--greta-resume")
     assert len(engines(engine.path)) == 1
     (engine.path / "go").touch()
-    result = engine.runpytest_subprocess("-p", "no:hypothesispytest", "-Werror", "--greta-resume")
+    result = greta("--greta-resume")
     result.assert_outcomes(passed=4)
     assert log_of(engine) == ["v3 1", "v3 1", "v3 2", "v3 2", "v3 2", "v3 3", "v3 4"]
     result.stdout.fnmatch_lines(["note: process * of a session that was killed still ran: it was killed"])
