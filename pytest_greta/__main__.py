@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from pytest_greta import __version__
 from pytest_greta.binaries import inspect
+from pytest_greta.records import merge
+from pytest_greta.report import command as report
 
-COMMANDS = {"inspect": inspect}
+COMMANDS = {"inspect": inspect, "merge": merge, "report": report}
 """Modules with `HELP`, `add_arguments(parser)` and `run(options, parser)`, which gives the exit code."""
 
 

@@ -66,6 +66,14 @@ class DeviceUnavailable(GretaError):
     """A device that cannot be opened: what is missing, where it was looked for, what to do."""
 
 
+class NotRecorded(GretaError):
+    """Nothing of what a test is about was recorded, or not of this code: it is not measured."""
+
+
+class RecordedFailure(GretaError):
+    """What stopped a test when it was recorded."""
+
+
 class NotForDevice(GretaError):
     """A variant that is written for other devices than the one at hand: no failure, whatever is required."""
 

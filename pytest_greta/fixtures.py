@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_greta.gates.model import Quantity
     from pytest_greta.kernel import Kernel, Problem, Variant
     from pytest_greta.programs.result import ProgramResult
+    from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.results import CodeResult, RunResult
 
 
@@ -47,23 +48,24 @@ class NothingToTest:
 class GatedCode:
     """A variant compiled for a target: what the fixture `greta_code` gives. Compiled when first asked."""
 
-    def __init__(self, item: pytest.Item, compile_it: Callable[[], CodeResult]) -> None:
+    def __init__(self, item: pytest.Item, compile_it: Callable[[], CodeResult | ReplayedResult]) -> None:
         self._item, self._compile = item, compile_it
         item.stash.setdefault(UNCHECKED, []).append("greta_code")
 
     @cached_property
-    def _result(self) -> CodeResult:
+    def _result(self) -> CodeResult | ReplayedResult:
         return _obtain(self._item, self._compile)
 
     @property
     def resources(self) -> Mapping[str, KernelResources]:
         """Registers, scratch, LDS and code size by kernel name, as the code object states them."""
-        return self._result.code_object.kernels
+        return self.code_object.kernels
 
     @property
     def code_object(self) -> CodeObject:
         """The code object itself: `.code` holds its bytes."""
-        return self._result.code_object
+        result = self._result
+        return _obtain(self._item, lambda: result.code_object)
 
     def check(self) -> None:
         """Evaluate every gate that applies. The test fails if one of them does."""
@@ -73,14 +75,18 @@ class GatedCode:
 class GatedRun:
     """A variant at a context on the device: what the fixture `greta_run` gives. Measured when first asked."""
 
-    def __init__(self, item: pytest.Item, measure_it: Callable[[], RunResult], benchmark: Any) -> None:
+    def __init__(
+        self, item: pytest.Item, measure_it: Callable[[], ReplayedResult | RunResult], benchmark: Any
+    ) -> None:
         self._item, self._measure, self._benchmark = item, measure_it, benchmark
         item.stash.setdefault(UNCHECKED, []).append("greta_run")
 
     @cached_property
-    def _result(self) -> RunResult:
+    def _result(self) -> ReplayedResult | RunResult:
+        from pytest_greta.results import RunResult
+
         result = _obtain(self._item, self._measure)
-        run = result.run
+        run = result.run if isinstance(result, RunResult) else None
         if run and run.seconds:  # whatever the gates will say: nothing measured is lost
             from pytest_greta.history import benchmark as history
 
@@ -98,7 +104,7 @@ class GatedRun:
     @property
     def seconds(self) -> list[float]:
         """Device seconds of every timed launch; none where the code failed a gate and was not launched."""
-        return list(self._result.run.seconds) if self._result.run else []
+        return list(self._result.seconds)
 
     def check(self) -> None:
         """Evaluate every gate that applies. The test fails if one of them does."""
@@ -129,12 +135,12 @@ class GatedArtifact:
 class GatedProgram:
     """A variant of a program at one problem: what the fixture `greta_program` gives. Run when first asked."""
 
-    def __init__(self, item: pytest.Item, run_it: Callable[[], ProgramResult]) -> None:
+    def __init__(self, item: pytest.Item, run_it: Callable[[], ProgramResult | ReplayedResult]) -> None:
         self._item, self._run = item, run_it
         item.stash.setdefault(UNCHECKED, []).append("greta_program")
 
     @cached_property
-    def _result(self) -> ProgramResult:
+    def _result(self) -> ProgramResult | ReplayedResult:
         result = _obtain(self._item, self._run)
         if result.output:
             _show_output(self._item, "greta program", result.output)
@@ -143,17 +149,17 @@ class GatedProgram:
     @property
     def seconds(self) -> list[float]:
         """Seconds of every run that counts, by the time that gates.yaml names."""
-        return list(self._result.run.seconds)
+        return list(self._result.seconds)
 
     @property
     def quantities(self) -> Mapping[str, Quantity]:
         """What was measured of its runs and read of their output, by name."""
-        return self._result.run.quantities
+        return self._result.quantities
 
     @property
     def output(self) -> str:
-        """Beginning and end of what the last run printed."""
-        return self._result.run.last.output
+        """Beginning and end of what the last run printed; nothing of one that was recorded elsewhere."""
+        return self._result.printed
 
     def check(self) -> None:
         """Evaluate every gate that applies. The test fails if one of them does."""
@@ -200,7 +206,7 @@ def greta_code(
     """The variant compiled for the target. `.resources` is what it takes; `.check()` evaluates its gates."""
     session = get_session(request.config)
 
-    def compile_it() -> CodeResult:
+    def compile_it() -> CodeResult | ReplayedResult:
         groups = session.code_problems(greta_kernel, greta_variant)
         return session.runner.code_result(greta_kernel, greta_variant, greta_target, groups)
 
@@ -226,7 +232,7 @@ def greta_program(request: pytest.FixtureRequest) -> GatedProgram:
     `--greta-ctx` and `--greta-axis`.
     """
     session, case = get_session(request.config), _parameter(request)
-    return GatedProgram(request.node, lambda: session.programs.judge(case))
+    return GatedProgram(request.node, lambda: session.program_result(case))
 
 
 @pytest.fixture
@@ -301,8 +307,10 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         DeviceUnavailable,
         KernelMistake,
         NotForDevice,
+        NotRecorded,
         ProgramBlocked,
         ProgramMistake,
+        RecordedFailure,
         SkippedByKernel,
         ToolMissing,
     )
@@ -315,9 +323,16 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         pytest.skip(f"NOT MEASURED: {error}")
     except ProgramBlocked as error:
         message = blocked = str(error)
-    except (DeviceUnavailable, SkippedByKernel, ToolMissing) as error:
+    except (DeviceUnavailable, NotRecorded, SkippedByKernel, ToolMissing) as error:
         message = missing = str(error)
-    except (BinaryProblem, CompileError, DeviceFault, KernelMistake, ProgramMistake) as error:
+    except (
+        BinaryProblem,
+        CompileError,
+        DeviceFault,
+        KernelMistake,
+        ProgramMistake,
+        RecordedFailure,
+    ) as error:
         message = str(error)
     status = "NOT MEASURED" if missing else "BLOCKED" if blocked else "FAIL"
     item.stash[STOPPED] = (status, _in_short(message))
@@ -337,22 +352,32 @@ def _in_short(message: str) -> str:
 
 
 def _judge(
-    item: pytest.Item, result: ArtifactResult | CodeResult | ProgramResult | RunResult, fixture: str
+    item: pytest.Item,
+    result: ArtifactResult | CodeResult | ProgramResult | ReplayedResult | RunResult,
+    fixture: str,
 ) -> None:
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
     from pytest_greta import table
     from pytest_greta.gates.policy import failing
     from pytest_greta.history import benchmark as history
     from pytest_greta.programs.result import ProgramResult
+    from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.results import RunResult
 
     session = get_session(item.config)
     verdicts = result.verdicts()
     if fixture in item.stash[UNCHECKED]:  # checked for the first time
         item.stash.setdefault(VERDICTS, []).extend(verdicts)
-        item.user_properties += table.properties(verdicts)
+        item.user_properties += table.properties(verdicts, session.device.device_name())
+        if session.options.is_recorded:
+            from pytest_greta.recording import keep
+
+            keep(item, session, result)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
-    if not isinstance(result, (ProgramResult, RunResult)) and session.artifacts.locking.is_active:
+    if (
+        not isinstance(result, (ProgramResult, ReplayedResult, RunResult))
+        and session.artifacts.locking.is_active
+    ):
         from pytest_greta.binaries import lock
 
         item.stash.setdefault(LOCKED, []).extend(lock.plain(result.held.entries))

@@ -36,6 +36,7 @@ from pytest_greta.stash import (
     NOTES,
     ON_TERMINAL,
     PROBLEMS,
+    RECORDS,
     SESSION,
     SESSION_NOTES,
     SIGTERM,
@@ -103,7 +104,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         from pytest_greta.summary import Summary
 
-        config.pluginmanager.register(Summary(), "greta-summary")
+        summary = Summary()
+        config.pluginmanager.register(summary, "greta-summary")
+        if read_options(config).report:
+            from pytest_greta.reporting import Reporting
+
+            config.pluginmanager.register(Reporting(summary), "greta-report")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -349,7 +355,7 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that is run again (pytest-rerunfailures) begins anew: its attempts do not add up."""
-    for key in (VERDICTS, UNCHECKED, FAILED, STOPPED, NOTES, BENCHMARK, LOCKED):
+    for key in (VERDICTS, UNCHECKED, FAILED, STOPPED, NOTES, BENCHMARK, LOCKED, RECORDS):
         if key in item.stash:
             del item.stash[key]
     item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("greta ")]
@@ -374,14 +380,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when != "teardown" and {ARTIFACT, "greta_code"} & set(_fixtures(item)):
         report.greta_locked = item.stash.get(LOCKED, None)
     if call.when == "call" and (VERDICTS in item.stash or STOPPED in item.stash):
-        from pytest_greta.table import Row
+        from pytest_greta.recording import carry
 
-        rows = [Row.of(verdict) for verdict in item.stash.get(VERDICTS, [])]
-        if STOPPED in item.stash:
-            rows.append(Row.stopped(*subject_of(item, _parameters(item)), *item.stash[STOPPED]))
-        report.greta_rows = [row.plain() for row in rows]
-        report.greta_device = get_device(item.config).device_name()
-        report.greta_notes = item.stash.get(NOTES, [])
+        carry(item, report, subject_of(item, _parameters(item)))
     if report.failed and BENCHMARK in item.stash and not item.stash.get(FAILED, []):
         from pytest_greta.history import benchmark as history
 

@@ -22,6 +22,8 @@ class GatedMeasurement:
 
     measurement: Measurement
     gates: Sequence[Gate]
+    code: str = ""
+    """SHA-256 of the code object, of a measurement of code."""
 
     def verdicts(self) -> list[Verdict]:
         """The verdict of every gate."""
@@ -62,6 +64,11 @@ class RunResult(Result):
     """None where the code already failed a gate, and was not launched."""
     hints: tuple[str, ...] = ()
     """What may be the cause of a failure."""
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """Device seconds of every timed launch; none where the code failed a gate and was not launched."""
+        return tuple(self.run.seconds) if self.run else ()
 
     @property
     def told(self) -> tuple[str, ...]:

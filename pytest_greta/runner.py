@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from pytest_greta import contract
 from pytest_greta.binaries.kernels import read_code
 from pytest_greta.binaries.locked import HeldParts, Locking, Part
-from pytest_greta.compiler.entries import demangled, symbol_in, unqualified
+from pytest_greta.compiler.entries import symbol_in
+from pytest_greta.compiler.names import demangled, qualified
 from pytest_greta.compiler.resources import (
     attribute_quantities,
     entries,
@@ -29,7 +30,7 @@ from pytest_greta.history.acceptance import Acceptance, acceptance, no_reference
 from pytest_greta.history.records import info_of
 from pytest_greta.history.regression import machine_note, regression
 from pytest_greta.measure.budget import SessionBudget
-from pytest_greta.measure.executable import ACCEPTED, BASELINE
+from pytest_greta.measure.executable import ACCEPTED, BASELINE, sha256_of
 from pytest_greta.measure.problem_data import DataStore
 from pytest_greta.options import OPTIONS
 from pytest_greta.problems import as_emulated, is_not_for
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from pytest_greta.options import Options
     from pytest_greta.planner import Planner
     from pytest_greta.progress import Progress
+    from pytest_greta.records.replay import ReplayedResult
+    from pytest_greta.replayer import Replayer
 
 
 SIDE_BY_SIDE = "pytest-xdist runs tests side by side, which disturbs their times"
@@ -66,6 +69,8 @@ class Runner:
     progress: Progress
     budget: SessionBudget
     """What is left to measure with."""
+    replayer: Replayer | None = None
+    """Gives what was recorded, in place of compiling and measuring; None where that is done here."""
     locking: Locking | None = None
     """What is done about the lock file; nothing where it is None."""
     data: DataStore = field(default_factory=DataStore)
@@ -88,11 +93,14 @@ class Runner:
 
     def code_result(
         self, kernel: Kernel, variant: Variant, target: str, groups: Sequence[Sequence[Problem]]
-    ) -> CodeResult:
+    ) -> CodeResult | ReplayedResult:
         """Compile a variant for a target and read its resources. Raises CompileError or ToolMissing.
 
-        `groups` are the problems that share their code; each group is compiled and gated.
+        `groups` are the problems that share their code; each group is compiled and gated. Where records are replayed it
+        raises NotRecorded or RecordedFailure.
         """
+        if self.replayer is not None:
+            return self.replayer.code_result(kernel, variant, target, groups)
         measurements, objects, parts = [], [], []
         notes: list[str] = []
         for problems in groups:
@@ -135,7 +143,7 @@ class Runner:
         for served, gates in self.gate_file.code_gates(kernel.name, variant.name, target, problems):
             quantities = self._taken(kernel, variant, code_object, served, gates)
             measurement = Measurement(kernel.name, variant.name, quantities, target=target, problem=served[0])
-            found.append(GatedMeasurement(measurement, gates))
+            found.append(GatedMeasurement(measurement, gates, sha256_of(code_object.code)))
         return found
 
     def _taken(
@@ -157,13 +165,20 @@ class Runner:
         except DeviceFault as fault:
             raise CompileError(f"{variant.file}: its code cannot be loaded: {fault}") from fault
 
-    def run_result(self, kernel: Kernel, variant: Variant, problem: Problem) -> RunResult:
+    def run_result(self, kernel: Kernel, variant: Variant, problem: Problem) -> RunResult | ReplayedResult:
         """Measure a variant for a problem. Raises CompileError, ToolMissing or DeviceUnavailable.
 
-        On a GPU the code object that will run is gated first; one that fails is not launched.
+        On a GPU the code object that will run is gated first; one that fails is not launched. Where records are
+        replayed it raises NotRecorded or RecordedFailure.
         """
         if kernel.name in self.not_here:
             raise DeviceUnavailable(self.not_here[kernel.name])
+        if self.replayer is not None:
+            gates = self._applying(
+                self.planner.gates_of_kind(kernel, variant, problem), kernel, variant, problem
+            )
+            smallest = self._smallest(kernel, variant, problem)
+            return self.replayer.run_result(kernel, variant, problem, gates, smallest)
         contract.refusal(kernel, problem, variant)  # one that cannot say so was not left out: this says why
         device = self.device.worker().info
         why = is_not_for(kernel, variant, device.target)
@@ -245,12 +260,17 @@ class Runner:
             device=run.device.kind,
             untimed=self._untimed(run),
         )
-        gates = self.planner.run_gates(kernel, variant, problem)
-        if self._is_first_of_several(kernel, variant, problem):
-            gates = [gate for gate in gates if gate.name != "scaling"]  # the others are held against this one
+        gates = self._applying(self.planner.run_gates(kernel, variant, problem), kernel, variant, problem)
         if self.options.accept and not no_reference(run, self._untimed(run), self.past):
             gates = [with_acceptance(gate, self.options.accept) for gate in gates]
-        return GatedMeasurement(measurement, [self._with_deadline(gate) for gate in gates])
+        return GatedMeasurement(measurement, gates)
+
+    def _applying(
+        self, gates: Sequence[Gate], kernel: Kernel, variant: Variant, problem: Problem
+    ) -> list[Gate]:
+        """The gates that a run is held against, with the deadline of the command line."""
+        is_first = self._is_first_of_several(kernel, variant, problem)  # the others are held against this one
+        return [self._with_deadline(gate) for gate in gates if gate.name != "scaling" or not is_first]
 
     def _is_first_of_several(self, kernel: Kernel, variant: Variant, problem: Problem) -> bool:
         contexts = {p.context for p in self._beside(kernel, variant, problem)}
@@ -348,7 +368,7 @@ def _barrier_hints(variant: Variant, candidate: Executable) -> Iterator[str]:
     )
     for symbol in symbols:
         if ends_before_barrier(candidate.code, symbol):
-            name = unqualified(demangled(symbol))
+            name = qualified(demangled([symbol])[0][symbol])
             yield (
                 f"{variant.file}: threads of {name} may return before a __syncthreads() that others of their block "
                 "wait at. A GPU counts ended wavefronts as arrived; the cpu device does not, and its results are wrong "

@@ -13,6 +13,7 @@ from pytest_greta.gates.nodes import suggestion
 from pytest_greta.kernel import Problem
 from pytest_greta.options import OPTIONS
 from pytest_greta.problems import code_problems_for, is_not_for, problems_for, program_problems, sharing_code
+from pytest_greta.records.digests import Digests
 
 if TYPE_CHECKING:
     from pytest_greta.binaries.artifacts import ArtifactCase, Artifacts
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from pytest_greta.options import Options
     from pytest_greta.planner import Planner
     from pytest_greta.programs.campaign import Programs
-    from pytest_greta.programs.result import ProgramCase
+    from pytest_greta.programs.result import ProgramCase, ProgramResult
     from pytest_greta.progress import Progress
+    from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.runner import Runner
 
 
@@ -47,8 +49,17 @@ class Session:
     """Why kernels may be missing: conftest files that cannot be imported, a text each."""
     left_out: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Cases that are listed and not tested: kernel, variant, problem or target, and why."""
+    digests: Digests = field(default_factory=Digests)
+    """Those of the variants' sources."""
     tested_programs: dict[str, None] = field(default_factory=dict)
     """The programs of all tests that were collected."""
+
+    def program_result(self, case: ProgramCase) -> ProgramResult | ReplayedResult:
+        """A program's runs with their gates, or what was recorded of them."""
+        replayer = self.runner.replayer
+        if replayer is not None:
+            return replayer.program_result(case, self.programs.gates_of(case))
+        return self.programs.judge(case)
 
     def close(self) -> None:
         """End the compiler, and let go of what was drawn."""
@@ -205,6 +216,8 @@ class Session:
         self, kernel: Kernel, variant: Variant, target: str | None, problem: Problem | None
     ) -> list[Job]:
         """All that a test of a variant compiles here: for its target, or for the cpu device with its baseline."""
+        if self.options.replay:
+            return []
         firsts = [] if variant.code else [group[0] for group in self.code_problems(kernel, variant)]
         targets = self.targets_of(kernel, variant) if target is None else [target]
         jobs = [job_of(kernel, variant, first, name) for name in targets for first in firsts]

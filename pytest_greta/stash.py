@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from contextlib import suppress
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_greta.history.benchmark import DeviceClock
     from pytest_greta.kernel import Kernel
     from pytest_greta.progress import Progress
+    from pytest_greta.records.recordings import Recordings
     from pytest_greta.session import Session
 
 SESSION = pytest.StashKey["Session"]()
@@ -57,6 +59,10 @@ LEFT_OUT = pytest.StashKey[list[tuple[str, str, str, str]]]()
 """Cases that are listed and not tested: kernel, variant, problem, and why."""
 LOCKED = pytest.StashKey[list[Any]]()
 """On an item: what its kernels take, as a lock file records it."""
+RECORDINGS = pytest.StashKey["Recordings"]()
+"""What `--greta-replay` names, read."""
+RECORDS = pytest.StashKey[list[dict[str, Any]]]()
+"""On an item: what it measured, as records of summary.json."""
 CALIBRATED = pytest.StashKey[list[str]]()
 """What this session found with `--greta-calibrate`, a line each."""
 
@@ -85,6 +91,10 @@ def get_device(config: pytest.Config) -> SessionDevice:
     """The device of the session and its worker. Raises ConfigError."""
     from pytest_greta.device.session_device import SessionDevice
 
+    if DEVICE not in config.stash and read_options(config).replay:
+        from pytest_greta.records.device import RecordedDevice
+
+        config.stash[DEVICE] = RecordedDevice(get_recordings(config), read_options(config).device)
     if DEVICE not in config.stash:
         options, progress = read_options(config), get_progress(config)
         wanted = options.require if options.device == "auto" and options.require else options.device
@@ -97,6 +107,17 @@ def get_device(config: pytest.Config) -> SessionDevice:
             waited=progress.waited,
         )
     return config.stash[DEVICE]
+
+
+def get_recordings(config: pytest.Config) -> Recordings:
+    """The records that are gated in place of measuring. Raises ConfigError with all that is wrong with their files."""
+    from pytest_greta.records.recordings import Recordings
+    from pytest_greta.records.sources import load_all
+
+    if RECORDINGS not in config.stash:
+        columns, allowed = path_of(config, "columns"), path_of(config, "allowed-signers")
+        config.stash[RECORDINGS] = Recordings(*load_all(paths_of(config, "replay"), columns, allowed))
+    return config.stash[RECORDINGS]
 
 
 def get_progress(config: pytest.Config) -> Progress:
@@ -132,6 +153,9 @@ def load_session(config: pytest.Config) -> Session:
     from pytest_greta.runner import SIDE_BY_SIDE, Runner
     from pytest_greta.session import Session
 
+    key = path_of(config, "sign")
+    if key is not None and not key.is_file():
+        raise ConfigError(f"{OPTIONS['sign'].flag}: there is no key {key}")
     gates = file.load(gates_path(config))
     kernels, unread = registered_kernels(config)
     gates.check(kernels, unread)
@@ -146,7 +170,13 @@ def load_session(config: pytest.Config) -> Session:
     parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
     planner = Planner(options, gates, builder, device, past, parallel)
     budget = SessionBudget(options.session_budget_seconds)
-    runner = Runner(options, gates, builder, device, planner, past, progress, budget, locking)
+    replayer = None
+    if options.replay:
+        from pytest_greta.replayer import Replayer
+
+        recordings, required = get_recordings(config), options.require is not None
+        replayer = Replayer(recordings, gates, gates_digest(config), past.commit, required, device.kind)
+    runner = Runner(options, gates, builder, device, planner, past, progress, budget, replayer, locking)
     by_name = {kernel.name: kernel for kernel in kernels}
     artifacts = Artifacts(gates.artifacts, gates.folder, gates.path, locking)
     manner = Manner(
@@ -176,15 +206,31 @@ def load_session(config: pytest.Config) -> Session:
 
 
 def gates_path(config: pytest.Config) -> Path:
-    """The gates file: that of `--greta-gates`, from where pytest was called; that of the ini file, from its folder;
-    else gates.yaml in the root directory.
+    """The gates file: that of the option `gates`, else gates.yaml in the root directory."""
+    return path_of(config, "gates") or config.rootpath / "gates.yaml"
+
+
+def gates_digest(config: pytest.Config) -> str:
+    """SHA-256 of the gates file; empty where it cannot be read."""
+    with suppress(OSError):
+        return hashlib.sha256(gates_path(config).read_bytes()).hexdigest()
+    return ""
+
+
+def path_of(config: pytest.Config, option: str) -> Path | None:
+    """The file that an option names: that of the command line, from where pytest was called; that of the ini file, from
+    its folder.
     """
-    given = config.getoption(OPTIONS["gates"].ini)
-    if given:
-        return config.invocation_params.dir / str(given)
-    folder = config.inipath.parent if config.inipath else config.rootpath
-    written = config.getini(OPTIONS["gates"].ini)
-    return folder / str(written) if written else config.rootpath / "gates.yaml"
+    return next(iter(paths_of(config, option)), None)
+
+
+def paths_of(config: pytest.Config, option: str) -> list[Path]:
+    """The files that an option names, of one that takes several."""
+    folder, named = config.invocation_params.dir, config.getoption(OPTIONS[option].ini)
+    if not named and OPTIONS[option].has_ini:
+        folder = config.inipath.parent if config.inipath else config.rootpath
+        named = config.getini(OPTIONS[option].ini)
+    return [folder / str(one) for one in ([named] if isinstance(named, str) else named or ()) if one]
 
 
 def kernel_of(item: Any) -> Kernel:

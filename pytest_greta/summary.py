@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
 from pytest_greta.errors import printable
-from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES
+from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES, path_of
 
 _COLOURS = {
     "PASS": "green",
@@ -41,6 +42,9 @@ class Summary:
         """What became of the lock file."""
         self.devices: list[str] = []
         self.notes: list[str] = []
+        self.began = datetime.now(timezone.utc)
+        self.records: dict[str, Mapping[str, Any]] = {}
+        """What tests measured, by test, where that is kept."""
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep the verdicts of a test."""
@@ -50,6 +54,8 @@ class Summary:
             self.locked[report.nodeid] = report.greta_locked
         elif report.failed:
             self.has_failed_elsewhere = True
+        if hasattr(report, "greta_records"):
+            self.records[report.nodeid] = report.greta_records
         if report.outcome == "rerun":  # by pytest-rerunfailures
             self.failed_before[report.nodeid] += 1
         if report.when == "call" and report.passed:
@@ -88,7 +94,21 @@ class Summary:
         except OSError as error:
             self.unsaved = f"greta.lock could not be saved: {error.strerror or error}"
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
+        self._record(session)
         return result
+
+    def _record(self, session: pytest.Session) -> None:
+        """Write what was measured, where that is asked for: whatever came of it."""
+        path = path_of(session.config, "summary")
+        if path is None:
+            return
+        from pytest_greta.recording import write
+
+        try:
+            write(session.config, self, path, int(session.exitstatus))
+        except OSError as error:
+            self.unsaved = f"{path} could not be saved: {error.strerror or error}"
+            session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
 
     def _settle_lock(self, session: pytest.Session) -> None:
         """Record what kernels take, or fail a whole session for entries of the lock file that no kernel is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_greta.errors import printable
@@ -54,7 +54,7 @@ class Row:
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,10 @@ _EXPLAINED = tuple(s.value for s in _ORDER if s not in (Status.PASS, Status.FAIL
 _HEADER = ("gate", "variant", "limit", "measured", "verdict")
 
 
-def properties(verdicts: Sequence[Verdict]) -> Iterator[tuple[str, str]]:
-    """Verdicts as flat strings for `user_properties` and JUnit: which gate, and what was found."""
+def properties(verdicts: Sequence[Verdict], device: str) -> Iterator[tuple[str, str]]:
+    """Verdicts as flat strings for `user_properties` and JUnit: which gate, and what was found; and of what."""
+    yield from (("greta kernel", name) for name in dict.fromkeys(verdict.kernel for verdict in verdicts))
+    yield "greta device", device
     for verdict in verdicts:
         yield f"greta {verdict.gate.name}", printable(verdict.line())
 

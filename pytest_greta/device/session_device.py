@@ -69,6 +69,11 @@ class SessionDevice:
         return "hip"
 
     @property
+    def info(self) -> DeviceInfo | None:
+        """What the device that was opened last says of itself; None where none was."""
+        return self._info
+
+    @property
     def blocked(self) -> bool:
         """The device was lost during the run: no further test can run on it."""
         return bool(self._lost)

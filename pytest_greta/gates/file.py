@@ -18,7 +18,7 @@ from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.choice import NO_PROBLEM
 from pytest_greta.gates.evaluation import built_in, for_outputs
 from pytest_greta.gates.model import DEFAULT_DEADLINE_SECONDS, Gate, Peak
-from pytest_greta.gates.nodes import Position
+from pytest_greta.gates.nodes import Node, Position
 from pytest_greta.gates.programs import ProgramEntry
 from pytest_greta.gates.reader import KernelEntry, Reader
 from pytest_greta.gates.scopes import covers
@@ -131,25 +131,8 @@ class GateFile:
 
 def load(path: str | os.PathLike[str]) -> GateFile:
     """Read a gates.yaml. Raises ConfigError with all problems of the file, each with line and column."""
-    import yaml  # only here: a session without a gates file does not pay for it
-
     shown = shown_path(path)
-    text = _text(path, shown)
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.reader.ReaderError as error:
-        where = _at(shown, text[: error.position])
-        raise ConfigError(f"{where}: the character U+{error.character:04X} is not allowed in YAML") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{shown}:{mark.line + 1}:{mark.column + 1}" if mark else shown
-        problem = " ".join(filter(None, [error.context, error.problem]))
-        hint = '; a lone * needs quotes: "*"' if error.context == "while scanning an alias" else ""
-        raise ConfigError(f"{where}: not valid YAML: {problem}{hint}") from None
-    except RecursionError:
-        raise ConfigError(f"{shown}: nested too deeply") from None
-    except (ValueError, OverflowError) as error:  # an escape for a character that does not exist, for example
-        raise ConfigError(f"{shown}: not valid YAML: {error}") from None
+    root = compose(_text(path, shown), shown)
     if root is None:
         raise ConfigError(f"{shown}: the file is empty; begin it with 'version: {VERSION}'")
     reader = Reader(shown)
@@ -171,6 +154,27 @@ def load(path: str | os.PathLike[str]) -> GateFile:
         Path(path).absolute().parent,
         reader.inconclusive,
     )
+
+
+def compose(text: str, shown: str) -> Node:
+    """The nodes of a YAML file; None where it is empty. Raises ConfigError. `shown` is the file as messages have it."""
+    import yaml  # only here: a session without a gates file does not pay for it
+
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.reader.ReaderError as error:
+        where = _at(shown, text[: error.position])
+        raise ConfigError(f"{where}: the character U+{error.character:04X} is not allowed in YAML") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{shown}:{mark.line + 1}:{mark.column + 1}" if mark else shown
+        problem = " ".join(filter(None, [error.context, error.problem]))
+        hint = '; a lone * needs quotes: "*"' if error.context == "while scanning an alias" else ""
+        raise ConfigError(f"{where}: not valid YAML: {problem}{hint}") from None
+    except RecursionError:
+        raise ConfigError(f"{shown}: nested too deeply") from None
+    except (ValueError, OverflowError) as error:  # an escape for a character that does not exist, for example
+        raise ConfigError(f"{shown}: not valid YAML: {error}") from None
 
 
 def _text(path: str | os.PathLike[str], shown: str) -> str:

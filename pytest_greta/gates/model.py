@@ -290,11 +290,16 @@ def measured_text(definition: GateDef, quantity: Quantity, limit: Limit) -> str:
         return ""
     if isinstance(value, (bool, str)):
         return _text(definition, value)
-    unit = "x" if limit.ratio is not None else definition.unit
-    suffix = _SUFFIXES.get(unit, f" {unit}" if definition.kind == "value" and unit else "")
+    suffix = suffix_of(definition, limit)
     interval = quantity.interval
     ends = "" if interval is None else f" [{', '.join(_near(definition, x, limit) for x in _ends(interval))}]"
     return f"{_near(definition, value, limit)}{suffix}{ends}"
+
+
+def suffix_of(definition: GateDef, limit: Limit | None = None) -> str:
+    """What stands behind a value that is held against a limit: its unit, where that is written."""
+    unit = "x" if limit is not None and limit.ratio is not None else definition.unit
+    return _SUFFIXES.get(unit, f" {unit}" if definition.kind == "value" and unit else "")
 
 
 def _ends(interval: Interval) -> tuple[float, float]:

@@ -21,6 +21,9 @@ from pytest_greta.stats.runs import HistoricRun
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
+Read = tuple[dict[Identity, list[HistoricRun]], list[str]]
+"""Runs by identity, oldest first, and what could not be read, a line each."""
+
 
 class DeviceClock:
     """A clock for pytest-benchmark that shows device times.
@@ -138,6 +141,10 @@ class History:
         """The stored runs of one identity whose commits came before this one's, oldest first."""
         return [run for run in self._runs.get(identity, []) if self._commits.is_before(run.commit)]
 
+    def all_runs(self) -> Mapping[Identity, list[HistoricRun]]:
+        """All stored runs by identity, oldest first, of whatever commit."""
+        return self._runs
+
     # The accepted code itself: where new code can be timed beside it, the spread between runs does not matter.
 
     def code(self, sha256: str) -> bytes | None:
@@ -171,13 +178,42 @@ class History:
 
     @cached_property
     def _runs(self) -> dict[Identity, list[HistoricRun]]:
-        from pytest_benchmark.storage.file import FileStorage
-
-        # Files in all its folders: they are named after the interpreter, on which times do not depend.
-        files = ["*/[0-9][0-9][0-9][0-9]_*"] if isinstance(self._storage, FileStorage) else []
-        runs, problems = read_runs(self._storage.load(*files))
+        runs, problems = _read(self._storage)
         self.problems += problems
         return runs
+
+
+def _read(storage: Any) -> Read:
+    """All runs of a storage."""
+    from pytest_benchmark.storage.file import FileStorage
+
+    # Files in all its folders: they are named after the interpreter, on which times do not depend.
+    return read_runs(
+        storage.load(*(["*/[0-9][0-9][0-9][0-9]_*"] if isinstance(storage, FileStorage) else []))
+    )
+
+
+def stored_runs(folder: Path) -> Read:
+    """All runs that pytest-benchmark stored in a folder. One that is not there holds none, and is not made."""
+    from pytest_benchmark.storage.file import FileStorage
+
+    if not folder.is_dir():
+        return {}, []
+    told = _Told()
+    storage: Any = FileStorage
+    runs, problems = _read(storage(str(folder), told))
+    return runs, [*told.lines, *problems]
+
+
+class _Told:
+    """A logger of pytest-benchmark's that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warning(self, text: str) -> None:
+        """Keep a warning, which is about a file that cannot be read."""
+        self.lines.append(text)
 
 
 def saves(config: pytest.Config) -> bool:

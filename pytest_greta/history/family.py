@@ -38,6 +38,12 @@ def changed(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [n if n.endswith("()") else f"{n} ({then[n]}, now {now[n]})" for n in names]
 
 
+def launch_digest(kernel: Kernel) -> str:
+    """A digest of how a family is launched and on what. Another minor version of Python may give another."""
+    methods = (*METHODS, "launch", "defines", "constants", "workspaces")
+    return hashlib.sha256(" ".join(_digest(kernel, method) for method in methods).encode()).hexdigest()[:16]
+
+
 def _digest(kernel: Kernel, method: str) -> str:
     digest = hashlib.sha256()
     for part in _parts(getattr(type(kernel), method), type(kernel), set()):

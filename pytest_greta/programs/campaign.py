@@ -89,7 +89,7 @@ class Programs:
         entry = self.entries[case.program]
         with self.measuring(str(case)):
             run = self._measure(entry, case)
-        gates = [self._with_deadline(gate) for gate in self._gates(entry, case)]
+        gates = self.gates_of(case)
         for gate in gates:
             run.quantities.setdefault(gate.quantity, missing(gate.name, run.quantities))
         each = [quantities_of([one], entry.output) for one in run.runs]
@@ -106,6 +106,10 @@ class Programs:
             else ()
         )
         return ProgramResult(run, gates, _shown(run.last), (what + again,), told, each)
+
+    def gates_of(self, case: ProgramCase) -> list[Gate]:
+        """What a case is held against."""
+        return [self._with_deadline(gate) for gate in self._gates(self.entries[case.program], case)]
 
     def _gates(self, entry: ProgramEntry, case: ProgramCase) -> list[Gate]:
         """The gates of a case; at the shortest context none that is about longer ones."""

@@ -79,6 +79,21 @@ class ProgramResult:
     each: Sequence[Mapping[str, Quantity]] = ()
     """The quantities of each run by itself."""
 
+    @property
+    def seconds(self) -> Sequence[float]:
+        """Of the runs that count."""
+        return self.run.seconds
+
+    @property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """What was measured and read, by name."""
+        return self.run.quantities
+
+    @property
+    def printed(self) -> str:
+        """Beginning and end of what the last run printed."""
+        return self.run.last.output
+
     def verdicts(self) -> list[Verdict]:
         """The verdict of every gate. What every run has to be (above a bound, equal) is asked of each."""
         return [self._verdict(gate) for gate in self.gates]

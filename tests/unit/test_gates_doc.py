@@ -113,7 +113,7 @@ MISTAKEN = [
     b"",
     b"*: 1",
     b"a\x07",
-    b"[" * 20_000,
+    b"[" * 2_000,
     b"{}",
     b"version: 2\nkernels: {}\nkernels: 1\ntarget: 1",
     b"version: 1\ntargets: [942, x, gfx942, gfx942]\nkernels: {k: {contexts: {gpu: 1, hip: []}}}",

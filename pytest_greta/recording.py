@@ -1,0 +1,159 @@
+"""What a session measured, from its tests to summary.json: kept on items, carried by reports, written at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_greta import __version__
+from pytest_greta.compiler.cache import write_whole
+from pytest_greta.errors import shown_path
+from pytest_greta.options import given, read_options
+from pytest_greta.programs.result import ProgramResult
+from pytest_greta.records.making import record_of_program, records_of, records_of_artifact
+from pytest_greta.records.model import Session as RecordedSession
+from pytest_greta.records.model import Summary as Records
+from pytest_greta.records.model import recorded_of
+from pytest_greta.records.signing import CannotSign, sign, signature_of
+from pytest_greta.results import Result
+from pytest_greta.stash import (
+    LEFT_OUT,
+    NOTES,
+    RECORDS,
+    SESSION_NOTES,
+    STOPPED,
+    VERDICTS,
+    gates_digest,
+    gates_path,
+    get_device,
+    get_session,
+    path_of,
+)
+from pytest_greta.table import Row
+
+if TYPE_CHECKING:
+    from pytest_greta.binaries.artifacts import ArtifactResult
+    from pytest_greta.records.replay import ReplayedResult
+    from pytest_greta.results import CodeResult, RunResult
+    from pytest_greta.session import Session
+    from pytest_greta.summary import Summary
+
+
+def keep(
+    item: pytest.Item,
+    session: Session,
+    result: ArtifactResult | CodeResult | ProgramResult | ReplayedResult | RunResult,
+) -> None:
+    """Keep what a test found, for its report."""
+    if isinstance(result, ProgramResult):
+        found = [record_of_program(result)]
+    elif isinstance(result, Result):
+        of = result.measurements[0].measurement
+        kernel = session.kernels.get(of.kernel)  # None of a recorded program
+        found = records_of(result, session.digests.of(kernel, kernel.variant(of.variant)) if kernel else {})
+    else:
+        artifact = item.callspec.params["greta_artifact"].artifact  # type: ignore[attr-defined]
+        found = records_of_artifact(result, artifact)
+    item.stash.setdefault(RECORDS, []).extend(one.plain() for one in found)
+
+
+def carry(item: pytest.Item, report: Any, subject: tuple[str, str, str]) -> None:
+    """Put what a test found into its report, as plain data that xdist passes on. `subject` is what it is about."""
+    rows, device = [Row.of(verdict) for verdict in item.stash.get(VERDICTS, [])], get_device(item.config)
+    if STOPPED in item.stash:
+        rows.append(Row.stopped(*subject, *item.stash[STOPPED]))
+    report.greta_rows = [row.plain() for row in rows]
+    report.greta_device = device.device_name()
+    report.greta_notes = item.stash.get(NOTES, [])
+    if read_options(item.config).is_recorded:
+        info = device.info
+        report.greta_records = {
+            "measurements": item.stash.get(RECORDS, []),
+            "stopped": [*subject, *item.stash[STOPPED]] if STOPPED in item.stash else [],
+            "outcome": report.outcome,
+            "device": {**_plain(dataclasses.asdict(info)), "identity": info.identity} if info else None,
+            "not_measured": "; ".join(device.notes()) if info is None else "",
+            "is_blocked": device.blocked,
+            "targets": list(get_session(item.config).targets),
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    return value if isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def write(config: pytest.Config, summary: Summary, path: Path, exit_code: int) -> None:
+    """Write the records of a session, whole or not at all, and sign them where that is asked for. Raises OSError, also
+    where they cannot be signed.
+    """
+    key = path_of(config, "sign")
+    signature_of(path).unlink(missing_ok=True)  # of what was there before
+    write_whole(path, records(config, summary, exit_code).text().encode())
+    try:
+        if key is not None:
+            sign(path, key)
+    except CannotSign as error:
+        raise OSError(0, f"it is not signed: {error}") from None
+
+
+def records(config: pytest.Config, summary: Summary, exit_code: int) -> Records:
+    """The records of a session, as a file would give them."""
+    return Records(
+        session=_session(config, summary, exit_code),
+        measurements=[
+            recorded_of({**one, "test": test, "outcome": told["outcome"]})
+            for test, told in summary.records.items()
+            for one in told["measurements"]
+        ],
+        stopped=list(_stopped(summary)),
+        unevaluated=summary.unevaluated,
+        left_out=[list(case) for case in config.stash.get(LEFT_OUT, [])],
+        lock=summary.lock_lines,
+        notes=[*summary.notes, *config.stash.get(SESSION_NOTES, [])],
+    )
+
+
+def _session(config: pytest.Config, summary: Summary, exit_code: int) -> RecordedSession:
+    told = list(summary.records.values())
+    return RecordedSession(
+        greta=__version__,
+        python=platform.python_version(),
+        pytest=pytest.__version__,
+        started=summary.began.isoformat(timespec="seconds"),
+        seconds=round((datetime.now(timezone.utc) - summary.began).total_seconds(), 3),
+        options=given(config),
+        commit=_commit(config),
+        gates={"file": shown_path(gates_path(config)), "sha256": gates_digest(config)},
+        device=next((one["device"] for one in told if one["device"]), None),
+        not_measured=next((one["not_measured"] for one in told if one["not_measured"]), ""),
+        targets=list(dict.fromkeys(target for one in told for target in one["targets"])),
+        exit_code=exit_code,
+    )
+
+
+def _commit(config: pytest.Config) -> Mapping[str, Any] | None:
+    """The commit of the working tree, as pytest-benchmark knows it; None outside of a repository."""
+    if not config.pluginmanager.has_plugin("benchmark"):
+        return None
+    info = config.hook.pytest_benchmark_generate_commit_info(config=config)
+    if info.get("error") or not info.get("id") or info["id"] in ("unversioned", "unknown"):
+        return None
+    return {"id": str(info["id"]), "branch": str(info.get("branch") or ""), "dirty": bool(info.get("dirty"))}
+
+
+def _stopped(summary: Summary) -> Iterator[dict[str, Any]]:
+    """Tests that could not evaluate their gates."""
+    names = ("kernel", "variant", "where", "status", "reason")
+    for test, told in summary.records.items():
+        if told["stopped"]:
+            one = {"test": test, **dict(zip(names, told["stopped"], strict=True))}
+            is_blocked = told["is_blocked"] and one["status"] == "NOT MEASURED"
+            yield {**one, "status": "BLOCKED"} if is_blocked else one

@@ -1,0 +1,191 @@
+"""Several summary.json as one: of the jobs of a CI matrix, of a Slurm array."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pytest_greta.compiler.cache import write_whole
+from pytest_greta.errors import printable, shown_path
+from pytest_greta.records.check import MOST_PROBLEMS
+from pytest_greta.records.model import Recorded, Session, Summary, tried
+
+HELP = "several summary.json as one"
+FAILED, MISTAKE = 1, 2
+"""Exit codes: files that contradict each other, or cannot be written; files that cannot be read."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="written by --greta-summary, or merged"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="where the merged file goes"
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="merge also what contradicts: other commits, other gates files, another result of the same measurement; "
+        "all of it is kept, and noted",
+    )
+
+
+def run(options: argparse.Namespace, _: argparse.ArgumentParser) -> int:
+    """Merge files. Gives the exit code."""
+    read = [tried(path) for path in options.files]
+    problems = [problem for one in read if isinstance(one, list) for problem in one]
+    if problems:
+        return _told(problems, MISTAKE)
+    merged, conflicts = merge([one for one in read if isinstance(one, Summary)])
+    if conflicts and not options.force:
+        return _told([*conflicts, "nothing was written; --force keeps all of it"], FAILED)
+    merged = replace(merged, notes=sorted({*merged.notes, *conflicts}))
+    try:
+        write_whole(options.output, merged.text().encode())
+    except OSError as error:
+        return _told([f"{shown_path(options.output)}: cannot be written: {error.strerror or error}"], FAILED)
+    count, sessions = len(merged.measurements), len(merged.sources)
+    sys.stdout.write(f"{shown_path(options.output)}: {count} measurements of {sessions} sessions\n")
+    return 0
+
+
+def _told(lines: Sequence[str], code: int) -> int:
+    sys.stderr.writelines(f"error: {printable(line)}\n" for line in lines)
+    return code
+
+
+def merge(summaries: Sequence[Summary]) -> tuple[Summary, list[str]]:
+    """One file of several, the same whatever their order, and what of them contradicts. Nothing is left out but what
+    is there twice, and what one session could not measure and another did.
+    """
+    sources = _in_order(session for one in summaries for session in one.sources or [one.session])
+    index = {_key_of(session): number for number, session in enumerate(sources)}
+    found: dict[str, Recorded] = {}
+    stopped: dict[str, dict[str, Any]] = {}
+    for one in summaries:
+        for recorded in one.measurements:
+            moved = replace(recorded, source=index[_key_of(one.session_of(recorded))])
+            found.setdefault(_text(moved.plain()), moved)
+        for row in one.stopped:
+            session = one.sources[row["source"]] if "source" in row else one.session
+            moved_row = {**row, "source": index[_key_of(session)]}
+            stopped.setdefault(_text(moved_row), moved_row)
+    measurements = [
+        found[key] for key in sorted(found, key=lambda key: (found[key].test, found[key].name, key))
+    ]
+    measurements, conflicts = _told_apart(measurements, sources)
+    measured = {one.test for one in measurements}
+    return Summary(
+        session=_common(sources),
+        measurements=measurements,
+        stopped=[
+            row
+            for _, row in sorted(stopped.items())
+            if row["status"] == "FAIL" or row["test"] not in measured
+        ],
+        unevaluated=sorted(set.intersection(*(set(one.unevaluated) for one in summaries))),
+        left_out=sorted(map(list, set.intersection(*({tuple(c) for c in s.left_out} for s in summaries)))),
+        lock=sorted({line for one in summaries for line in one.lock}),
+        notes=sorted({note for one in summaries for note in one.notes}),
+        sources=sources,
+    ), [*_other_code(sources), *conflicts]
+
+
+def _text(plain: Any) -> str:
+    return json.dumps(plain, sort_keys=True, default=list)
+
+
+def _key_of(session: Session) -> str:
+    return _text(session.plain())
+
+
+def _in_order(sessions: Iterable[Session]) -> list[Session]:
+    """Sessions by time, each once."""
+    unique = {_key_of(session): session for session in sessions}
+    return [unique[key] for key in sorted(unique, key=lambda key: (_time(unique[key]), key))]
+
+
+def _time(session: Session) -> datetime:
+    return datetime.fromisoformat(session.started)
+
+
+def _told_apart(
+    measurements: Sequence[Recorded], sources: Sequence[Session]
+) -> tuple[list[Recorded], list[str]]:
+    """Measurements but those whose result is there already, and where one has two results."""
+    kept: dict[tuple[Any, ...], dict[str, Recorded]] = {}
+    for one in sorted(measurements, key=lambda one: one.source or 0):
+        device = sources[one.source or 0].device if one.device_kind else None
+        problem = one.problem and (one.problem.context, _text(one.problem.axes), _text(one.problem.sizes))
+        key = one.test, one.kind, one.kernel, one.variant, one.target, problem, (device or {}).get("identity")
+        kept.setdefault(key, {}).setdefault(_result(one), one)
+    conflicts = []
+    for several in (list(results.values()) for results in kept.values()):
+        if len(several) > 1:
+            times = ", ".join(sources[one.source or 0].started for one in several)
+            conflicts.append(f"{several[0].name} has {len(several)} results, of the sessions of {times}")
+    left = {id(one) for results in kept.values() for one in results.values()}
+    more = len(conflicts) - MOST_PROBLEMS
+    told = [*conflicts[:MOST_PROBLEMS], f"and {more} more"] if more > 0 else conflicts
+    return [one for one in measurements if id(one) in left], told
+
+
+def _result(one: Recorded) -> str:
+    """What was found, and of which code; not when, nor what was said of it."""
+    plain = one.plain()
+    return _text(
+        {name: plain[name] for name in ("quantities", "seconds", "baseline_seconds", "digests", "outcome")}
+    )
+
+
+def _other_code(sources: Sequence[Session]) -> Iterator[str]:
+    """Sessions of other commits, or with other gates."""
+    commits = {_commit(session): None for session in sources}
+    if len(commits) > 1:
+        yield f"the sessions are of different commits: {', '.join(sorted(commits))}"
+    if len({session.gates["sha256"] for session in sources}) > 1:
+        names = sorted({f"{session.gates['file']} {session.gates['sha256'][:12]}" for session in sources})
+        yield f"the sessions had different gates: {', '.join(names)}"
+
+
+def _commit(session: Session) -> str:
+    if session.commit is None:
+        return "none"
+    return str(session.commit["id"])[:12] + (" with uncommitted changes" if session.commit["dirty"] else "")
+
+
+def _common(sources: Sequence[Session]) -> Session:
+    """What sessions agree about; where they do not, nothing, or all of it."""
+
+    def texts(name: str) -> str:
+        return ", ".join(sorted({str(getattr(session, name)) for session in sources}))
+
+    first, several = sources[0], len(sources) > 1
+    options = {k: v for k, v in first.options.items() if all(s.options.get(k) == v for s in sources)}
+    devices = {_text(session.device) for session in sources if session.device}
+    not_measured = sorted({session.not_measured for session in sources} - {""})
+    return Session(
+        greta=texts("greta"),
+        python=texts("python"),
+        pytest=texts("pytest"),
+        started=first.started,
+        seconds=round(sum(session.seconds for session in sources), 3) if several else first.seconds,
+        options=options,
+        commit=first.commit if all(session.commit == first.commit for session in sources) else None,
+        gates=first.gates
+        if all(session.gates == first.gates for session in sources)
+        else {"file": ", ".join(sorted({session.gates["file"] for session in sources})), "sha256": ""},
+        device=next((session.device for session in sources if session.device), None)
+        if len(devices) == 1
+        else None,
+        not_measured="several devices" if len(devices) > 1 else "" if devices else "; ".join(not_measured),
+        targets=list(dict.fromkeys(target for session in sources for target in session.targets)),
+        exit_code=max(session.exit_code for session in sources),
+    )

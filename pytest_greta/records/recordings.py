@@ -1,0 +1,193 @@
+"""The records that a session gates in place of measuring: which of them are of a kernel, a variant and a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from pytest_greta.device import DeviceInfo
+from pytest_greta.errors import ConfigError
+from pytest_greta.records.model import Recorded, Session, Summary
+
+if TYPE_CHECKING:
+    from pytest_greta.kernel import Kernel, Problem, Variant
+
+
+@dataclass(frozen=True)
+class Found:
+    """A record, with where it is from."""
+
+    recorded: Recorded
+    session: Session
+    file: str
+    """As messages show it."""
+    signer: str = ""
+
+    @property
+    def where(self) -> str:
+        """Where it was measured and when, in words."""
+        device = (self.session.device or {}).get("identity") or self.recorded.recorded
+        commit = self.session.commit
+        parts = [f"on {device}" if device and self.recorded.device_kind else "", self.session.started]
+        if commit:
+            parts.append(
+                f"commit {str(commit['id'])[:12]}" + (" with uncommitted changes" if commit["dirty"] else "")
+            )
+        parts.append(f"signed by {self.signer}" if self.signer else "")
+        return f"recorded in {self.file}: {', '.join(filter(None, parts))}"
+
+    @property
+    def is_told(self) -> bool:
+        """Whether anything is known of when and on what it was measured."""
+        return not self.where.endswith(": ")
+
+    @property
+    def device(self) -> DeviceInfo:
+        """Its device, as far as the record says."""
+        return device_info(self.session.device or {}, self.recorded.device_kind or "hip")
+
+    def is_of(self, session: Found) -> bool:
+        """Whether both are of one session: only then times can be compared."""
+        return self.file == session.file and self.session is session.session
+
+
+def device_info(stated: Mapping[str, Any], kind: str) -> DeviceInfo:
+    """What a device says of itself, from what a record keeps of that."""
+    plain: dict[str, Any] = {"kind": kind}
+    for one in fields(DeviceInfo):
+        default = {"str": "", "int": 0}.get(str(one.type))
+        if one.name != "kind" and (default is not None or one.name in ("emulated", "serialized")):
+            value = stated.get(one.name, default or False)
+            plain[one.name] = value if default is None or isinstance(value, type(default)) else default
+    return DeviceInfo(**plain)
+
+
+@dataclass
+class Recordings:
+    """Files of records, read."""
+
+    files: Mapping[str, Summary]
+    signers: Mapping[str, str] = field(default_factory=dict)
+    """Who has signed them, where that was asked for."""
+    _runs: dict[tuple[str, str, int], list[Found]] = field(default_factory=dict)
+    _codes: dict[tuple[str, str], list[Found]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for found in self.all():
+            one = found.recorded
+            if one.kind == "code":
+                self._codes.setdefault((one.kernel, one.variant), []).append(found)
+            elif one.kind == "run" and one.problem:
+                self._runs.setdefault((one.kernel, one.variant, one.problem.context), []).append(found)
+
+    def all(self) -> Iterator[Found]:
+        """Every record."""
+        for file, summary in self.files.items():
+            for one in summary.measurements:
+                yield Found(one, summary.session_of(one), file, self.signers.get(file, ""))
+
+    @property
+    def names(self) -> str:
+        """The files, for messages."""
+        return ", ".join(self.files)
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of device that runs were recorded on, `hip` first."""
+        kinds = {found.recorded.device_kind for several in self._runs.values() for found in several}
+        return sorted((kind for kind in kinds if kind), reverse=True)
+
+    @property
+    def devices(self) -> list[Mapping[str, Any]]:
+        """What the devices say of themselves, each once."""
+        sessions = [one for summary in self.files.values() for one in summary.sources or [summary.session]]
+        return list({str(one.device["identity"]): one.device for one in sessions if one.device}.values())
+
+    def runs(self, kernel: Kernel, variant: Variant, problem: Problem, kind: str) -> list[Found]:
+        """The records of a variant's run for a problem on a kind of device."""
+        several = self._runs.get((kernel.name, variant.name, problem.context), [])
+        return [
+            found
+            for found in several
+            if found.recorded.device_kind in (kind, None)
+            and _is_problem(found.recorded, kernel, problem, kind)
+        ]
+
+    def programs(self, program: str, variant: str, problem: Problem) -> list[Found]:
+        """The records of a variant of a program at a problem."""
+        wanted = (program, variant, problem.id)
+        return [
+            found
+            for found in self.all()
+            if found.recorded.kind == "program"
+            and found.recorded.problem
+            and (found.recorded.kernel, found.recorded.variant, found.recorded.problem.id) == wanted
+        ]
+
+    def codes(self, kernel: str, variant: str, target: str) -> list[Found]:
+        """The records of a variant's code for a target."""
+        return [found for found in self._codes.get((kernel, variant), []) if found.recorded.target == target]
+
+    def beside(self, run: Found) -> list[Found]:
+        """The code that a run launched, as its test recorded it."""
+        one = run.recorded
+        several = self._codes.get((one.kernel, one.variant), []) if one.test else []
+        return [found for found in several if found.recorded.test == one.test and found.is_of(run)]
+
+    def recorded_for(self, kernel: str, variant: str) -> list[str]:
+        """What there are records of, of a variant: contexts and targets, for messages."""
+        found = [
+            found for key, several in self._runs.items() if key[:2] == (kernel, variant) for found in several
+        ]
+        runs = [one.recorded.problem.id for one in found if one.recorded.problem]
+        codes = [str(one.recorded.target) for one in self._codes.get((kernel, variant), [])]
+        return list(dict.fromkeys([*runs, *codes]))
+
+    def stopped(self, kernel: str, variant: str, where: str) -> list[tuple[str, str, str]]:
+        """File, status and reason, where a test could not evaluate its gates when it was recorded."""
+        return [
+            (file, row["status"], row["reason"])
+            for file, summary in self.files.items()
+            for row in summary.stopped
+            if (row["kernel"], row["variant"], row["where"]) == (kernel, variant, where)
+        ]
+
+
+def _is_problem(recorded: Recorded, kernel: Kernel, problem: Problem, kind: str) -> bool:
+    """Whether a record of a context is of a problem: by all its sizes, or by those that it names."""
+    stated = recorded.problem
+    if stated is None:
+        return False
+    if stated.is_by_id:
+        return stated.id == problem.id
+    if stated.sizes is not None:
+        return dict(stated.sizes) == dict(problem.sizes)
+    try:
+        return kernel.problem(stated.context, kind, stated.axes) == problem
+    except ConfigError:  # an axis of another type
+        return False
+
+
+def apart(several: Sequence[Found]) -> str:
+    """What to say of times of one variant and problem that are too far apart for one machine, if they are."""
+    times = []
+    for found in several:
+        value = found.recorded.quantities.get("prefill_seconds")
+        if value and isinstance(value.value, (int, float)) and value.value > 0:
+            times.append((value.value, found))
+    if len(times) < 2:
+        return ""
+    times.sort(key=lambda one: one[0])
+    (low, first), (high, last) = times[0], times[-1]
+    if high / low < APART:
+        return ""
+    return (
+        f"{first.recorded.name} took {low:.6g} s in {first.file} and {high:.6g} s in {last.file}, "
+        f"{high / low:.2f}x apart: a speedup means something only "
+        "beside the baseline of its own run"
+    )
+
+
+APART = 1.25
+"""Two medians of one variant that are further apart are told; no run drifts so far that is worth comparing."""

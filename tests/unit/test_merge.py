@@ -1,0 +1,111 @@
+"""Files of several sessions as one: in whatever order, with what contradicts told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_greta.__main__ import main
+from pytest_greta.records.merge import merge
+from pytest_greta.records.model import Summary, load
+from tests.fuzz.summaries import SESSION, timed
+
+STARTED = ("2026-02-12T08:00:00+00:00", "2026-02-13T09:00:00+01:00", "2026-02-14T08:00:00+00:00")
+
+
+def session(day: int, context: int, taken: float = 1.0, **others: Any) -> Summary:
+    """A session that ran one test."""
+    runs = [timed("v3", context, taken, test=f"test[{context}]")]
+    return Summary(replace(SESSION, started=STARTED[day], **others), runs, notes=[f"day {day}"])
+
+
+def written(folder: Path, summaries: Sequence[Summary]) -> list[str]:
+    for number, one in enumerate(summaries):
+        (folder / f"{number}.json").write_text(one.text())
+    return [str(folder / f"{number}.json") for number in range(len(summaries))]
+
+
+def test_the_order_of_files_is_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = written(tmp_path, [session(0, 4096), session(1, 8192), session(2, 16384)])
+    out = tmp_path / "all.json"
+    found = set()
+    for some in permutations(files):
+        assert main(["merge", *some, "-o", str(out)]) == 0
+        found.add(out.read_text())
+    (text,) = found
+    assert capsys.readouterr().out.endswith(": 3 measurements of 3 sessions\n")
+    merged = load(out)
+    assert [(one.test, merged.session_of(one).started) for one in merged.measurements] == [
+        ("test[16384]", STARTED[2]),
+        ("test[4096]", STARTED[0]),
+        ("test[8192]", STARTED[1]),
+    ]
+    assert (merged.session.device, merged.session.seconds) == (SESSION.device, 36.9)
+    assert merged.notes == ["day 0", "day 1", "day 2"]
+    # A merged file is a file, and one that is there twice is there once.
+    assert main(["merge", str(out), files[0], "-o", str(out)]) == 0
+    assert out.read_text() == text
+
+
+OTHER_COMMIT = {"id": "d" * 40, "branch": "main", "dirty": False}
+
+
+@pytest.mark.parametrize(
+    ("other", "line"),
+    [
+        (session(2, 4096, 2.0), f"prefill v3 @ 4096 has 2 results, of the sessions of {STARTED[0]}, {STARTED[2]}"),
+        (session(2, 8192, commit=OTHER_COMMIT),
+         "the sessions are of different commits: cccccccccccc, dddddddddddd"),
+        (session(2, 8192, commit={**OTHER_COMMIT, "id": "c" * 40, "dirty": True}),
+         "the sessions are of different commits: cccccccccccc, cccccccccccc with uncommitted changes"),
+        (session(2, 8192, gates={"file": "gates.yaml", "sha256": "e" * 64}),
+         "the sessions had different gates: gates.yaml eeeeeeeeeeee, gates.yaml ffffffffffff"),
+    ],
+)  # fmt: skip
+def test_what_contradicts_is_told_and_kept_only_by_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], other: Summary, line: str
+) -> None:
+    out = tmp_path / "all.json"
+    arguments = ["merge", *written(tmp_path, [session(0, 4096), other]), "-o", str(out)]
+    assert main(arguments) == 1
+    assert capsys.readouterr().err == f"error: {line}\nerror: nothing was written; --force keeps all of it\n"
+    assert not out.exists()
+    assert main([*arguments, "--force"]) == 0
+    merged = load(out)
+    assert len(merged.measurements) == 2
+    assert line in merged.notes
+
+
+def test_the_same_result_on_another_device_is_no_contradiction() -> None:
+    device = {"kind": "hip", "identity": "hip: MI250X"}
+    merged, conflicts = merge([session(0, 4096), session(2, 4096, 2.0, device=device)])
+    assert not conflicts
+    assert len(merged.measurements) == 2
+    assert (merged.session.device, merged.session.not_measured) == (None, "several devices")
+
+
+def test_what_one_session_could_not_measure_and_another_did_is_measured() -> None:
+    row = {"kernel": "prefill", "variant": "v3", "where": "", "reason": "no GPU"}
+    blocked = [{**row, "test": f"test[{n}]", "status": "NOT MEASURED"} for n in (4096, 8192)]
+    failed = {**row, "test": "test[4096]", "status": "FAIL"}
+    merged, _ = merge(
+        [session(0, 4096), Summary(replace(SESSION, started=STARTED[1]), (), [*blocked, failed])]
+    )
+    assert [(one["test"], one["status"]) for one in merged.stopped] == [
+        ("test[4096]", "FAIL"),
+        ("test[8192]", "NOT MEASURED"),
+    ]
+
+
+def test_files_that_cannot_be_read_are_all_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    assert main(["merge", str(bad), str(tmp_path / "none.json"), "-o", str(tmp_path / "all.json")]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"error: {bad}: no summary.json of greta: it has no 'greta_summary'"
+    assert second.startswith(f"error: {tmp_path / 'none.json'}: there is no such file")
