@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from pytest_greta.errors import ProgramBlocked, quote
 from pytest_greta.programs.capture import Lines
 from pytest_greta.programs.place import Invocation
-from pytest_greta.programs.process import Ended, run_command
+from pytest_greta.programs.process import Ended, run_command, signal_name
 from pytest_greta.programs.tree import MARK
 
 CONNECT_SECONDS = 10
@@ -181,9 +181,4 @@ def run_there(
 
 def _status(status: int) -> int | str:
     """What a shell says of a program: 128 and the number of a signal, where one ended it."""
-    if status > 128:
-        try:
-            return signal.Signals(status - 128).name
-        except ValueError:
-            return status
-    return status
+    return signal_name(status - 128) if 128 < status <= 128 + signal.NSIG - 1 else status

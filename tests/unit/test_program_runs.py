@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_greta.gates import file as gatefile
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Measurement, Quantity, Status
 from pytest_greta.gates.programs import OutputSpec
+from pytest_greta.gates.templates import fill, template_problems
 from pytest_greta.kernel import Problem
 from pytest_greta.problems import program_problems
 from pytest_greta.programs.contexts import over_contexts_of, scaling_of
@@ -93,6 +96,21 @@ def test_templates_are_filled(loaded: gatefile.GateFile, tmp_path: Path) -> None
         "A": "c",
         "B": "8",
     }
+
+
+@given(st.text(), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_any_text_is_a_template_of_itself_and_sums_are_added(text: str, context: int, batch: int) -> None:
+    escaped = text.replace("{", "{{").replace("}", "}}")
+    values = {"context": context, "batch": batch}
+    assert list(template_problems(escaped, values)) == []
+    assert fill(escaped, values) == text
+    assert fill(f"{escaped}{{context + 2-batch}}", values) == f"{text}{context + 2 - batch}"
+
+
+@given(st.text(alphabet="{}context+-2 _", max_size=12))
+def test_a_template_without_a_mistake_can_be_filled(text: str) -> None:
+    if not list(template_problems(text, {"context"})):
+        fill(text, {"context": 7})
 
 
 def test_options_take_the_place_of_what_is_listed(loaded: gatefile.GateFile) -> None:
