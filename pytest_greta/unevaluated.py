@@ -11,7 +11,7 @@ import pytest
 from pytest_greta import contract
 from pytest_greta.errors import ConfigError, GretaError
 from pytest_greta.options import read_options
-from pytest_greta.problems import is_not_for
+from pytest_greta.problems import is_not_for, program_problems
 from pytest_greta.stash import EXPECTED, get_session, tell_controller
 
 if TYPE_CHECKING:
@@ -69,9 +69,10 @@ def expected(session: Session) -> list[Entry]:
     for artifact in session.gate_file.artifacts.values():
         found |= {(artifact.name, gate.place, gate.text): gate.line for gate in artifact.gates}
     for name, program in session.gate_file.programs.items():
-        for case in session.program_cases(name):
-            gates = (gate for gate in program.gates_for(case.variant, case.problem) if gate.line)
-            found |= {(name, gate.place, gate.text): gate.line for gate in gates}
+        for problem in program_problems(program, None, {}):
+            for variant in program.variants:
+                gates = (gate for gate in program.gates_for(variant, problem) if gate.line)
+                found |= {(name, gate.place, gate.text): gate.line for gate in gates}
     return sorted(found, key=lambda entry: found[entry])
 
 
