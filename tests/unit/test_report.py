@@ -369,6 +369,25 @@ def test_colours_have_the_contrast_that_wcag_asks_for(scheme: int) -> None:
             assert (bright + 0.05) / (dark + 0.05) >= (4.5 if is_text else 3.0), (name, ground)
 
 
+def test_numbers_at_the_ends_of_what_a_file_may_hold_are_drawn_or_told() -> None:
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+    pytest.importorskip("matplotlib", reason="a page needs the extra 'report'")
+    from pytest_greta.report.page import page
+
+    times = (1e300, 5e-324, 0.0, -1.0, math.inf, math.nan)
+    runs = [
+        dataclasses.replace(
+            samples.run("v3", 1, 1.0),
+            problem=RecordedProblem("x", context),
+            quantities={"seconds": Quantity(one)},
+        )
+        for context, one in zip((10**40, 1, 4096, 8192, 0, -5), times, strict=True)
+    ]
+    made = page(report_of(Sources([Summary(samples.session(), runs)])))
+    assert all(told in made for told in ("1e+300 s", "4.941e-324 s", "inf s", "nan s"))
+    assert made.count(" is not drawn") == 4
+
+
 # -- the command -----------------------------------------------------------------------------------------
 
 
