@@ -101,7 +101,8 @@ class Replayer:
                 for other in several
                 if other.is_of(one)
             }
-            peak = self.gate_file.peak_of(one.device.name, one.device.target)
+            device = one.device
+            peak = self.gate_file.peak_of(device.name, device.target)
             name = baseline.name if baseline else ""
             quantities = quantities_of(one, kernel, variant, problem, gates, beside, name, peak)
             is_known = "impossible" in quantities and quantities["impossible"].value is not None
@@ -141,8 +142,9 @@ class Replayer:
             other = self._other_code(one, kernel, variant)
             if other and self.is_required:
                 raise NotRecorded(f"{one.recorded.name} in {one.file} {other}")
-            notes += [f"{one.recorded.name} in {one.file} {other}"] if other else []
-            notes.append(one.where)
+            of = f"{one.recorded.name} in {one.file}" if one.recorded.digests.get("source") else one.file
+            notes += [f"{of} {other}"] if other else []
+            notes += [one.where] if one.is_told else []
             if one.session.gates.get("sha256") not in ("", None, self.gates_sha256):
                 notes.append(
                     f"{one.file} was recorded with other gates: those of {self.gate_file.path} today are held"

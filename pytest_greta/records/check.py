@@ -86,6 +86,8 @@ def problems(value: Any, schema: Mapping[str, Any], where: str = "") -> Iterator
         items = schema.get("items")
         if items is not None:
             for number, item in enumerate(value):
+                if _is_plainly(item, items):
+                    continue
                 yield from problems(item, items, f"{where}[{number}]")
 
 
@@ -96,8 +98,20 @@ def _of_object(value: dict[str, Any], schema: Mapping[str, Any], where: str) -> 
             yield f"{where or 'the file'} has no {quote(name)}"
     for name, part in value.items():
         inner = known.get(name, others)
-        if inner is not None:
+        if inner is not None and not _is_plainly(part, inner):
             yield from problems(part, inner, f"{where}.{name}" if where else name)
+
+
+def _is_plainly(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a value is at first sight what a schema asks for: most are texts, numbers and nothing."""
+    kind, stated = type(value), schema.get("type")
+    if kind is float:
+        return -MOST <= value <= MOST and (
+            stated == "number" or (type(stated) is list and "number" in stated)
+        )
+    if value is None:
+        return type(stated) is list and "null" in stated
+    return (kind is str and stated == "string") or (kind is bool and stated == "boolean")
 
 
 def _is(value: Any, kind: str) -> bool:

@@ -120,20 +120,18 @@ def _told_apart(
     measurements: Sequence[Recorded], sources: Sequence[Session]
 ) -> tuple[list[Recorded], list[str]]:
     """Measurements but those whose result is there already, and where one has two results."""
-    kept: dict[tuple[Any, ...], list[Recorded]] = {}
+    kept: dict[tuple[Any, ...], dict[str, Recorded]] = {}
     for one in sorted(measurements, key=lambda one: one.source or 0):
         device = sources[one.source or 0].device if one.device_kind else None
         problem = one.problem and (one.problem.context, _text(one.problem.axes), _text(one.problem.sizes))
         key = one.test, one.kind, one.kernel, one.variant, one.target, problem, (device or {}).get("identity")
-        others = kept.setdefault(key, [])
-        if all(_result(one) != _result(other) for other in others):
-            others.append(one)
+        kept.setdefault(key, {}).setdefault(_result(one), one)
     conflicts = []
-    for several in kept.values():
+    for several in (list(results.values()) for results in kept.values()):
         if len(several) > 1:
             times = ", ".join(sources[one.source or 0].started for one in several)
             conflicts.append(f"{several[0].name} has {len(several)} results, of the sessions of {times}")
-    left = {id(one) for several in kept.values() for one in several}
+    left = {id(one) for results in kept.values() for one in results.values()}
     more = len(conflicts) - MOST_PROBLEMS
     told = [*conflicts[:MOST_PROBLEMS], f"and {more} more"] if more > 0 else conflicts
     return [one for one in measurements if id(one) in left], told

@@ -38,6 +38,11 @@ class Found:
         return f"recorded in {self.file}: {', '.join(filter(None, parts))}"
 
     @property
+    def is_told(self) -> bool:
+        """Whether anything is known of when and on what it was measured."""
+        return not self.where.endswith(": ")
+
+    @property
     def device(self) -> DeviceInfo:
         """Its device, as far as the record says."""
         return device_info(self.session.device or {}, self.recorded.device_kind or "hip")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_greta.errors import NotRecorded
 from pytest_greta.gates.evaluation import scaling, scaling_interval
-from pytest_greta.gates.model import Gate, Limit, Peak, Quantity
+from pytest_greta.gates.model import Gate, Limit, Peak, Quantity, Status
 from pytest_greta.measure.executable import BASELINE, CANDIDATE, Executable
 from pytest_greta.measure.plan import Counterpart, Plan
 from pytest_greta.measure.quantities import add_quantities, log_ratio
@@ -49,6 +49,12 @@ NOT_HELD = "the record does not say"
 _BY_TODAY = ("speedup", "flops_of_peak", "bytes_of_peak", "impossible")
 """What follows from times by the limits and peaks of gates.yaml: those of today count."""
 
+_FROM_TIMES = (
+    *_BY_TODAY,
+    *("prefill_seconds", "seconds", "tokens_per_second", "tflops", "gbytes_per_second"),
+)
+_EXPECTED = Status.EXPECTED_FAILURE.value
+
 
 def quantities_of(
     found: Found,
@@ -64,19 +70,20 @@ def quantities_of(
     depends on gates.yaml. `beside` are records of the same session: that of the `baseline`, which today's gates name,
     and the variant's own for the smallest context, as `first`.
     """
-    recorded = found.recorded
-    run = _run(found, kernel, variant, problem, gates, baseline, peak)
-    derived = {}
-    if run.seconds:
+    recorded, named = found.recorded, dict(found.recorded.quantities)
+    asked = {gate.name for gate in gates}
+    derived: dict[str, Quantity] = {}
+    is_decided = _is_decided(recorded, gates)
+    if recorded.seconds and (not is_decided or peak.is_stated or (asked & set(_FROM_TIMES)) - named.keys()):
+        run = _run(found, kernel, variant, problem, gates, baseline, peak)
         add_quantities(run)
         derived = {name: one for name, one in run.quantities.items() if name != "no_fault"}
-    named = dict(recorded.quantities)
     told = {name: derived[name] for name in _BY_TODAY if name in derived}
-    if not recorded.orders and _value(named.get("speedup")) is not None:
-        told.pop("speedup", None)  # a ratio that somebody else has taken
+    if is_decided or (not recorded.orders and _value(named.get("speedup")) is not None):
+        told.pop("speedup", None)  # or a ratio that somebody else has taken
     elif not recorded.orders and baseline != variant.name:
-        told["speedup"] = _apart_from(run, beside.get(BASELINE), baseline)
-    elif baseline and recorded.baseline not in (None, baseline):
+        told["speedup"] = _apart_from(recorded.seconds, beside.get(BASELINE), baseline)
+    if baseline and recorded.baseline not in (None, baseline):
         told["speedup"] = Quantity(
             None, reason=f"timed beside {recorded.baseline}; the baseline is {baseline}"
         )
@@ -84,9 +91,23 @@ def quantities_of(
     scaled = _scaling(quantities, problem, beside.get("first"))
     if scaled:
         quantities["scaling"] = scaled
+    elif "scaling" in asked:
+        quantities.setdefault(
+            "scaling", Quantity(None, reason="no record of the smallest context in the same session")
+        )
     for gate in gates:
         quantities.setdefault(gate.name, Quantity(None, reason=NOT_HELD))
     return quantities
+
+
+def _is_decided(recorded: Recorded, gates: Sequence[Gate]) -> bool:
+    """Whether the recorded speedup was held against the limits of today: then it is what its pairs would say again."""
+    then = [one for one in recorded.verdicts if one["gate"] == "speedup"]
+    now = [gate for gate in gates if gate.name == "speedup"]
+    if any(gate.expected for gate in now) or any(one["status"] == _EXPECTED for one in then):
+        return False
+    limits = {(gate.limit.min, gate.limit.max) for gate in now}
+    return "speedup" in recorded.quantities and limits == {(one["min"], one["max"]) for one in then}
 
 
 def _run(
@@ -144,13 +165,13 @@ def _nothing(name: str) -> Executable:
     return Executable(name, "", b"", (), {}, 0.0)
 
 
-def _apart_from(run: Run, baseline: Found | None, name: str) -> Quantity:
+def _apart_from(mine: Sequence[float], baseline: Found | None, name: str) -> Quantity:
     """The ratio to a baseline that was timed in the same session and not in pairs: it has no interval, for nobody knows
     what the machine did between the two.
     """
     if baseline is None:
         return Quantity(None, reason=f"no record of the baseline {name} in the same session")
-    mine, others = run.seconds, baseline.recorded.seconds
+    others = baseline.recorded.seconds
     if not mine or not others or min([*mine, *others]) <= 0:
         return Quantity(None, reason="no time above zero was recorded")
     reason = (

@@ -62,7 +62,8 @@ def test_each_incident_gets_the_verdict_that_it_should_have_had(greta: Run) -> N
         "*baseline * scaling <= 2.40 * 2.33 (8192), 2.18 (16384) * PASS",
         "[[]*] 1 pair is too few",
         "note: prefill baseline @ 8192 took 114.265 s in 2026-02-12.jsonl and 403.26 s in *.csv, 3.53x apart: *",
-        "note: prefill v3 @ 4096 in 2026-02-12.jsonl does not say of which code it is",
+        "note: 2026-02-12.jsonl does not say of which code it is",
+        "[[]*] no record of the smallest context in the same session",
     ])  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from tests.plugin.conftest import GATES, Run, write_gates
 FILE = "summary.json"
 NAMES = (FILE, "junit.xml", "run.json")
 REPLAY = ("--greta-replay", FILE)
-SPEEDUP = "        speedup: {min: 0.5, devices: cpu}\n"
+SPEEDUP = "        speedup: {min: 0.01, devices: cpu}\n"
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_what_was_replayed_can_be_recorded_again(
 
 @pytest.mark.usefixtures("recorded")
 def test_the_gates_of_today_count(project: pytest.Pytester, greta: Run) -> None:
-    text = GATES.replace("vgprs: 128", "vgprs: 1") + SPEEDUP.replace("0.5", "1.0e+3")
+    text = GATES.replace("vgprs: 128", "vgprs: 1") + SPEEDUP.replace("0.01", "1.0e+3")
     write_gates(project, text)
     result = greta("--greta-variant=good,noop", *REPLAY)
     result.stdout.fnmatch_lines([

@@ -59,15 +59,6 @@ def test_all_that_was_measured_is_in_the_file_also_when_tests_fail(
     assert all(len(code.digests[name]) == 64 for name in ("code", "source"))
 
 
-def test_the_file_is_the_same_under_xdist(project: pytest.Pytester, greta_alone: Run) -> None:
-    greta_alone(*OPTIONS, "-n2", "-Wdefault")
-    summary, data = read(project.path)
-    assert len(in_short(summary)) == 4
-    assert len(summary.stopped) == 2
-    assert data["device"]["kind"] == "cpu"
-    assert data["targets"] == ["gfx942"]
-
-
 def test_what_cannot_be_written_is_one_line_under_the_table(project: pytest.Pytester, greta: Run) -> None:
     (project.path / "a.file").write_text("")
     result = greta("--greta-variant=good", "-k", "resources", "--greta-summary=a.file/summary.json")

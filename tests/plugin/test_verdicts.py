@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from pytest_greta.records.model import load
 from tests.plugin.conftest import CONFTEST, GATES, REPOSITORY, Run, write_gates
 
 SPEEDUP = "        speedup: {min: 2.0}\n"
@@ -188,10 +189,22 @@ def test_require_cpu_leaves_gpu_speed_alone(project: pytest.Pytester, greta: Run
 
 
 @pytest.mark.parametrize("processes", ["0", "2"])
-def test_verdicts_are_the_same_under_xdist(greta: Run, greta_alone: Run, processes: str) -> None:
+def test_verdicts_are_the_same_under_xdist(
+    project: pytest.Pytester, greta: Run, greta_alone: Run, processes: str
+) -> None:
     run = greta_alone if processes == "2" else greta
-    result = run("--greta-variant=good,noop,spills,skips_last_row", f"-n{processes}", "-Wdefault")
+    options = (f"-n{processes}", "-Wdefault", "--greta-summary=summary.json")
+    result = run("--greta-variant=good,noop,spills,skips_last_row", *options)
     result.assert_outcomes(passed=5, failed=3)
+    records = load(project.path / "summary.json")
+    assert sorted(
+        (one.kind, one.variant, one.outcome) for one in records.measurements if one.variant != "good"
+    ) == [
+        *(("code", "noop", "passed"), ("code", "skips_last_row", "passed"), ("code", "spills", "failed")),
+        *(("run", "noop", "failed"), ("run", "skips_last_row", "failed"), ("run", "spills", "passed")),
+    ]
+    assert records.session.device is not None
+    assert (records.session.device["kind"], records.session.targets) == ("cpu", ["gfx942"])
     result.stdout.fnmatch_lines(["device cpu: *"])
     for line in (
         "*noop*complete is true*FAIL",
