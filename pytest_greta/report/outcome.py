@@ -97,7 +97,7 @@ def _verdicts(summaries: Sequence[Summary]) -> Iterator[_Found]:
         for verdict in recorded.verdicts:
             status = str(verdict["status"])
             decides = status == "FAIL" or (alone and status in ("INCONCLUSIVE", "NOT MEASURED"))
-            distance, far = beyond(verdict)
+            distance, far = ("", 0.0) if status == "PASS" else beyond(verdict)
             cells = partial(
                 _cells, recorded, verdict, distance if status not in ("PASS", "NOT MEASURED") else ""
             )

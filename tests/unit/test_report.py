@@ -23,7 +23,7 @@ from pytest_greta.history.benchmark import stored_runs
 from pytest_greta.records.model import RecordedProblem, Summary
 from pytest_greta.report.contents import Sources, report_of
 from pytest_greta.report.markdown import markdown, text
-from pytest_greta.report.parts import Dots, Lines, Report, Section
+from pytest_greta.report.parts import Dots, Lines, Report, Section, Table
 from pytest_greta.report.speed import exponent
 from pytest_greta.report.words import beyond, number
 from tests.unit import report_samples as samples
@@ -319,6 +319,17 @@ def test_a_page_has_what_a_screen_reader_needs(content: str) -> None:
 def test_a_page_asks_for_nothing(content: str) -> None:
     assert not re.search(r"(src|href|url\()\s*=?\s*[\"']?(https?:)?//", content)
     assert "default-src 'none'" in content
+
+
+def test_a_page_stays_below_its_size_and_says_what_is_left_out() -> None:
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+    pytest.importorskip("matplotlib", reason="a page needs the extra 'report'")
+    from pytest_greta.report.page import MOST_BYTES, page
+
+    table = Table.of("long", ("a", "b", "c", "d"), [["x" * 300] * 4] * 400)
+    made = page(Report("long", True, [], [], [Section("long", "Long", tables=[table] * 8)]))
+    assert len(made) < MOST_BYTES
+    assert made.count("and 300 more, in the files that this is made of") == 8
 
 
 def test_files_are_the_same_for_the_same() -> None:
