@@ -47,8 +47,10 @@ def _is_function(chunk: str) -> bool:
     head, brace, _ = chunk.partition("{")
     if not brace or _TYPE.match(head.strip()) or not chunk.rstrip().endswith("}"):
         return False
-    before = re.sub(r"\boperator\s*[=!<>]*=", "operator", head)
-    return ")" in before and not re.search(r"(?<![=!<>])=(?!=)\s*$", before)
+    before = re.sub(r"\boperator\s*[=!<>+*/-]*=", "operator", head)
+    while (without := re.sub(r"<[^<>]*>", "", before)) != before:  # defaults of templates
+        before = without
+    return ")" in before and "=" not in before.partition("(")[0]
 
 
 def chunks(text: str) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_greta.session import Session
 
 ARTIFACT = "greta_artifact"
+PROGRAM = "greta_program"
 AXES = ("greta_variant", "greta_target", "greta_problem")
 UNUSED = "unused"
 """Stands for "no case of this test was asked for"; such items are deselected, not skipped."""
@@ -36,6 +37,9 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     if ARTIFACT in metafunc.fixturenames:
         files = artifact_cases_of(metafunc.definition)
         metafunc.parametrize(ARTIFACT, files or [UNUSED], ids=str, indirect=True)
+    if PROGRAM in metafunc.fixturenames:
+        cases = program_cases_of(metafunc.definition)
+        metafunc.parametrize(PROGRAM, cases or [UNUSED], ids=str, indirect=True)
     axes = [name for name in AXES if name in metafunc.fixturenames]
     if not axes:
         return
@@ -70,12 +74,20 @@ def cases_of(item: Any, axes: Sequence[str]) -> list[tuple[Any, ...]]:
 
 
 def artifact_cases_of(item: Any) -> list[Any]:
-    """The files of every artifact, or of the one that a test's marker names. A mistake is told whatever is selected."""
+    """The files of every artifact, or of the one that a test's marker names."""
+    return _told(item, lambda session, name: session.artifact_cases(name))
+
+
+def program_cases_of(item: Any) -> list[Any]:
+    """The variants and problems of every program, or of the one that a test's marker names."""
+    return _told(item, lambda session, name: session.program_cases(name))
+
+
+def _told(item: Any, cases: Callable[[Session, str | None], list[Any]]) -> list[Any]:
+    """The cases of a test. A mistake is told whatever is selected."""
     problems = item.config.stash[PROBLEMS]
     try:
-        session = get_session(item.config)
-        names = session.artifact_names(name_in_marker(item))
-        return [case for name in names for case in session.artifacts.cases(name)]
+        return cases(get_session(item.config), name_in_marker(item))
     except ConfigError as error:
         problems += [problem for problem in error.problems if problem not in problems]
         return []
@@ -97,7 +109,10 @@ def _cases_of(session: Session, kernel: Kernel, axes: Sequence[str]) -> Iterator
 
 
 def subject_of(item: Any, parameters: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What a test is about: the kernel or artifact, the variant or file, the target or problem."""
+    """What a test is about: the kernel, artifact or program, the variant or file, the target or problem."""
+    program = parameters.get(PROGRAM)
+    if program is not None:
+        return program.program, program.variant, program.problem.id
     artifact = parameters.get(ARTIFACT)
     if artifact is not None:
         return artifact.artifact, artifact.name, ""

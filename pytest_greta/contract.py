@@ -188,24 +188,6 @@ def workspaces(kernel: Kernel, problem: Problem, variant: Variant) -> dict[str, 
     return _arrays(kernel, "workspaces", ask(kernel, "workspaces", problem, variant))
 
 
-def constants(kernel: Kernel, problem: Problem, variant: Variant) -> dict[str, bytes]:
-    """The bytes of what `__constant__` variables hold."""
-    import numpy as np
-
-    returned, found = ask(kernel, "constants", problem, variant), {}
-    if not isinstance(returned, Mapping):
-        refuse(
-            kernel, "constants", f"a {type(returned).__name__}, not a dict of what variables hold, by name"
-        )
-    for name, value in returned.items():
-        if not isinstance(name, str):  # any text: of C++, as `app::scale`
-            refuse(kernel, "constants", f"{name!r} is no name")
-        if not isinstance(value, np.ndarray | np.generic) or value.dtype.hasobject:
-            refuse(kernel, "constants", f"{name!r} is a {type(value).__name__}, not a numpy array or scalar")
-        found[name] = value.tobytes()
-    return found
-
-
 def reference(
     kernel: Kernel,
     problem: Problem,

@@ -1,4 +1,5 @@
-"""What arrays must hold to: what a variant derives, where arrays start from, the reference of all outputs at once.
+"""What arrays must hold to: what a variant derives, where arrays start from, what constants hold, the reference of all
+outputs at once.
 
 Part of the contract (`contract.py`) that needs more than one method's answer.
 """
@@ -55,6 +56,24 @@ def reference_all(
     shapes = {name: tuple(array.shape) for name, array in expected.items()}
     check_shapes(kernel, "reference_all", found, shapes, "the output")
     check_exact(kernel, "reference_all", found, expected)
+    return found
+
+
+def constants(kernel: Kernel, problem: Problem, variant: Variant) -> dict[str, bytes]:
+    """The bytes of what `__constant__` variables hold."""
+    import numpy as np
+
+    returned, found = ask(kernel, "constants", problem, variant), {}
+    if not isinstance(returned, Mapping):
+        refuse(
+            kernel, "constants", f"a {type(returned).__name__}, not a dict of what variables hold, by name"
+        )
+    for name, value in returned.items():
+        if not isinstance(name, str):  # any text: of C++, as `app::scale`
+            refuse(kernel, "constants", f"{name!r} is no name")
+        if not isinstance(value, np.ndarray | np.generic) or value.dtype.hasobject:
+            refuse(kernel, "constants", f"{name!r} is a {type(value).__name__}, not a numpy array or scalar")
+        found[name] = value.tobytes()
     return found
 
 

@@ -46,6 +46,22 @@ class ToolMissing(GretaError):
     """A compiler, library or package that is needed here is not installed; the message says which."""
 
 
+class ProgramBlocked(GretaError):
+    """A program that could not be run for no fault of its own: it is missing, its node cannot be reached, its device is
+    lost. Never passed, and never its failure.
+
+    `node` is the one that cannot be reached, if that is why: nobody needs to wait for it again.
+    """
+
+    def __init__(self, message: str, node: str = "") -> None:
+        super().__init__(printable(message))
+        self.node = node
+
+
+class ProgramMistake(GretaError):
+    """A program that was not run, because it is known to fail: its model is not made for so long a context."""
+
+
 class DeviceUnavailable(GretaError):
     """A device that cannot be opened: what is missing, where it was looked for, what to do."""
 

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from pytest_greta.binaries.artifacts import ArtifactResult
     from pytest_greta.binaries.kernels import BuiltKernel
     from pytest_greta.compiler.codeobject import CodeObject, KernelResources
+    from pytest_greta.gates.model import Quantity
     from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.programs.result import ProgramResult
     from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.results import CodeResult, RunResult
 
@@ -96,7 +98,7 @@ class GatedRun:
             )
             self._item.stash[BENCHMARK] = self._benchmark
         if run and run.worker_output:
-            _show_output(self._item, run.worker_output)
+            _show_output(self._item, "greta worker", run.worker_output)
         return result
 
     @property
@@ -128,6 +130,40 @@ class GatedArtifact:
     def check(self) -> None:
         """Evaluate every gate that applies. The test fails if one of them does."""
         _judge(self._item, self._result, "greta_artifact")
+
+
+class GatedProgram:
+    """A variant of a program at one problem: what the fixture `greta_program` gives. Run when first asked."""
+
+    def __init__(self, item: pytest.Item, run_it: Callable[[], ProgramResult | ReplayedResult]) -> None:
+        self._item, self._run = item, run_it
+        item.stash.setdefault(UNCHECKED, []).append("greta_program")
+
+    @cached_property
+    def _result(self) -> ProgramResult | ReplayedResult:
+        result = _obtain(self._item, self._run)
+        if result.output:
+            _show_output(self._item, "greta program", result.output)
+        return result
+
+    @property
+    def seconds(self) -> list[float]:
+        """Seconds of every run that counts, by the time that gates.yaml names."""
+        return list(self._result.seconds)
+
+    @property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """What was measured of its runs and read of their output, by name."""
+        return self._result.quantities
+
+    @property
+    def output(self) -> str:
+        """Beginning and end of what the last run printed; nothing of one that was recorded elsewhere."""
+        return self._result.printed
+
+    def check(self) -> None:
+        """Evaluate every gate that applies. The test fails if one of them does."""
+        _judge(self._item, self._result, "greta_program")
 
 
 @pytest.fixture
@@ -188,6 +224,18 @@ def greta_artifact(request: pytest.FixtureRequest) -> GatedArtifact:
 
 
 @pytest.fixture
+def greta_program(request: pytest.FixtureRequest) -> GatedProgram:
+    """A variant of a program of gates.yaml, run for a problem. `.seconds`, `.quantities` and `.output` are what it came
+    to; `.check()` evaluates its gates.
+
+    Parametrised: variants and problems of the program that the marker names or of all, narrowed by `--greta-variant`,
+    `--greta-ctx` and `--greta-axis`.
+    """
+    session, case = get_session(request.config), _parameter(request)
+    return GatedProgram(request.node, lambda: session.program_result(case))
+
+
+@pytest.fixture
 def greta_run(
     request: pytest.FixtureRequest,
     greta_kernel: Kernel,
@@ -229,12 +277,12 @@ def greta_run(
         history.forgive(benchmark)
 
 
-def _show_output(item: pytest.Item, printed: str) -> None:
-    """What kernels printed belongs to their test: shown if it fails, and at once with `-s`."""
+def _show_output(item: pytest.Item, title: str, printed: str) -> None:
+    """What kernels and programs printed belongs to their test: shown if it fails, and at once with `-s`."""
     from pytest_greta.errors import printable
 
     text = "\n".join(map(printable, printed.splitlines()))
-    item.add_report_section("call", "greta worker", text)
+    item.add_report_section("call", title, text)
     if item.config.getoption("capture") == "no":
         sys.stdout.write(f"\n{text}\n")
 
@@ -260,25 +308,37 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         KernelMistake,
         NotForDevice,
         NotRecorded,
+        ProgramBlocked,
+        ProgramMistake,
         RecordedFailure,
         SkippedByKernel,
         ToolMissing,
     )
 
-    missing = ""
+    missing = blocked = ""
     try:
         return make()
     except NotForDevice as error:
         item.stash[STOPPED] = ("NOT MEASURED", str(error))
         pytest.skip(f"NOT MEASURED: {error}")
+    except ProgramBlocked as error:
+        message = blocked = str(error)
     except (DeviceUnavailable, NotRecorded, SkippedByKernel, ToolMissing) as error:
         message = missing = str(error)
-    except (BinaryProblem, CompileError, DeviceFault, KernelMistake, RecordedFailure) as error:
+    except (
+        BinaryProblem,
+        CompileError,
+        DeviceFault,
+        KernelMistake,
+        ProgramMistake,
+        RecordedFailure,
+    ) as error:
         message = str(error)
-    item.stash[STOPPED] = ("NOT MEASURED" if missing else "FAIL", _in_short(message))
+    status = "NOT MEASURED" if missing else "BLOCKED" if blocked else "FAIL"
+    item.stash[STOPPED] = (status, _in_short(message))
     session = get_session(item.config)
     if not missing:
-        pytest.fail(message, pytrace=False)
+        pytest.fail(f"BLOCKED: {message}" if blocked else message, pytrace=False)
     if session.options.require or session.device.blocked:  # required, or lost on the way
         pytest.fail(f"NOT MEASURED: {missing}", pytrace=False)
     pytest.skip(f"NOT MEASURED: {missing}")
@@ -292,12 +352,15 @@ def _in_short(message: str) -> str:
 
 
 def _judge(
-    item: pytest.Item, result: ArtifactResult | CodeResult | ReplayedResult | RunResult, fixture: str
+    item: pytest.Item,
+    result: ArtifactResult | CodeResult | ProgramResult | ReplayedResult | RunResult,
+    fixture: str,
 ) -> None:
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
     from pytest_greta import table
     from pytest_greta.gates.policy import failing
     from pytest_greta.history import benchmark as history
+    from pytest_greta.programs.result import ProgramResult
     from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.results import RunResult
 
@@ -311,14 +374,17 @@ def _judge(
 
             keep(item, session, result)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
-    if not isinstance(result, (ReplayedResult, RunResult)) and session.artifacts.locking.is_active:
+    if (
+        not isinstance(result, (ProgramResult, ReplayedResult, RunResult))
+        and session.artifacts.locking.is_active
+    ):
         from pytest_greta.binaries import lock
 
         item.stash.setdefault(LOCKED, []).extend(lock.plain(result.held.entries))
     if isinstance(result, RunResult):
         item.stash[NOTES] = [*session.runner.past.problems, *result.told]
     else:
-        item.stash[NOTES] = list(result.notes)
+        item.stash[NOTES] = list(result.told if isinstance(result, ProgramResult) else result.notes)
     if BENCHMARK in item.stash and isinstance(result, RunResult) and result.run:
         info = asdict(session.runner.acceptance(result.run, verdicts))
         info["verdicts"] = [verdict.line() for verdict in verdicts]

@@ -31,7 +31,7 @@ class Variant:
     source: str = ""
     """File name of the source, relative to the folder of the module that defines the Kernel class."""
     entry: str = ""
-    """Name of the `extern "C" __global__` function."""
+    """Name of the `__global__` function: as it is linked, or as C++ has it, `scale<4>`."""
     max_context: int | None = None
     """Longest context this variant can process; a longer one is left out, with the reason in the summary."""
     defines: Mapping[str, str | int] = field(default_factory=dict)

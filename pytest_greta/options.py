@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
+from pytest_greta import option_values
 from pytest_greta.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -150,6 +150,11 @@ FLAGS = {
         ),
         Option("single-shot", "one launch per test: verified and timed, not compared"),
         Option(
+            "resume",
+            "take runs of programs that an earlier session has finished from its journal, and go on from there",
+            has_ini=False,
+        ),
+        Option(
             "serialize",
             "wait for the GPU before and after every kernel, to find the one that hangs or faults; "
             "times taken so are not compared with others",
@@ -193,6 +198,8 @@ class Options(NamedTuple):
     """What was measured goes there."""
     report: Path | None
     """The folder of the report."""
+    resume: bool
+    """Whether finished runs of programs are taken from the journal."""
     calibrate: int
     """How many gates on equal code to measure instead of testing; 0 for none."""
 
@@ -257,30 +264,32 @@ def read_options(config: pytest.Config) -> Options:
         given = config.getoption(FLAGS[name].ini)
         return bool(config.getini(FLAGS[name].ini) if given is None and FLAGS[name].has_ini else given)
 
-    rounds = read("rounds", _rounds)
+    rounds = read("rounds", option_values.rounds)
     options = Options(
-        contexts=read("ctx", _contexts),
-        axes=read("axis", _axes) or {},
-        variants=read("variant", _names),
-        targets=read("target", _targets),
+        contexts=read("ctx", option_values.contexts),
+        axes=read("axis", option_values.axes) or {},
+        variants=read("variant", option_values.names),
+        targets=read("target", option_values.targets),
         device=read("device", _choice(OPTIONS["device"])) or "auto",
         gates=read("gates", Path),
         require=read("require", _choice(OPTIONS["require"])),
         rounds=rounds or {},
         rounds_given=rounds is not None,
-        budget_seconds=read("budget", _seconds) or (math.inf if rounds else DEFAULT_BUDGET_SECONDS),
-        session_budget_seconds=read("session-budget", _seconds) or math.inf,
+        budget_seconds=read("budget", option_values.seconds)
+        or (math.inf if rounds else DEFAULT_BUDGET_SECONDS),
+        session_budget_seconds=read("session-budget", option_values.seconds) or math.inf,
         lock=is_set("lock"),
+        resume=is_set("resume"),
         single_shot=is_set("single-shot"),
         serialize=is_set("serialize"),
-        deadline_seconds=read("deadline", _seconds),
-        seed=read("seed", _seed),
-        accept=read("accept", _reason) or "",
-        cache_bytes=read("cache-size", _size),
+        deadline_seconds=read("deadline", option_values.seconds),
+        seed=read("seed", option_values.seed),
+        accept=read("accept", option_values.reason) or "",
+        cache_bytes=read("cache-size", option_values.size),
         replay=read("replay", lambda text: tuple(text.splitlines())) or (),
         summary=read("summary", Path),
         report=read("report", Path),
-        calibrate=read("calibrate", _gates) or 0,
+        calibrate=read("calibrate", option_values.gates) or 0,
     )
     if options.require and options.device not in ("auto", options.require):
         problems.append(f"--greta-require={options.require} contradicts --greta-device={options.device}")
@@ -306,97 +315,6 @@ def _replay_problems(options: Options) -> list[str]:
         for name, value in asked.items()
         if value and options.replay
     ]
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
-    if "" in names:
-        raise ValueError(f"{text!r} has an empty name; expected names with commas between, like v3,v4")
-    return names
-
-
-def _targets(text: str) -> tuple[str, ...]:
-    from pytest_greta.sources import TARGET
-
-    names = _names(text)
-    for name in names:
-        if not re.fullmatch(TARGET, name):
-            raise ValueError(f"{name!r} is not a target; expected one like gfx942")
-    return names
-
-
-def _contexts(text: str) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(_integer(part, "a context", 1) for part in text.split(",")))
-
-
-def _axes(text: str) -> dict[str, tuple[str, ...]]:
-    """`heads=4,32` in every line."""
-    axes: dict[str, tuple[str, ...]] = {}
-    for line in text.splitlines():
-        name, equals, values = (part.strip() for part in line.partition("="))
-        if not name or not equals:
-            raise ValueError(f"{line!r} is no axis; expected a name and its values, like heads=4,32")
-        if name == "context":
-            raise ValueError("the context is an option of its own: --greta-ctx")
-        if name in axes:
-            raise ValueError(f"axis {name} is there twice; give its values with commas between")
-        axes[name] = _names(values)
-    return axes
-
-
-def _rounds(text: str) -> dict[int, int]:
-    if ":" not in text:
-        return {0: _integer(text, "a number of rounds", 1)}
-    rounds = {}
-    for part in text.split(","):
-        context, _, number = part.partition(":")
-        length = _integer(context, "a context", 1)
-        if length in rounds:
-            raise ValueError(f"context {length} is there twice")
-        rounds[length] = _integer(number, "a number of rounds", 1)
-    return rounds
-
-
-def _integer(text: str, what: str, least: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise ValueError(f"{text.strip()!r} is not {what}; expected a whole number from {least}") from None
-    if value < least:
-        raise ValueError(f"{value} is not {what}; expected a whole number from {least}")
-    return value
-
-
-def _reason(text: str) -> str:
-    if not text.strip():
-        raise ValueError("the reason is empty; say why the slowdown is accepted")
-    return text.strip()
-
-
-def _gates(text: str) -> int:
-    return _integer(text, "a number of gates", 1)
-
-
-def _seed(text: str) -> int:
-    return _integer(text, "a seed", 0)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"{text!r} is not a time; expected seconds above 0")
-    return value
-
-
-def _size(text: str) -> int:
-    """`500M` in bytes; K, M and G are 1024 times the one before."""
-    given = re.fullmatch(r"\s*(\d+)\s*([KMG]?)i?B?\s*", text, re.IGNORECASE)
-    if given is None or int(given[1]) == 0:
-        raise ValueError(f"{text!r} is not a size; expected a whole number from 1 with K, M or G, like 500M")
-    return int(given[1]) << 10 * " KMG".index(given[2].upper() or " ")
 
 
 def _choice(option: Option) -> Callable[[str], str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pytest_greta import contract
+from pytest_greta import contract, contract_arrays
 from pytest_greta.compiler.entries import constants_in, symbol_in
 from pytest_greta.errors import CompileError, KernelMistake, ToolMissing
 from pytest_greta.gates.catalogue import CATALOGUE
@@ -112,7 +112,7 @@ class Planner:
         ]
         entry = symbol_in(code, variant.file, variant.entry)
         workspaces = contract.workspaces(kernel, problem, variant)
-        filled = constants_in(code, variant.file, contract.constants(kernel, problem, variant))
+        filled = constants_in(code, variant.file, contract_arrays.constants(kernel, problem, variant))
         return Executable(
             variant.name,
             entry,
@@ -229,7 +229,7 @@ class Planner:
             code = self.past.code(str(reference.code.get("sha256")))
             if code is None:
                 return f"the code of the accepted {name} is not kept beside the history"
-            filled = constants_in(code, name, contract.constants(kernel, problem, variant))
+            filled = constants_in(code, name, contract_arrays.constants(kernel, problem, variant))
             found = executable_of(reference.code, code, name, deadline_seconds)
             return replace(found, variant=variant, constants=filled)
         except ValueError:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pluggy import PluginValidationError
 
-from pytest_greta.cases import ARTIFACT, AXES, UNUSED, Mistaken, parametrize, subject_of
+from pytest_greta.cases import ARTIFACT, AXES, PROGRAM, UNUSED, Mistaken, parametrize, subject_of
 from pytest_greta.fixtures import (
     greta_artifact,
     greta_code,
     greta_context,
     greta_kernel,
     greta_problem,
+    greta_program,
     greta_run,
     greta_target,
     greta_variant,
@@ -63,6 +64,7 @@ __all__ = [
     "greta_context",
     "greta_kernel",
     "greta_problem",
+    "greta_program",
     "greta_run",
     "greta_target",
     "greta_variant",
@@ -91,7 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker; refuse bad option values before anything is collected."""
     config.addinivalue_line(
         "markers",
-        "greta(name): the kernel family, or the artifact, that this test's greta fixtures are about.",
+        "greta(name): the kernel family, the artifact or the program that this test's greta fixtures are about.",
     )
     config.stash[PROBLEMS] = []
     config.stash[LEFT_OUT] = []
@@ -142,6 +144,7 @@ def _tell_of_the_cache(config: pytest.Config, device: SessionDevice | None, sess
     notes = config.stash[SESSION_NOTES]
     told = [device.cache_problem if device else "", session.builder.compiler.cache.problem if session else ""]
     told.append(session.runner.machine_note if session else "")
+    told.append(session.programs.journal.problem if session else "")
     notes += dict.fromkeys(note for note in told if note and note not in notes)
     tell_controller(config, "greta_notes", list(notes))
 
@@ -168,7 +171,7 @@ def _told(problems: Iterable[str]) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrise over variant and target, or variant and problem; over the files of artifacts."""
+    """Parametrise over variant and target, or variant and problem; over the files of artifacts and over programs."""
     parametrize(metafunc)
 
 
@@ -209,13 +212,14 @@ def pytest_collection_modifyitems(
     problems, collected = config.stash[PROBLEMS], config.stash[COLLECTED]
     hidden = [value for item in ours for value in _parameters(item).values() if isinstance(value, Mistaken)]
     problems += dict.fromkeys(problem for mistaken in hidden for problem in mistaken.problems)
-    if collected and not problems:
+    programs = [item for item in items if PROGRAM in _fixtures(item)]
+    if (collected or programs) and not problems:
         problems += get_session(config).option_problems(list(collected.values()))
     if ours and not problems:
-        used = {kernel.name: kernel for kernel in map(kernel_of, ours)}
-        problems += get_session(config).entry_problems(list(used.values()))
+        used = {kernel.name: kernel for kernel in map(kernel_of, ours)}.values()
+        problems += get_session(config).entry_problems([*used])
     problems += history_problems(config) if ours else []
-    is_due = bool(ours) or any(ARTIFACT in _fixtures(item) for item in items)
+    is_due = bool(ours or programs) or any(ARTIFACT in _fixtures(item) for item in items)
     if read_options(config).require and not (is_due or problems):
         from pytest_greta.unevaluated import is_due_without_tests
 
@@ -228,7 +232,7 @@ def pytest_collection_modifyitems(
     from pytest_greta.unevaluated import keep_expected
 
     keep_expected(config)
-    unused = [item for item in ours if UNUSED in _parameters(item).values()]
+    unused = [item for item in [*ours, *programs] if UNUSED in _parameters(item).values()]
     if get_session(config).options.calibrate:
         unused += [item for item in items if "greta_run" not in _fixtures(item)]
     if unused:

@@ -10,6 +10,7 @@ from pytest_greta import contract
 from pytest_greta.compiler.prebuilt import is_held, targets_in
 from pytest_greta.compiler.targets import runs_on
 from pytest_greta.gates.listing import ProblemEntry
+from pytest_greta.gates.programs import ProgramEntry
 from pytest_greta.gates.reader import KernelEntry
 from pytest_greta.kernel import Kernel, Problem, Size, Variant
 
@@ -54,6 +55,24 @@ def problems_for(
             default = kernel.problem(1, sizes_of).sizes.get(axis)
             listed = _narrowed(listed, axis, [_size(value, default) for value in values], default)
     found = dict.fromkeys(kernel.problem(one.context, sizes_of, one.axes) for one in listed)
+    return sorted(_told_apart(list(found)), key=lambda problem: problem.context)
+
+
+def program_problems(
+    entry: ProgramEntry, contexts: Sequence[int] | None, axes: Mapping[str, Sequence[str]]
+) -> list[Problem]:
+    """The problems of a program, by rising context: those listed, or `contexts` in their place, narrowed to `axes` or
+    with a value that none has in the place of theirs. Empty where nobody names one.
+    """
+    listed = entry.problems
+    if contexts is not None:
+        forms = {tuple(sorted(one.axes.items())): one for one in reversed(listed or (ProblemEntry(1),))}
+        listed = tuple(replace(one, context=c) for one in reversed(forms.values()) for c in contexts)
+    for axis, values in axes.items():
+        known = next((one.axes[axis] for one in listed if axis in one.axes), None)
+        if known is not None:
+            listed = _narrowed(listed, axis, [_size(value, known) for value in values], None)
+    found = dict.fromkeys(Problem(one.context, one.axes, one.axes) for one in listed)
     return sorted(_told_apart(list(found)), key=lambda problem: problem.context)
 
 

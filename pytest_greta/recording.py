@@ -15,7 +15,8 @@ from pytest_greta import __version__
 from pytest_greta.compiler.cache import write_whole
 from pytest_greta.errors import shown_path
 from pytest_greta.options import given, read_options
-from pytest_greta.records.making import records_of, records_of_artifact
+from pytest_greta.programs.result import ProgramResult
+from pytest_greta.records.making import record_of_program, records_of, records_of_artifact
 from pytest_greta.records.model import Session as RecordedSession
 from pytest_greta.records.model import Summary as Records
 from pytest_greta.records.model import recorded_of
@@ -45,13 +46,17 @@ if TYPE_CHECKING:
 
 
 def keep(
-    item: pytest.Item, session: Session, result: ArtifactResult | CodeResult | ReplayedResult | RunResult
+    item: pytest.Item,
+    session: Session,
+    result: ArtifactResult | CodeResult | ProgramResult | ReplayedResult | RunResult,
 ) -> None:
     """Keep what a test found, for its report."""
-    if isinstance(result, Result):
+    if isinstance(result, ProgramResult):
+        found = [record_of_program(result)]
+    elif isinstance(result, Result):
         of = result.measurements[0].measurement
-        kernel = session.kernels[of.kernel]
-        found = records_of(result, session.digests.of(kernel, kernel.variant(of.variant)))
+        kernel = session.kernels.get(of.kernel)  # None of a recorded program
+        found = records_of(result, session.digests.of(kernel, kernel.variant(of.variant)) if kernel else {})
     else:
         artifact = item.callspec.params["greta_artifact"].artifact  # type: ignore[attr-defined]
         found = records_of_artifact(result, artifact)

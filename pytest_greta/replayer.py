@@ -10,14 +10,16 @@ from pytest_greta.errors import NotRecorded, RecordedFailure
 from pytest_greta.gates.evaluation import built_in_for_peak
 from pytest_greta.gates.model import Gate, Measurement, Quantity
 from pytest_greta.measure.executable import BASELINE
+from pytest_greta.programs.pairing import limits_of, speedup
 from pytest_greta.records.digests import Digests, differing
 from pytest_greta.records.recordings import Found, Recordings, apart
-from pytest_greta.records.replay import NOT_HELD, ReplayedResult, quantities_of
+from pytest_greta.records.replay import NOT_HELD, ReplayedResult, pairs_of, quantities_of
 from pytest_greta.results import GatedMeasurement
 
 if TYPE_CHECKING:
     from pytest_greta.gates.file import GateFile
     from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.programs.result import ProgramCase
 
 FIRST = "first"
 
@@ -117,6 +119,31 @@ class Replayer:
             )
             judged.append((one, GatedMeasurement(measurement, [*peaks, *gates])))
         return _replayed(judged, (*notes, *filter(None, [apart(found)])))
+
+    def program_result(self, case: ProgramCase, gates: Sequence[Gate]) -> ReplayedResult:
+        """The recorded runs of a program: all of them are judged. Raises NotRecorded."""
+        found = self.recordings.programs(case.program, case.variant, case.problem)
+        if not found:
+            raise NotRecorded(
+                f"no record of {case.program} {case.variant} @ {case.problem.id} in {self.recordings.names}"
+            )
+        judged, limits = list[_Judged](), limits_of(gates)
+        for one in found:
+            quantities = dict(one.recorded.quantities)
+            if limits and one.recorded.orders:
+                quantities["speedup"] = speedup(pairs_of(one, limits), limits, "")
+            for gate in gates:
+                quantities.setdefault(gate.quantity, Quantity(None, reason=NOT_HELD))
+            measurement = Measurement(
+                case.program,
+                case.variant,
+                quantities,
+                problem=case.problem,
+                device="program",
+                untimed=one.recorded.untimed,
+            )
+            judged.append((one, GatedMeasurement(measurement, gates)))
+        return _replayed(judged, tuple(dict.fromkeys(one.where for one in found if one.is_told)))
 
     def _missing(
         self, kernel: Kernel, variant: Variant, where: str, is_run: bool

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from pytest_greta import contract
 from pytest_greta.binaries.kernels import read_code
 from pytest_greta.binaries.locked import HeldParts, Locking, Part
-from pytest_greta.compiler.entries import demangled, symbol_in, unqualified
+from pytest_greta.compiler.entries import symbol_in
+from pytest_greta.compiler.names import demangled, qualified
 from pytest_greta.compiler.resources import (
     attribute_quantities,
     entries,
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
     from pytest_greta.progress import Progress
     from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.replayer import Replayer
+
+
+SIDE_BY_SIDE = "pytest-xdist runs tests side by side, which disturbs their times"
 
 
 @dataclass
@@ -297,7 +301,7 @@ class Runner:
         if run.telemetry and run.telemetry.is_throttled:
             return run.telemetry.throttled
         if self.planner.parallel:
-            return "pytest-xdist runs tests side by side, which disturbs their times"
+            return SIDE_BY_SIDE
         return ""
 
     def _add_scaling(self, run: Run, gates: Sequence[Gate]) -> None:
@@ -364,7 +368,7 @@ def _barrier_hints(variant: Variant, candidate: Executable) -> Iterator[str]:
     )
     for symbol in symbols:
         if ends_before_barrier(candidate.code, symbol):
-            name = unqualified(demangled(symbol))
+            name = qualified(demangled([symbol])[0][symbol])
             yield (
                 f"{variant.file}: threads of {name} may return before a __syncthreads() that others of their block "
                 "wait at. A GPU counts ended wavefronts as arrived; the cpu device does not, and its results are wrong "

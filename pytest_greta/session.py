@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,11 @@ from pytest_greta.errors import ConfigError, KernelMistake
 from pytest_greta.gates.nodes import suggestion
 from pytest_greta.kernel import Problem
 from pytest_greta.options import OPTIONS
-from pytest_greta.problems import code_problems_for, is_not_for, problems_for, sharing_code
+from pytest_greta.problems import code_problems_for, is_not_for, problems_for, program_problems, sharing_code
 from pytest_greta.records.digests import Digests
 
 if TYPE_CHECKING:
-    from pytest_greta.binaries.artifacts import Artifacts
+    from pytest_greta.binaries.artifacts import ArtifactCase, Artifacts
     from pytest_greta.compiler.builder import Builder
     from pytest_greta.compiler.clang import Job
     from pytest_greta.device.session_device import SessionDevice
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from pytest_greta.kernel import Kernel, Variant
     from pytest_greta.options import Options
     from pytest_greta.planner import Planner
+    from pytest_greta.programs.campaign import Programs
+    from pytest_greta.programs.result import ProgramCase, ProgramResult
     from pytest_greta.progress import Progress
+    from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.runner import Runner
 
 
@@ -36,6 +39,7 @@ class Session:
     gate_file: GateFile
     kernels: dict[str, Kernel]
     artifacts: Artifacts
+    programs: Programs
     device: SessionDevice
     builder: Builder
     planner: Planner
@@ -47,6 +51,15 @@ class Session:
     """Cases that are listed and not tested: kernel, variant, problem or target, and why."""
     digests: Digests = field(default_factory=Digests)
     """Those of the variants' sources."""
+    tested_programs: dict[str, None] = field(default_factory=dict)
+    """The programs of all tests that were collected."""
+
+    def program_result(self, case: ProgramCase) -> ProgramResult | ReplayedResult:
+        """A program's runs with their gates, or what was recorded of them."""
+        replayer = self.runner.replayer
+        if replayer is not None:
+            return replayer.program_result(case, self.programs.gates_of(case))
+        return self.programs.judge(case)
 
     def close(self) -> None:
         """End the compiler, and let go of what was drawn."""
@@ -66,13 +79,36 @@ class Session:
             raise ConfigError(f"@pytest.mark.greta: unknown kernel {name!r}; {hint}")
         return self.kernels[name]
 
-    def artifact_names(self, name: str | None) -> list[str]:
-        """The artifact that a test names, or all. Raises ConfigError."""
-        known = self.gate_file.artifacts
+    def artifact_cases(self, name: str | None) -> list[ArtifactCase]:
+        """The files of the artifact that a test names, or of all. Raises ConfigError."""
+        names = self._named(name, self.gate_file.artifacts, "artifact")
+        return [case for one in names for case in self.artifacts.cases(one)]
+
+    def program_cases(self, name: str | None) -> list[ProgramCase]:
+        """The variants and problems of the program that a test names, or of all. Raises ConfigError."""
+        from pytest_greta.programs.result import ProgramCase
+
+        options, found = self.options, []
+        names = self._named(name, self.gate_file.programs, "program")
+        self.tested_programs.update(dict.fromkeys(names))
+        for one in names:
+            entry = self.gate_file.programs[one]
+            problems = program_problems(entry, options.contexts, options.axes)
+            if not problems:
+                place = f"{self.gate_file.path}: contexts of program {one!r}"
+                raise ConfigError(f"{place}: none are listed; list some there or give {OPTIONS['ctx'].flag}")
+            for variant in entry.variants:
+                if options.variants is None or variant in options.variants:
+                    self.programs.listed[one, variant] = problems
+                    found += [ProgramCase(one, variant, problem, len(names) > 1) for problem in problems]
+        return found
+
+    def _named(self, name: str | None, known: Mapping[str, object], what: str) -> list[str]:
+        """The artifact or program that a test names, or all. Raises ConfigError."""
         if not known:
-            raise ConfigError(f"{self.gate_file.path} has no artifacts, and a test uses greta_artifact")
+            raise ConfigError(f"{self.gate_file.path} has no {what}s, and a test uses greta_{what}")
         if name is not None and name not in known:
-            raise ConfigError(f"@pytest.mark.greta: unknown artifact {name!r}; {suggestion(name, known)}")
+            raise ConfigError(f"@pytest.mark.greta: unknown {what} {name!r}; {suggestion(name, known)}")
         return list(known) if name is None else [name]
 
     def variants(self, kernel: Kernel) -> list[Variant]:
@@ -192,9 +228,12 @@ class Session:
         return jobs
 
     def option_problems(self, collected: Sequence[Kernel]) -> list[str]:
-        """Names in `--greta-variant` and `--greta-axis` that none of the kernels that were collected has."""
+        """Names in `--greta-variant` and `--greta-axis` that nothing has that was collected."""
+        programs = [self.gate_file.programs[name] for name in self.tested_programs]
         variants = list(dict.fromkeys(v.name for kernel in collected for v in kernel.variants))
+        variants += [name for entry in programs for name in entry.variants]
         axes = list(dict.fromkeys(axis for kernel in collected for axis in kernel.sizes))
+        axes += [axis for entry in programs for problem in entry.problems for axis in problem.axes]
         return [
             f"{OPTIONS[what].flag}: unknown {what} {name!r}; {suggestion(name, known)}"
             for what, wanted, known in (
@@ -220,4 +259,6 @@ class Session:
         artifacts = " ".join(self.gate_file.artifacts)
         what = f"device: {device}; targets: {targets}; gates: {self.gate_file.path}"
         what += f"; artifacts: {artifacts}" if artifacts else ""
+        programs = " ".join(self.gate_file.programs)
+        what += f"; programs: {programs}" if programs else ""
         return [what, *self.device.notes()]

@@ -147,8 +147,10 @@ def load_session(config: pytest.Config) -> Session:
     from pytest_greta.history.benchmark import History
     from pytest_greta.measure.budget import SessionBudget
     from pytest_greta.planner import Planner
+    from pytest_greta.programs.campaign import Manner, Programs
+    from pytest_greta.programs.journal import Journal
     from pytest_greta.registration import registered_kernels
-    from pytest_greta.runner import Runner
+    from pytest_greta.runner import SIDE_BY_SIDE, Runner
     from pytest_greta.session import Session
 
     key = path_of(config, "sign")
@@ -177,7 +179,30 @@ def load_session(config: pytest.Config) -> Session:
     runner = Runner(options, gates, builder, device, planner, past, progress, budget, replayer, locking)
     by_name = {kernel.name: kernel for kernel in kernels}
     artifacts = Artifacts(gates.artifacts, gates.folder, gates.path, locking)
-    return Session(options, gates, by_name, artifacts, device, builder, planner, runner, progress, unread)
+    manner = Manner(
+        options.rounds_for if options.rounds_given else None,
+        options.budget_seconds,
+        options.single_shot,
+        options.serialize,
+        options.deadline_seconds,
+        OPTIONS["deadline"].flag,
+        SIDE_BY_SIDE if parallel else "",
+    )
+    journal = Journal(journal_path(config) if gates.programs else None, options.resume)
+    programs = Programs(
+        gates.programs,
+        gates.folder,
+        manner,
+        journal,
+        budget,
+        progress.show,
+        progress.waited,
+        progress.measuring,
+        notes=config.stash.setdefault(SESSION_NOTES, []),
+    )
+    return Session(
+        options, gates, by_name, artifacts, programs, device, builder, planner, runner, progress, unread
+    )
 
 
 def gates_path(config: pytest.Config) -> Path:
@@ -214,7 +239,7 @@ def kernel_of(item: Any) -> Kernel:
 
 
 def name_in_marker(item: Any) -> str | None:
-    """The kernel or artifact that an item's `greta` marker names; None without one. Raises ConfigError."""
+    """The kernel, artifact or program that an item's `greta` marker names; None without one. Raises ConfigError."""
     marker = item.get_closest_marker("greta")
     if marker is None:
         return None
@@ -222,6 +247,14 @@ def name_in_marker(item: Any) -> str | None:
         given = ", ".join([*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())])
         raise ConfigError(f"@pytest.mark.greta takes the name of a kernel and nothing else, not ({given})")
     return marker.args[0]
+
+
+def journal_path(config: pytest.Config) -> Path | None:
+    """Where finished runs of programs are kept; None where pytest's cache is switched off or cannot be written."""
+    cache = getattr(config, "cache", None)
+    with suppress(OSError):
+        return None if cache is None else Path(cache.mkdir("greta-programs")) / "journal.jsonl"
+    return None
 
 
 def cache_folder(config: pytest.Config) -> Path:

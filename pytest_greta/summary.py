@@ -17,6 +17,7 @@ _COLOURS = {
     "FAIL": "red",
     "INCONCLUSIVE": "yellow",
     "NOT MEASURED": "cyan",
+    "BLOCKED": "red",
     "EXPECTED FAILURE": "yellow",
 }
 

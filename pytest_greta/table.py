@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_greta.errors import printable
-from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import Status, Verdict, measured_text
 
 
@@ -32,7 +31,7 @@ class Row:
     @staticmethod
     def of(verdict: Verdict) -> Row:
         """The row of a verdict."""
-        gate, definition = verdict.gate, CATALOGUE[verdict.gate.name]
+        gate, definition = verdict.gate, verdict.gate.definition
         return Row(
             kernel=verdict.kernel,
             variant=verdict.variant,
@@ -66,8 +65,15 @@ class Line:
     status: str = ""
 
 
-_ORDER = [Status.PASS, Status.EXPECTED_FAILURE, Status.NOT_MEASURED, Status.INCONCLUSIVE, Status.FAIL]
-_EXPLAINED = (Status.NOT_MEASURED.value, Status.INCONCLUSIVE.value, Status.EXPECTED_FAILURE.value)
+_ORDER = [
+    Status.PASS,
+    Status.EXPECTED_FAILURE,
+    Status.NOT_MEASURED,
+    Status.INCONCLUSIVE,
+    Status.BLOCKED,
+    Status.FAIL,
+]
+_EXPLAINED = tuple(s.value for s in _ORDER if s not in (Status.PASS, Status.FAIL))
 _HEADER = ("gate", "variant", "limit", "measured", "verdict")
 
 

@@ -68,6 +68,10 @@ def expected(session: Session) -> list[Entry]:
             found |= {(kernel.name, gate.place, gate.text): gate.line for gate in gates}
     for artifact in session.gate_file.artifacts.values():
         found |= {(artifact.name, gate.place, gate.text): gate.line for gate in artifact.gates}
+    for name, program in session.gate_file.programs.items():
+        for case in session.program_cases(name):
+            gates = (gate for gate in program.gates_for(case.variant, case.problem) if gate.line)
+            found |= {(name, gate.place, gate.text): gate.line for gate in gates}
     return sorted(found, key=lambda entry: found[entry])
 
 

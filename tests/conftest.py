@@ -20,7 +20,7 @@ _FIRST, _LAST = "tests/gates/", "tests/devices/test_prefill_matrix_on_cpu.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Far apart what builds the same large kernels: two processes that do so at once build them twice."""
+    """Far apart what builds the same large kernels: of two processes that need one at once, the second waits."""
     items.sort(key=lambda item: (not item.nodeid.startswith(_FIRST)) + item.nodeid.startswith(_LAST))
 
 

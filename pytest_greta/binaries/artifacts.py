@@ -12,8 +12,9 @@ from pathlib import Path
 from pytest_greta.binaries.contents import BinaryProblem
 from pytest_greta.binaries.kernels import BinaryFile, BuiltKernel, read_file
 from pytest_greta.binaries.locked import HeldParts, Locking, Part
-from pytest_greta.binaries.names import matches, qualified
+from pytest_greta.binaries.names import matches
 from pytest_greta.binaries.selection import Selection, nearest
+from pytest_greta.compiler.names import qualified
 from pytest_greta.errors import ConfigError, NotForDevice, quote
 from pytest_greta.gates.artifacts import ArtifactEntry
 from pytest_greta.gates.catalogue import CATALOGUE

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pytest_greta.binaries.columns import order
 from pytest_greta.binaries.kernels import BuiltKernel
-from pytest_greta.binaries.names import matches, qualified, template
+from pytest_greta.binaries.names import matches, template
+from pytest_greta.compiler.names import qualified
 from pytest_greta.errors import suggestion
 from pytest_greta.gates.scopes import covers
 

@@ -11,8 +11,9 @@ from typing import Any
 from pytest_greta.binaries.changes import Compared, Comparison
 from pytest_greta.binaries.columns import Column, units
 from pytest_greta.binaries.kernels import BinaryFile, BuiltKernel
-from pytest_greta.binaries.names import counted, qualified
+from pytest_greta.binaries.names import counted
 from pytest_greta.binaries.selection import Group
+from pytest_greta.compiler.names import qualified
 from pytest_greta.errors import printable
 
 JSON_VERSION = 1

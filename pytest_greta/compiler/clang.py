@@ -118,23 +118,17 @@ def named_files(flags: Sequence[str], folder: Path) -> Iterator[Path]:
 def _build_amdgpu(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
     """Source to a loadable ELF.
 
-    ROCm's driver does it alone. Elsewhere assembler and linker are called by hand, because the driver looks for
-    an executable named ld.lld that the wheel does not have.
+    ROCm's driver does it alone. Elsewhere the linker is called by hand, because the driver looks for an executable
+    named ld.lld that the wheel does not have.
     """
     output = folder / "code.hsaco"
     front = (*_front(toolchain, job, folder), *_for_target(job))
     if not toolchain.linker:
         _run(job, *front, "--no-gpu-bundle-output", job.source, "-c", "-o", output)
         return output.read_bytes()
-    assembly, unlinked = folder / "code.s", folder / "code.o"
-    _run(job, *front, "-S", job.source, "-o", assembly)
-    modes = (flag for flag in job.flags if flag.startswith("-m") and flag != "-mllvm")
-    machine = (
-        "--target=amdgcn-amd-amdhsa",
-        f"-mcpu={job.target}",
-        *modes,
-    )  # -mwavefrontsize64: another encoding
-    _run(job, *toolchain.clang, "-x", "assembler", *machine, "-c", assembly, "-o", unlinked)
+    unlinked = folder / "code.o"
+    # By -S and -emit-obj the driver makes an object, and calls neither assembler nor linker.
+    _run(job, *front, "-S", "-Xclang", "-emit-obj", job.source, "-o", unlinked)
     _run(job, *toolchain.linker, "-shared", "--no-undefined", unlinked, "-o", output)
     return output.read_bytes()
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Mapping, Sequence
 
 from pytest_greta.compiler.codeobject import read_resources
-from pytest_greta.compiler.elf import Elf
+from pytest_greta.compiler.elf import AMDGPU, Elf
+from pytest_greta.compiler.names import demangled, qualified
 from pytest_greta.compiler.spirv import SETTER
 from pytest_greta.compiler.spirv_module import entry_points, is_spirv
 from pytest_greta.errors import CompileError, GretaError
 
 _OBJECT = 1  # STT_OBJECT
+_NOT_OF_A_SOURCE = re.compile(r"\.kd$|__hip_cuid|__greta_")
+"""Descriptors of kernels, and what compilers and our headers add."""
 _PTX_ENTRY = re.compile(rb"\.entry\s+([\w$]+)")
 _MOST_NAMED = 20
 """Kernels that a message lists."""
@@ -36,15 +38,21 @@ def variables(code: bytes) -> dict[str, int]:
     if is_spirv(code):
         setters = (name.removeprefix(SETTER) for name in entry_points(code) if name.startswith(SETTER))
         return {symbol: int(size) for size, _, symbol in (setter.partition("_") for setter in setters)}
-    if not code.startswith(b"\x7fELF"):
+    if not _is_known(code):
         return {}
     try:
         found = {one.name: one.size for one in Elf(code).symbols() if one.kind == _OBJECT}
-    except ValueError:  # damaged, or of another vendor
+    except ValueError:  # damaged
         return {}
-    return {
-        name: size for name, size in found.items() if not name.endswith(".kd") and "__hip_cuid" not in name
-    }
+    return {name: size for name, size in found.items() if not _NOT_OF_A_SOURCE.search(name)}
+
+
+def _is_known(code: bytes) -> bool:
+    """Whether the variables of code are listed here: not of another vendor's."""
+    try:
+        return is_spirv(code) or Elf(code).machine == AMDGPU
+    except ValueError:
+        return False
 
 
 def symbol_in(code: bytes, file: str, entry: str) -> str:
@@ -61,25 +69,25 @@ def symbol_of(symbols: Collection[str], file: str, entry: str, what: str = "kern
     """
     if entry in symbols:
         return entry
-    names = {symbol: demangled(symbol) for symbol in symbols}
+    names, not_demangled = demangled(symbols)
     wanted = _plain(entry)
-    found = [symbol for symbol, name in names.items() if wanted in (_plain(name), _plain(unqualified(name)))]
+    found = [symbol for symbol, name in names.items() if wanted in (_plain(name), _plain(qualified(name)))]
     if len(found) == 1:
         return found[0]
     if found:
         several = " and ".join(names[symbol] for symbol in found)
         raise CompileError(f"{file}: {entry!r} is each of {several}; write its arguments too")
-    known = [unqualified(name) for name in names.values()]
+    known = [qualified(name) for name in names.values()]
     raise CompileError(
         f"{file} has no {what} {entry!r}{' (__global__)' if what == 'kernel' else ''}; "
-        f"{listing(known, entry)}{_without_demangler(symbols)}"
+        f"{listing(known, entry)}{f' ({not_demangled})' if not_demangled else ''}"
     )
 
 
 def constants_in(code: bytes, file: str, given: Mapping[str, bytes]) -> dict[str, bytes]:
     """What variables of code are to hold, by their symbols. Raises CompileError for a name or a size that is not so."""
     sizes, found = variables(code) if given else {}, {}
-    is_listed = is_spirv(code) or code.startswith(b"\x7fELF")
+    is_listed = _is_known(code)
     for name, data in given.items():
         symbol = symbol_of(sizes, file, name, "__constant__ variable") if sizes or is_listed else name
         if symbol in sizes and len(data) != sizes[symbol]:
@@ -96,44 +104,7 @@ def listing(names: Sequence[str], wanted: str) -> str:
     return f"there is {', '.join(names[:_MOST_NAMED]) or 'none'}{more}{guess}"
 
 
-def demangled(symbol: str) -> str:
-    """The C++ name that a symbol stands for; the symbol itself where it is none, or where nothing demangles."""
-    demangle = _demangler()
-    return (demangle(symbol) if demangle and symbol.startswith("_Z") else "") or symbol
-
-
-def unqualified(name: str) -> str:
-    """A function's name without what it returns and takes: `seg<8>` of `void seg<8>(float*)`."""
-    depth, begin = 0, 0
-    for at, sign in enumerate(name):
-        if sign in "<([{" and (depth or sign != "(" or name.startswith("(anonymous namespace)", at)):
-            depth += 1
-        elif sign in ">)]}":
-            depth -= 1
-        elif depth == 0 and sign == "(":
-            return name[begin:at]
-        elif depth == 0 and sign == " ":
-            begin = at + 1
-    return name[begin:]
-
-
 def _plain(name: str) -> str:
     """A name by which two spellings of it are the same: no spaces but between words, no suffixes of numbers."""
     spaced = re.sub(r"\s*([^\w\s])\s*", r"\1", name.strip())
     return re.sub(r"\b(\d+)(?:[uU]?[lL]{0,2})\b", r"\1", spaced)
-
-
-def _without_demangler(symbols: Collection[str]) -> str:
-    if _demangler() or not any(symbol.startswith("_Z") for symbol in symbols):
-        return ""
-    return " (python -m pip install pydemumble names them as C++ does)"
-
-
-@lru_cache
-def _demangler() -> Callable[[str], str] | None:
-    try:
-        import pydemumble
-    except ModuleNotFoundError:
-        return None
-    demangle: Callable[[str], str] = pydemumble.demangle
-    return demangle

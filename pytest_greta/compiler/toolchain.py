@@ -18,6 +18,9 @@ CPU_TARGET = "spirv64"
 
 _INCLUDE = Path(__file__).resolve().parents[1] / "include"
 
+_QUIET = "--system-header-prefix=hip/"
+"""What an author asks to be warned of is not looked for in our headers."""
+
 _LIBRARY_FOLDERS = (
     "libcxx/include",
     "libcxxabi/include",
@@ -89,7 +92,7 @@ def find_toolchain(target: str) -> Toolchain:
     return Toolchain(
         clang=(zig, "clang"),
         linker=(zig, "ld.lld"),
-        flags=("-nogpulib", "-nogpuinc", f"-I{_INCLUDE}", *_library_flags(root / "lib")),
+        flags=("-nogpulib", "-nogpuinc", f"-I{_INCLUDE}", _QUIET, *_library_flags(root / "lib")),
         identity=f"ziglang {_version('ziglang')}",
         released=(root / "lib",),
     )

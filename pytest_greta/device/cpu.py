@@ -124,19 +124,28 @@ class CpuDevice:
         raise NotImplementedError
 
     def load(self, code: bytes) -> Any:
-        """Build a SPIR-V module for this CPU, or take what was built of it before."""
+        """Build a SPIR-V module for this CPU, or take what was built of it before, here or in another process."""
         cl = self._cl
         request = self.binary_request(code)
-        binary = self._cache.lookup(request)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", cl.CompilerWarning)  # the build log, which holds no error
-            if binary is not None:
-                with contextlib.suppress(cl.Error):  # not this runtime's after all: build it anew
-                    return cl.Program(self._context, [self._device], [binary]).build()
-            with _Checked(cl, "the CPU runtime cannot build the SPIR-V module"):
-                program = cl.Program(self._context, code).build()
-                self._cache.store(request, {}, {}, program.get_info(cl.program_info.BINARIES)[0])
+            program = self._built(request)
+            if program is not None:
                 return program
+            with self._cache.lock(request), _Checked(cl, "the CPU runtime cannot build the SPIR-V module"):
+                program = self._built(request)  # another process may have made it while this one waited
+                if program is None:
+                    program = cl.Program(self._context, code).build()
+                    self._cache.store(request, {}, {}, program.get_info(cl.program_info.BINARIES)[0])
+                return program
+
+    def _built(self, request: str) -> Any:
+        """The program that was built before, if there is one that this runtime takes; else None."""
+        binary = self._cache.lookup(request)
+        if binary is not None:
+            with contextlib.suppress(self._cl.Error):  # not this runtime's after all: build it anew
+                return self._cl.Program(self._context, [self._device], [binary]).build()
+        return None
 
     def binary_request(self, code: bytes) -> str:
         """What the cache keeps the binary of a SPIR-V module under."""

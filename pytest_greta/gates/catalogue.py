@@ -16,9 +16,10 @@ class GateDef:
 
     name: str
     unit: str
-    source: Literal["code", "run"]
-    """Read from the code object (no device needed), or measured in a run."""
-    kind: Literal["number", "bool", "text"]
+    source: Literal["code", "run", "program"]
+    """Read from the code object (no device needed), measured in a run, or of a whole program."""
+    kind: Literal["number", "bool", "text", "value"]
+    """`value`: whatever a program prints, a number, a text or a bool."""
     better: Literal["lower", "higher", ""]
     """The direction of a number, and so the meaning of a bare number in gates.yaml."""
     description: str
@@ -39,6 +40,8 @@ class GateDef:
     """Compares with the baseline: has no meaning for the baseline itself."""
     most: float | None = None
     """No value is above this, so no minimum can be."""
+    reported: bool = False
+    """A program has to print it: one that is not there fails."""
     spec: str = ""
     """Format specification of a value; empty takes a general one."""
 

@@ -13,6 +13,8 @@ from pytest_greta.gates.scopes import covers, overlap
 from pytest_greta.gates.values import scopes_of
 from pytest_greta.sources import TARGET
 
+FIELDS = {"min_exclusive": "above", "max_ratio_over_contexts": "ratio"}
+"""Limits that gates.yaml calls otherwise than `Limit` does."""
 MOST_ENTRIES = 500
 """Of one gate of one variant: each is held against all others."""
 
@@ -72,12 +74,17 @@ class Entries(Listing):
             )
             if len(self.problems) > before:
                 continue
-            twin = next((other for other in gates if overlap(gate, other)), None)
+            alike = [other for other in gates if other.quantity == gate.quantity]
+            twin = next((other for other in alike if overlap(gate, other)), None)
             if twin:
                 clash = f"applies where the entry of line {twin.line} does, and neither is more specific"
                 self.problem(item, f"this entry of {definition.name} {clash}")
             gates.append(gate)
         return gates
+
+    def bound(self, node: Node, definition: GateDef, key: str) -> float | bool | str | None:
+        """The limit under a key."""
+        return self.limit(node, definition)
 
     def bare_limit(self, node: Node, definition: GateDef) -> Limit:
         """A limit without keys: in the direction of its gate."""
@@ -89,7 +96,11 @@ class Entries(Listing):
 
     def limits(self, node: Node, keys: Mapping[str, Node], definition: GateDef) -> Limit:
         """The limit that the keys of an entry give."""
-        found = {key: self.limit(keys[key], definition) for key in definition.limits if key in keys}
+        found = {
+            FIELDS.get(key, key): self.bound(keys[key], definition, key)
+            for key in definition.limits
+            if key in keys
+        }
         if not found:
             some = " or ".join(definition.limits)
             self.problem(node, f"gate {quote(definition.name)} has no limit; give it {some}")
@@ -122,18 +133,25 @@ class Entries(Listing):
         reason = (
             self.text(keys["reason"], "reason", "why the limit does not hold yet") if "reason" in keys else ""
         )
-        bounds = {key: self.limit(keys[key], definition) for key in definition.limits if key in keys}
+        bounds = {
+            FIELDS.get(key, key): self.bound(keys[key], definition, key)
+            for key in definition.limits
+            if key in keys
+        }
         if len(bounds) != 1:
             self.problem(node, f"{what} needs one bound: {' or '.join(definition.limits)}")
             return None
         (key, value), bound = *bounds.items(), Limit(**bounds)  # type: ignore[arg-type]
         own = getattr(limit, key)
         inside = value is not None and (
-            own is None or own == value or (definition.kind == "number" and limit.allows(float(value)))
+            own is None
+            or own == value
+            or (key != "equals" and definition.kind != "bool" and limit.allows(float(value)))
         )
         if inside:
+            written = next(one for one in keys if FIELDS.get(one, one) == key)
             self.problem(
-                keys[key], f"{what} is not outside the limit; give the value that is known to miss it"
+                keys[written], f"{what} is not outside the limit; give the value that is known to miss it"
             )
         return Expected(bound, reason)
 

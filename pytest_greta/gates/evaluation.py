@@ -10,7 +10,6 @@ import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import (
     DEFAULT_DEADLINE_SECONDS,
     Expected,
@@ -127,13 +126,15 @@ def unmatched(gate: Gate, where: str, reason: str) -> Verdict:
 
 def _quantity(gate: Gate, quantities: Mapping[str, Quantity]) -> Quantity:
     """What a gate is held against: of outputs that it names, the worst."""
-    whole = quantities.get(gate.name, Quantity(None, reason="no value was reported"))
+    whole = quantities.get(gate.quantity, Quantity(None, reason="no value was reported"))
     named = [quantities.get(f"{gate.name}:{output}", whole) for output in gate.outputs] or [whole]
     return next((one for one in named if one.value is None), max(named, key=_badness))
 
 
 def _badness(quantity: Quantity) -> float:
     value = quantity.value
+    if isinstance(value, bool):  # the gates that can be set for outputs ask for true
+        return float(not value)
     return value if isinstance(value, (int, float)) and _finite(value) else math.inf
 
 
@@ -141,7 +142,7 @@ def _with_exception(
     gate: Gate, expected: Expected, quantity: Quantity, status: Status, reason: str
 ) -> tuple[Status, str]:
     """PASS or FAIL of a gate with a known exception: is the value as bad as expected, worse, or better?"""
-    definition, bound, value = CATALOGUE[gate.name], expected.bound, quantity.value
+    definition, bound, value = gate.definition, expected.bound, quantity.value
     if status is Status.PASS:
         return Status.FAIL, f"expected to fail ({expected.reason}), but it holds: delete its `expect`"
     if isinstance(value, (bool, str)) or value is None:
@@ -167,6 +168,18 @@ def _with_exception(
     return Status.EXPECTED_FAILURE, expected.reason
 
 
+def _is_equal(value: float | bool | str, expected: float | bool | str) -> bool:
+    """Whether a program printed what was asked for; a text of digits stands for the number."""
+    if isinstance(value, bool) or isinstance(expected, bool):
+        return value is expected
+    if isinstance(expected, str) and not isinstance(value, str):
+        try:
+            expected = float(expected)
+        except ValueError:
+            return False
+    return value == expected
+
+
 def _is_slower(gate: Gate, quantity: Quantity) -> bool:
     value = quantity.value
     return isinstance(value, (int, float)) and _finite(value) and not gate.limit.allows(value)
@@ -174,10 +187,13 @@ def _is_slower(gate: Gate, quantity: Quantity) -> bool:
 
 def _judge(gate: Gate, quantity: Quantity, measurement: Measurement) -> tuple[Status, str]:
     """Status and reason. What makes a measurement invalid comes before what makes it irrelevant."""
-    definition, limit, value = CATALOGUE[gate.name], gate.limit, quantity.value
+    definition, limit, value = gate.definition, gate.limit, quantity.value
     if value is None:
-        return Status.NOT_MEASURED, quantity.reason or "no value was reported"
-    if definition.kind != "number":
+        missing = Status.FAIL if definition.reported and not quantity.excused else Status.NOT_MEASURED
+        return missing, quantity.reason or "no value was reported"
+    if definition.kind == "value" and limit.equals is not None:
+        return (Status.PASS if _is_equal(value, limit.equals) else Status.FAIL), quantity.reason
+    if definition.kind not in ("number", "value"):
         expected = bool if definition.kind == "bool" else str
         if not isinstance(value, expected):
             return Status.FAIL, f"expected a {definition.kind}, measured {value!r}"
@@ -192,7 +208,7 @@ def _judge(gate: Gate, quantity: Quantity, measurement: Measurement) -> tuple[St
     if definition.positive and value <= 0:
         return Status.FAIL, "a value of 0 or less is no measurement"
     # That a time is above zero is no question of speed: it holds on every device.
-    if definition.speed and limit.above is None:
+    if definition.speed and (limit.above is None or limit.max is not None):
         if measurement.untimed:
             return Status.NOT_MEASURED, measurement.untimed
         if measurement.device is not None and not gate.times_on(measurement.device):

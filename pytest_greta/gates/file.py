@@ -19,6 +19,7 @@ from pytest_greta.gates.choice import NO_PROBLEM
 from pytest_greta.gates.evaluation import built_in, for_outputs
 from pytest_greta.gates.model import DEFAULT_DEADLINE_SECONDS, Gate, Peak
 from pytest_greta.gates.nodes import Node, Position
+from pytest_greta.gates.programs import ProgramEntry
 from pytest_greta.gates.reader import KernelEntry, Reader
 from pytest_greta.gates.scopes import covers
 from pytest_greta.gates.values import MOST_NODES, VERSION, TooManyNodes
@@ -41,6 +42,7 @@ class GateFile:
     peaks: Mapping[str, Peak] = field(default_factory=dict)
     """What devices can do at best, by product name or target."""
     artifacts: Mapping[str, ArtifactEntry] = field(default_factory=dict)
+    programs: Mapping[str, ProgramEntry] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
     """Where the file lies: what its globs begin from."""
     inconclusive: str = ""
@@ -148,6 +150,7 @@ def load(path: str | os.PathLike[str]) -> GateFile:
         reader.kernels,
         reader.peaks,
         reader.artifacts,
+        reader.programs,
         Path(path).absolute().parent,
         reader.inconclusive,
     )

@@ -33,6 +33,8 @@ class Status(enum.Enum):
     EXPECTED_FAILURE = "EXPECTED FAILURE"
     INCONCLUSIVE = "INCONCLUSIVE"
     NOT_MEASURED = "NOT MEASURED"
+    BLOCKED = "BLOCKED"
+    """Of a test, not of a gate: what it is about could not be run, for no fault of its own."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Quantity:
     """Why it was not measured, or a note on how it was."""
     excused: bool = False
     """Cannot be decided, which is nobody's fault: a new benchmark has no history, a new GPU unknown encodings."""
+    unit: str = ""
+    """Of what no catalogue has: the unit that gates.yaml states for what a program prints."""
 
     @property
     def is_exact(self) -> bool:
@@ -72,7 +76,7 @@ class Measurement:
     problem: Problem | None = None
     """What was run; of a code object, one of the problems that it is compiled for."""
     device: str | None = None
-    """`hip` or `cpu`; None for a code object."""
+    """`hip`, `cpu` or `program`; None for a code object."""
     untimed: str = ""
     """Why the times of this run mean nothing, if so: an emulated GPU, tests that run side by side."""
 
@@ -87,12 +91,16 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Limit:
-    """What a gate allows: `min` and `max` are inside, `above` is not; `equals` is for bools and text."""
+    """What a gate allows: `min` and `max` are inside, `above` is not; `equals` is for bools, text, and what
+    programs print.
+    """
 
     min: float | None = None
     max: float | None = None
     above: float | None = None
-    equals: bool | str | None = None
+    equals: float | bool | str | None = None
+    ratio: float | None = None
+    """Of a program: the largest value of any context over the smallest, at most."""
     atol: float | None = None
     rtol: float | None = None
     """The tolerance whose share is limited, of the gate `allclose`."""
@@ -102,6 +110,7 @@ class Limit:
         return (
             (self.min is None or value >= self.min)
             and (self.max is None or value <= self.max)
+            and (self.ratio is None or value <= self.ratio)
             and (self.above is None or value > self.above)
         )
 
@@ -110,6 +119,7 @@ class Limit:
         return (
             (self.min is not None and interval.high < self.min)
             or (self.max is not None and interval.low > self.max)
+            or (self.ratio is not None and interval.low > self.ratio)
             or (self.above is not None and interval.high <= self.above)
         )
 
@@ -163,6 +173,18 @@ class Gate:
     """The value is known to be outside the limit; it must be so, within a bound."""
     accepted: str = ""
     """Why a failure of this gate is accepted in this session (`--greta-accept`)."""
+    own: GateDef | None = None
+    """What it limits, of a program: that is in no catalogue."""
+
+    @property
+    def definition(self) -> GateDef:
+        """What it limits."""
+        return self.own or CATALOGUE[self.name]
+
+    @property
+    def quantity(self) -> str:
+        """The name of what it is held against."""
+        return self.name if self.limit.ratio is None else over_contexts(self.name)
 
     @property
     def place(self) -> str:
@@ -176,7 +198,7 @@ class Gate:
     @property
     def text(self) -> str:
         """The gate as a condition: `speedup >= 1.20`."""
-        return limit_text(CATALOGUE[self.name], self.limit, self.outputs)
+        return limit_text(self.definition, self.limit, self.outputs)
 
 
 @dataclass(frozen=True)
@@ -195,7 +217,7 @@ class Verdict:
     @property
     def columns(self) -> tuple[str, str, str, str, str]:
         """The verdict as cells of a table: place, variant and where, condition, value, status and reason."""
-        found = measured_text(CATALOGUE[self.gate.name], self.measured, self.gate.limit)
+        found = measured_text(self.gate.definition, self.measured, self.gate.limit)
         status = f"{self.status.value} ({self.reason})" if self.reason else self.status.value
         return self.gate.place, f"{self.variant} @ {self.where}", self.gate.text, found, status
 
@@ -222,6 +244,11 @@ class Verdict:
         return printable("   ".join(parts))
 
 
+def over_contexts(name: str) -> str:
+    """The name of the quantity that says how far another is from being the same at every context."""
+    return f"{name} over contexts"
+
+
 def limit_text(definition: GateDef, limit: Limit, outputs: Sequence[str] = ()) -> str:
     """A limit as a condition: `vgprs <= 96`, `1.20 <= speedup <= 3.00`, `max_error of index <= 0`."""
     name = definition.name + (f" of {', '.join(outputs)}" if outputs else "")
@@ -229,8 +256,12 @@ def limit_text(definition: GateDef, limit: Limit, outputs: Sequence[str] = ()) -
         return f"{name} within {limit.atol or 0:g} + {limit.rtol or 0:g} |reference|"
     if limit.equals is not None:
         return f"{name} is {_text(definition, limit.equals)}"
-    if limit.above is not None:
+    if limit.ratio is not None:
+        return f"{over_contexts(name)} <= {limit.ratio:g}x"
+    if limit.above is not None and limit.max is None:
         return f"{name} > {_limit_number(definition, limit.above)}"
+    if limit.above is not None:
+        return f"{_limit_number(definition, limit.above)} < {name} <= {_limit_number(definition, limit.max or 0.0)}"
     low = "" if limit.min is None else _limit_number(definition, limit.min)
     high = "" if limit.max is None else _limit_number(definition, limit.max)
     if low and high:
@@ -259,15 +290,16 @@ def measured_text(definition: GateDef, quantity: Quantity, limit: Limit) -> str:
         return ""
     if isinstance(value, (bool, str)):
         return _text(definition, value)
-    suffix = suffix_of(definition)
+    suffix = suffix_of(definition, limit)
     interval = quantity.interval
     ends = "" if interval is None else f" [{', '.join(_near(definition, x, limit) for x in _ends(interval))}]"
     return f"{_near(definition, value, limit)}{suffix}{ends}"
 
 
-def suffix_of(definition: GateDef) -> str:
-    """What stands behind a value: its unit, where that is written."""
-    return _SUFFIXES.get(definition.unit, "")
+def suffix_of(definition: GateDef, limit: Limit | None = None) -> str:
+    """What stands behind a value that is held against a limit: its unit, where that is written."""
+    unit = "x" if limit is not None and limit.ratio is not None else definition.unit
+    return _SUFFIXES.get(unit, f" {unit}" if definition.kind == "value" and unit else "")
 
 
 def _ends(interval: Interval) -> tuple[float, float]:
@@ -304,7 +336,7 @@ def _limit_number(definition: GateDef, value: float) -> str:
 def _near(definition: GateDef, value: float, limit: Limit) -> str:
     """A value as text, with as many digits as it takes where rounding would show it as the limit it is not."""
     text = _text(definition, value)
-    for bound in (limit.min, limit.max, limit.above):
+    for bound in (limit.min, limit.max, limit.above, limit.ratio):
         if bound is not None and bound != value and text == _text(definition, bound):
             texts = (f"{value:.{digits}g}" for digits in range(4, 18))
             return next((text for text in texts if float(text) != bound), str(value))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from pytest_greta.gates.artifacts import ArtifactEntry
 from pytest_greta.gates.catalogue import CATALOGUE
-from pytest_greta.gates.entries import Entries
 from pytest_greta.gates.listing import BaselineEntry, ProblemEntry
 from pytest_greta.gates.model import EVERY_VARIANT, Gate, Peak
 from pytest_greta.gates.nodes import (
@@ -22,6 +21,8 @@ from pytest_greta.gates.nodes import (
     suggestion,
 )
 from pytest_greta.gates.patterns import pattern
+from pytest_greta.gates.program_reader import ProgramReader
+from pytest_greta.gates.programs import ProgramEntry
 from pytest_greta.gates.values import VERSION
 
 CACHES = ("cold", "warm")
@@ -54,7 +55,7 @@ class KernelEntry:
 # -- the file --------------------------------------------------------------------------------------------
 
 
-class Reader(Entries):
+class Reader(ProgramReader):
     """Walks the nodes of one file and collects what is wrong with them in `problems`.
 
     The walk follows the format, so its depth is bounded whatever the aliases in the file refer to.
@@ -66,13 +67,14 @@ class Reader(Entries):
         self.inconclusive = ""
         self.kernels: dict[str, KernelEntry] = {}
         self.artifacts: dict[str, ArtifactEntry] = {}
+        self.programs: dict[str, ProgramEntry] = {}
 
     def file(self, root: Node) -> None:
-        """The whole file, into `targets`, `kernels` and `artifacts`."""
-        allowed = ("version", "targets", "peaks", "inconclusive", "kernels", "artifacts")
+        """The whole file, into `targets`, `kernels`, `artifacts` and `programs`."""
+        allowed = ("version", "targets", "peaks", "inconclusive", "kernels", "artifacts", "programs")
         keys = self.keys(root, "the file", allowed, required=("version",))
-        if root.id == "mapping" and not keys.keys() & {"kernels", "artifacts"}:
-            self.problem(root, "the file has no 'kernels' and no 'artifacts'")
+        if root.id == "mapping" and not keys.keys() & {"kernels", "artifacts", "programs"}:
+            self.problem(root, "the file has no 'kernels', no 'artifacts' and no 'programs'")
         if "version" in keys:
             version = self.number(keys["version"], "version")
             if version not in (None, VERSION):
@@ -96,6 +98,12 @@ class Reader(Entries):
                     self.problem(
                         key, f"{quote(name)} is the name of a kernel too: call the artifact otherwise"
                     )
+        if "programs" in keys:
+            for name, (key, node) in self.names(keys["programs"], "programs").items():
+                self.programs[name] = self.program(name, key, node)
+                if name in self.kernels or name in self.artifacts:
+                    other = "a kernel" if name in self.kernels else "an artifact"
+                    self.problem(key, f"{quote(name)} is the name of {other} too: call the program otherwise")
 
     def one_of(self, node: Node, what: str, words: Sequence[str]) -> str:
         """One of a few words; empty where it is none of them."""

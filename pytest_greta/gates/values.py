@@ -17,7 +17,11 @@ from pytest_greta.gates.nodes import (
 )
 
 VERSION = 1
-SCOPES = {"code": ("targets", "where"), "run": ("contexts", "devices", "where")}
+SCOPES = {
+    "code": ("targets", "where"),
+    "run": ("contexts", "devices", "where"),
+    "program": ("contexts", "where"),
+}
 """What an entry can be narrowed to, by the source of its gate."""
 
 

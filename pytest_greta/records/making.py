@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_greta.binaries.artifacts import ArtifactResult
     from pytest_greta.kernel import Problem
     from pytest_greta.measure.run import Run
+    from pytest_greta.programs.result import ProgramResult
     from pytest_greta.results import CodeResult, GatedMeasurement
 
 
@@ -130,6 +131,29 @@ def records_of_artifact(result: ArtifactResult, artifact: str) -> list[Recorded]
     ]
 
 
+def record_of_program(result: ProgramResult) -> Recorded:
+    """What a test of a program found."""
+    run = result.run
+    own = {name: quantity.unit for name, quantity in run.quantities.items() if quantity.unit}
+    return Recorded(
+        "program",
+        run.program,
+        run.variant,
+        run.quantities,
+        baseline=run.baseline or None,
+        problem=_problem(run.problem),
+        device_kind="program",
+        untimed=run.untimed,
+        units={**_units(run.quantities), **own},
+        seconds=[float(seconds) for seconds in run.seconds],
+        baseline_seconds=[float(seconds) for seconds in run.baseline_seconds],
+        orders=[int(order) for order in run.orders],
+        digests=dict(run.digests),
+        verdicts=[verdict_plain(verdict) for verdict in result.verdicts()],
+        notes=[*result.told, *result.notes],
+    )
+
+
 def _is_worse(name: str, one: Quantity, other: Quantity) -> bool:
     if not isinstance(one.value, (int, float)):
         return False
@@ -141,7 +165,7 @@ def _is_worse(name: str, one: Quantity, other: Quantity) -> bool:
 def verdict_plain(verdict: Verdict) -> dict[str, Any]:
     """A verdict for JSON, with its gate."""
     gate, limit, quantity = verdict.gate, verdict.gate.limit, verdict.measured
-    definition = CATALOGUE[gate.name]
+    definition = gate.definition
     return {
         "gate": gate.name,
         "place": gate.place,

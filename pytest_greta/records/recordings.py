@@ -114,6 +114,17 @@ class Recordings:
             and _is_problem(found.recorded, kernel, problem, kind)
         ]
 
+    def programs(self, program: str, variant: str, problem: Problem) -> list[Found]:
+        """The records of a variant of a program at a problem."""
+        wanted = (program, variant, problem.id)
+        return [
+            found
+            for found in self.all()
+            if found.recorded.kind == "program"
+            and found.recorded.problem
+            and (found.recorded.kernel, found.recorded.variant, found.recorded.problem.id) == wanted
+        ]
+
     def codes(self, kernel: str, variant: str, target: str) -> list[Found]:
         """The records of a variant's code for a target."""
         return [found for found in self._codes.get((kernel, variant), []) if found.recorded.target == target]

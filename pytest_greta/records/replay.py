@@ -40,6 +40,14 @@ class ReplayedResult(Result):
         return [seconds for one in self.records for seconds in one.seconds]
 
     @property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """Those of the first record."""
+        return self.measurements[0].measurement.quantities
+
+    output = printed = ""
+    """What a program printed is not recorded."""
+
+    @property
     def code_object(self) -> CodeObject:
         """Raises NotRecorded."""
         raise NotRecorded("a record holds no code object: it is there where code is compiled")
@@ -147,11 +155,12 @@ def _run(
     run = Run(plan, found.device, list(recorded.seconds))
     if recorded.orders:
         run.baseline.seconds = list(recorded.baseline_seconds)
-        run.baseline.pairs = _pairs(found, limits)
+        run.baseline.pairs = pairs_of(found, limits)
     return run
 
 
-def _pairs(found: Found, limits: Sequence[Limit]) -> PairedTest:
+def pairs_of(found: Found, limits: Sequence[Limit]) -> PairedTest:
+    """The pairs of a record, held against limits."""
     one = found.recorded
     test = PairedTest(limits, most_blocks=max(1, len(one.orders)), resolution=max(0.0, one.resolution))
     test.carries = one.carries

@@ -14,7 +14,7 @@ from pytest_greta.gates.model import Status
 
 VERSION = 1
 KINDS = ("code", "run", "artifact", "program")
-STOPPED = (Status.NOT_MEASURED.value, "BLOCKED", Status.FAIL.value)
+STOPPED = (Status.NOT_MEASURED.value, Status.BLOCKED.value, Status.FAIL.value)
 """What a test can be that could not evaluate its gates."""
 NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 """Numbers that JSON has not, as texts in the place of a value."""
@@ -78,13 +78,13 @@ def _verdict() -> dict[str, Any]:
         min=_MAYBE_NUMBER,
         max=_MAYBE_NUMBER,
         above=_MAYBE_NUMBER,
-        equals={"type": ["boolean", "string", "null"]},
+        equals={"type": ["boolean", "number", "string", "null"]},
         outputs=_TEXTS,
         value=_VALUE,
         interval=_INTERVAL,
         unit=_TEXT,
         measured=_TEXT,
-        status={"enum": [status.value for status in Status]},
+        status={"enum": [status.value for status in Status if status is not Status.BLOCKED]},
         reason=_TEXT,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,26 @@ def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
     second = open_cpu(CodeCache(tmp_path))
     assert second.function_name(second.function(second.load(code), "softmax_wave")) == "softmax_wave"
     assert stored[0].stat().st_ino == written
+
+
+def test_what_another_process_is_building_is_waited_for(tmp_path: Path) -> None:
+    code = spirv("wave")
+    other, ours = CodeCache(tmp_path / "other"), CodeCache(tmp_path / "ours")
+    device, waiting = open_cpu(other), open_cpu(ours)
+    device.load(code)
+    request = device.binary_request(code)
+    binary = other.lookup(request)
+    assert binary is not None
+    with ThreadPoolExecutor(1) as pool, ours.lock(request):
+        loaded = pool.submit(waiting.load, code)
+        wait([loaded], timeout=0.3)
+        assert not loaded.done()
+        assert ours.lookup(request) is None
+        ours.store(request, {}, {}, binary)
+        (stored,) = ours.folder.glob("*.code")
+        written = stored.stat().st_ino
+    assert waiting.function_name(waiting.function(loaded.result(), "softmax_wave")) == "softmax_wave"
+    assert stored.stat().st_ino == written
 
 
 def test_what_another_runtime_built_is_built_anew(tmp_path: Path) -> None:

@@ -234,3 +234,54 @@ def test_vector_loads_and_arithmetic(run_hip: Run) -> None:
     masked = bytes_ & np.array([15, 31, 63, 127], np.uint8)
     unchanged = (masked == bytes_).all(axis=1, keepdims=True)
     np.testing.assert_array_equal(out_bytes, np.where(unchanged, masked, masked + 1))
+
+
+GROUPS = """
+#include <hip/hip_cooperative_groups.h>
+namespace cg = cooperative_groups;
+__device__ int any_group(const cg::thread_group& g) { g.sync(); return g.thread_rank() * 1000 + g.size(); }
+extern "C" __global__ void k(long* all) {
+  long* o = all + threadIdx.x * 20;
+  int v = threadIdx.x * 10, predicate;
+  cg::thread_block block = cg::this_thread_block();
+  cg::thread_block_tile<16> tile = cg::tiled_partition<16>(block);
+  o[0] = any_group(block), o[1] = any_group(tile), o[2] = any_group(cg::tiled_partition(block, 32));
+  o[3] = tile.meta_group_rank() * 100 + tile.meta_group_size();
+  o[4] = tile.shfl_down(v, 2), o[5] = tile.shfl_up(v, 3), o[6] = tile.shfl_xor(v, 5), o[7] = tile.shfl(v, 4);
+  o[8] = tile.ballot(threadIdx.x % 3 == 0), o[9] = tile.any(threadIdx.x == 20) * 2 + tile.all(threadIdx.x < 32);
+  o[10] = __match_any((int)threadIdx.x % 5), o[11] = __match_all(7, &predicate), o[12] = predicate;
+  if (threadIdx.x % 2) {
+    cg::coalesced_group odd = cg::coalesced_threads();
+    o[13] = any_group(odd), o[14] = odd.shfl(v, 3), o[15] = odd.shfl_down(v, 1);
+    o[16] = odd.ballot(threadIdx.x % 4 == 1);
+  }
+  o[17] = any_group(cg::binary_partition(tile, threadIdx.x % 16 < 5));
+  cg::thread_block_tile<4> four = cg::tiled_partition<4>(tile);
+  o[18] = four.meta_group_rank() * 10 + four.thread_rank(), o[19] = tile.match_any((int)threadIdx.x & 1);
+}
+"""
+
+
+def _bits(lanes: Numbers) -> int:
+    return sum(1 << int(lane) for lane in np.flatnonzero(lanes))
+
+
+def test_cooperative_groups_and_matches(run_hip: Run) -> None:
+    found, expected = np.zeros((128, 20), np.int64), np.zeros((128, 20), np.int64)
+    thread = np.arange(128)
+    for i, row in enumerate(expected):
+        first, wave, rank = i // 16 * 16, i // 64 * 64, i % 16
+        tile, lanes = thread[first : first + 16], thread[wave : wave + 64]
+        row[:4] = i * 1000 + 128, rank * 1000 + 16, i % 32 * 1000 + 32, i // 16 * 100 + 8
+        row[4] = 10 * (i + 2 if rank + 2 < 16 else i)
+        row[5:8] = 10 * (i - 3 if rank >= 3 else i), 10 * (first + (rank ^ 5)), 10 * (first + 4)
+        row[8:10] = _bits(tile % 3 == 0), 2 * (first == 16) + (first < 32)
+        row[10] = np.uint64(_bits(lanes % 5 == i % 5)).astype(np.int64)
+        row[11:13] = -1, 1
+        if i % 2:
+            row[13:15] = i % 64 // 2 * 1000 + 32, 10 * (wave + 7)
+            row[15:17] = 10 * (i + 2 if i % 64 < 63 else i), _bits(lanes[1::2] % 4 == 1)
+        row[17] = rank * 1000 + 5 if rank < 5 else (rank - 5) * 1000 + 11
+        row[18:20] = rank // 4 * 10 + i % 4, _bits((tile & 1) == (i & 1))
+    run_hip(GROUPS, found, block=(128, 1, 1))
+    np.testing.assert_array_equal(found, expected)

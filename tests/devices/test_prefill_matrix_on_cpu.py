@@ -7,7 +7,6 @@ and register holds what, with the index functions that the GPU code uses.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 
 from kernels.prefill.prefill import Prefill
 from pytest_greta import contract
-from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET
@@ -83,10 +81,7 @@ def attention(cpu_device: CpuDevice, code_cache: Path) -> Iterator[Attention]:
             defines = (*contract.defines(family, problem, variant), *build.defines)
             job = Job(family.source_path(variant), CPU_TARGET, defines, wave_size=build.wave)
             code = compiler.compile(job).code
-            # Another process that is at the same build makes it for both.
-            with CodeCache(code_cache).lock(repr(job)), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the runtime's remarks on vectorization arrive as warnings
-                modules[build] = cpu_device.load(code)
+            modules[build] = cpu_device.load(code)
         made = family.launch(problem, variant)
         launches = made if isinstance(made, list) else [made]
         out = np.full(q.shape, -1, np.int16).view(q.dtype)
@@ -155,7 +150,7 @@ def test_error_is_at_most_twice_that_of_a_plain_implementation(attention: Attent
         (64, 2, 2),
         (65, 4, 1),
         (129, 1, 1),
-        (500, 1, 1),
+        (260, 1, 1),
     ]:
         q, k, v = draw(build, heads, kv_heads, context)
         exact, plain = exact_and_plain(build, q, k, v)
@@ -180,7 +175,7 @@ def test_equal_large_and_growing_logits(
 
 @pytest.mark.parametrize("build", BUILDS, ids=str)
 def test_equal_inputs_give_equal_bits(attention: Attention, build: Build) -> None:
-    q, k, v = draw(build, 2, 1, 150)
+    q, k, v = draw(build, 2, 1, 100)
     first, second = (attention(build, q, k, v) for _ in "ab")
     np.testing.assert_array_equal(first.view(np.uint16), second.view(np.uint16))
 
@@ -189,16 +184,16 @@ def test_equal_inputs_give_equal_bits(attention: Attention, build: Build) -> Non
 def test_what_is_not_finite_reaches_the_queries_that_see_it_and_no_others(
     attention: Attention, build: Build
 ) -> None:
-    q, k, v = (x.astype(np.float64) for x in draw(build, 2, 2, 300))
-    v[0, 70, 5], v[0, 130, 9], v[0, 299, 11] = np.nan, np.inf, -np.inf
-    k[1, 200, 0] = np.nan
+    q, k, v = (x.astype(np.float64) for x in draw(build, 2, 2, 200))
+    v[0, 70, 5], v[0, 130, 9], v[0, 199, 11] = np.nan, np.inf, -np.inf
+    k[1, 150, 0] = np.nan
     q[1, 20, 3] = np.nan
     found = attention(build, *(rounded(build, x) for x in (q, k, v))).astype(np.float64)
     nan, infinite = np.zeros((2, *found.shape), bool)
     nan[0, 70:, 5] = True
-    nan[1, 200:] = nan[1, 20] = True
-    infinite[0, 130:, 9] = infinite[0, 299, 11] = True
+    nan[1, 150:] = nan[1, 20] = True
+    infinite[0, 130:, 9] = infinite[0, 199, 11] = True
     np.testing.assert_array_equal(np.isnan(found), nan)
     np.testing.assert_array_equal(np.isinf(found), infinite)
-    assert found[0, 299, 11] == -np.inf
-    assert found[0, 299, 9] == np.inf
+    assert found[0, 199, 11] == -np.inf
+    assert found[0, 199, 9] == np.inf

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes  # noqa: F401 (it registers its dtypes with numpy each time, which has room for a few hundred)
 import numpy  # noqa: F401 (pytester unloads what a run imports; numpy cannot be imported twice)
@@ -106,9 +107,9 @@ PLUGINS = ["-p", "no:hypothesispytest"]
 """Hypothesis would be imported at the end of every run."""
 
 
-@cache
-def load_greta() -> None:
-    """Import all of greta, and what it imports late, once: pytester unloads what a run imports."""
+@pytest.fixture(scope="session", autouse=True)
+def loaded() -> None:
+    """All of greta, and what it imports late, once: a pytester unloads what was imported since it began."""
     import msgpack  # noqa: F401
     import yaml  # noqa: F401
 
@@ -117,14 +118,26 @@ def load_greta() -> None:
             importlib.import_module(module.name)
 
 
+@cache
+def processor() -> dict[str, Any]:
+    """What pytest-benchmark stores of this machine's processor; it starts processes to know."""
+    from pytest_benchmark.plugin import get_cpu_info
+
+    found: dict[str, Any] = get_cpu_info()  # type: ignore[no-untyped-call]
+    return found
+
+
 @pytest.fixture
 def greta(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run pytest in the project with the options given, in this process: only its worker is another one.
 
     Kernels are imported anew, for a project changes them. One that changes greta itself runs in `greta_alone`.
+    What the processor is gets asked once, and times of such kernels settle soon.
     """
+    known = processor()
+    monkeypatch.setattr("pytest_benchmark.plugin.get_cpu_info", lambda: dict(known))
+    monkeypatch.setattr("pytest_greta.measure.timing._WINDOW_SECONDS", 0.005)
 
-    load_greta()
     # What is imported already is imported already.
     warnings = ("-Werror", "-Wignore::pytest.PytestAssertRewriteWarning")
 

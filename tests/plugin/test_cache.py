@@ -105,7 +105,7 @@ def test_sessions_that_share_a_small_cache_do_not_disturb_each_other(
     command = [sys.executable, "-m", "pytest", *PLUGINS, *TWO, "--greta-cache-size=5K"]
     for _ in range(2):
         runs = [
-            subprocess.Popen(command, cwd=project.path, stdout=subprocess.PIPE, text=True) for _ in range(3)
+            subprocess.Popen(command, cwd=project.path, stdout=subprocess.PIPE, text=True) for _ in range(2)
         ]
         for run in runs:
             output, _ = run.communicate(timeout=120)

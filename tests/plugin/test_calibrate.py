@@ -10,10 +10,10 @@ from tests.plugin.conftest import GATES, Run, write_gates
 
 
 def test_a_calibration_is_measured_stored_and_shown_later(project: pytest.Pytester, greta: Run) -> None:
-    result = greta("--greta-variant=slow", "--greta-ctx=1024", "--greta-calibrate=2", "--greta-budget=0.05")
+    result = greta("--greta-variant=slow", "--greta-ctx=512", "--greta-calibrate=2", "--greta-budget=0.05")
     result.assert_outcomes(skipped=1, deselected=1)
     result.stdout.fnmatch_lines(
-        ["* greta calibration *", "faulty slow @ 1024: speedup >= 0.99: * false alarms in 2, *"]
+        ["* greta calibration *", "faulty slow @ 512: speedup >= 0.99: * false alarms in 2, *"]
     )
     (found,) = json.loads((project.path / "greta-calibration.json").read_text())
     assert found["device"].startswith("cpu: ")
@@ -21,8 +21,8 @@ def test_a_calibration_is_measured_stored_and_shown_later(project: pytest.Pytest
     assert [one["slowdown"] for one in found["slower"]] == [0.01, 0.02, 0.03, 0.05, 0.1]
     assert {one["gates"] for one in found["slower"]} <= {0, 1}  # what noise hides could not be made
     write_gates(project, GATES + "        speedup: {min: 0.001, devices: cpu}\n")
-    result = greta("--greta-variant=slow", "--greta-ctx=1024", "-k", "test_run", "--greta-rounds=3")
-    result.stdout.fnmatch_lines(["calibrated: faulty slow @ 1024: speedup >= 0.99: *"])
+    result = greta("--greta-variant=slow", "--greta-ctx=512", "-k", "test_run", "--greta-rounds=3")
+    result.stdout.fnmatch_lines(["calibrated: faulty slow @ 512: speedup >= 0.99: *"])
 
 
 def test_a_calibration_that_cannot_be_stored_is_one_line(project: pytest.Pytester, greta: Run) -> None:

@@ -130,3 +130,59 @@ def test_an_emulated_gpu_is_verified_and_not_timed(
     result.stdout.fnmatch_lines(["*device: hip: *, emulated*", "*speedup >= 0.90 *NOT MEASURED*"])
     (entry,) = json.loads((project.path / "run.json").read_text())["benchmarks"]
     assert entry["stats"]["rounds"] == 1
+
+
+FACTORS = """\
+import numpy as np
+from pytest_greta import Array, Kernel, Launch, Variant
+
+
+class Scale(Kernel):
+    name = "scale"
+    variants = (Variant("plain", "scale.hip"),)
+
+    def inputs(self, problem, rng):
+        return {"x": rng.random(problem.context, np.float32)}
+
+    def outputs(self, problem):
+        return {"y": Array((problem.context,), np.float32)}
+
+    def rows(self, problem):
+        return (problem.context,)
+
+    def constants(self, problem, variant):
+        return {"factors": np.arange(1, FACTORS + 1, dtype=np.float32)}
+
+    def launch(self, problem, variant):
+        return Launch((problem.context // 64, 1, 1), (64, 1, 1), ("x", "y"))
+
+    def reference_all(self, problem, inputs):
+        return {"y": inputs["x"].astype(np.float64) * (np.arange(problem.context) % 4 + 1)}
+
+
+def pytest_greta_kernels():
+    return [Scale()]
+"""
+
+
+@pytest.mark.parametrize(("factors", "message"), [(4, ""), (5, "factors holds 16 bytes, not 20")])
+def test_constants_are_there_when_a_kernel_runs(
+    project: pytest.Pytester, on_gpu: Run, factors: int, message: str
+) -> None:
+    project.makeconftest(FACTORS.replace("FACTORS + 1", f"{factors} + 1"))
+    (project.path / "scale.hip").write_text(
+        "#include <hip/hip_runtime.h>\n"
+        "__constant__ float factors[4];\n"
+        'extern "C" __global__ __launch_bounds__(64) void scale(const float* x, float* y) {\n'
+        "  const int i = blockIdx.x * blockDim.x + threadIdx.x;\n"
+        "  y[i] = factors[i % 4] * x[i];\n"
+        "}\n"
+    )
+    gates = "{version: 1, kernels: {scale: {baseline: plain, contexts: [4096], gates: {'*': {max_error: 1.0e-6}}}}}"
+    write_gates(project, gates)
+    result = on_gpu()
+    if message:
+        result.assert_outcomes(failed=1)
+        result.stdout.re_match_lines([f".*({re.escape(message)}|constants gives 20).*"])
+    else:
+        result.assert_outcomes(passed=1)

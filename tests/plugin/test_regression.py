@@ -14,7 +14,7 @@ import pytest
 from tests.plugin.conftest import CONFTEST, GATES, REPOSITORY, Run, write_gates
 
 # `slow` does 16 times the work of `good`: the limit has room on both sides. Times are compared relative to the
-# baseline, which a busy machine slows down as well.
+# baseline, which a busy machine slows down as well. A launch of `slow` lasts milliseconds, of `good` a third of one.
 LIMITS = GATES + "        regression: {max: 4, devices: cpu}\n"
 
 KERNEL = """
@@ -30,7 +30,7 @@ class Faulty(faulty.Faulty):
 """
 
 OPTIONS = (
-    "--greta-ctx=4096",
+    "--greta-ctx=2048",
     "--greta-variant=v",
     "--benchmark-autosave",
     "-Wdefault",
@@ -115,7 +115,7 @@ def test_a_run_is_held_against_accepted_runs_only(measured: pytest.Pytester, gre
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         [
-            "*regression <= 4.000*1.000x [[]1.000, 1.000[]] (4096)*PASS*",
+            "*regression <= 4.000*1.000x [[]1.000, 1.000[]] (2048)*PASS*",
             "[[]1[]] the code is that of commit *, byte for byte",
         ]
     )
@@ -391,14 +391,14 @@ def test_a_failed_run_is_no_reference(measured: pytest.Pytester, greta: Run) -> 
 
 def test_under_xdist_the_gate_is_not_measured(old: pytest.Pytester, greta_alone: Run) -> None:
     use(old, "slow")
-    result = greta_alone("--greta-ctx=4096", "--greta-variant=v", "-n2", "-Wdefault")
+    result = greta_alone("--greta-ctx=2048", "--greta-variant=v", "-n2", "-Wdefault")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*regression*NOT MEASURED*", "*pytest-xdist runs tests side by side*"])
 
 
 @pytest.mark.usefixtures("measured")
 def test_what_is_not_stored_is_told(greta: Run) -> None:
-    result = greta("--greta-ctx=4096", "--greta-variant=v", "-Wdefault")
+    result = greta("--greta-ctx=2048", "--greta-variant=v", "-Wdefault")
     result.stdout.fnmatch_lines(["*there is no earlier run; runs are kept with --benchmark-autosave"])
 
 

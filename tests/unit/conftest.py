@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.toolchain import find_toolchain
 from tests.fuzz.code_objects import bundle
+from tests.unit.assembler import code_object
 from tests.unit.binary_files import compressed, elf, fatbin
 
 # They say what is true, not how fast: a busy machine would miss a deadline.
@@ -23,23 +26,39 @@ settings.register_profile("greta", deadline=None)
 settings.load_profile("greta")
 
 SUMS = Path(__file__).parent / "sums.hip"
-Assembly = Callable[[Path, str], tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What clang makes of a source for a target."""
+
+    assembly: str
+    remarks: str
+    """On the resources of its kernels."""
+    code: bytes
+    """The code object of that assembly."""
+
+
+Compile = Callable[[Path, str], Compiled]
 
 
 @pytest.fixture(scope="session")
-def assembly_of(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    """Assembly and resource remarks that clang makes of a source for a target, once for all processes of a session.
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compile:
+    """Compiles a source for a target, once for all processes of a session.
 
     The flags are greta's, the compile is not.
     """
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "assembly"
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"
     folder.mkdir(exist_ok=True)
 
-    def made(source: Path, target: str) -> tuple[str, str]:
-        assembly, remarks = (folder / f"{source.stem}-{target}.{kind}" for kind in ("s", "remarks"))
+    @cache
+    def made(source: Path, target: str) -> Compiled:
+        assembly, remarks, code = (
+            folder / f"{source.stem}-{target}.{end}" for end in ("s", "remarks", "code")
+        )
         with CodeCache(folder).lock(f"{source} {target}"):
-            if not remarks.exists():
+            if not code.exists():
                 toolchain = find_toolchain(target)
                 command = [*toolchain.clang, "-x", "hip", "-O3", "-std=c++17", *toolchain.flags, "-S"]
                 command += [
@@ -52,7 +71,8 @@ def assembly_of(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
                 command += ["-Rpass-analysis=kernel-resource-usage"]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 remarks.write_text(done.stderr)
-        return assembly.read_text(), remarks.read_text()
+                code.write_bytes(code_object(assembly, source, target))
+        return Compiled(assembly.read_text(), remarks.read_text(), code.read_bytes())
 
     return made
 

@@ -8,7 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgpack
@@ -18,7 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.prefill.prefill import Prefill
-from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.codeobject import (
     KernelResources,
     code_by_target,
@@ -26,12 +25,11 @@ from pytest_greta.compiler.codeobject import (
     read_resources,
     unbundle,
 )
-from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.occupancy import occupancy
 from pytest_greta.compiler.prebuilt import prebuilt, targets_in
 from pytest_greta.errors import CompileError, GretaError
 from tests.fuzz.code_objects import bundled, replace_note, run
-from tests.unit.conftest import Assembly
+from tests.unit.conftest import Compile
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 
@@ -46,44 +44,46 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def compiler(code_cache: Path) -> Iterator[Compiler]:
-    made = Compiler(code_cache)
-    made.submit(Job(SOURCES[variant], target) for variant, target in CASES)
-    yield made
-    made.close()
+Baseline = Callable[[str], bytes]
 
 
-def resources(compiler: Compiler, variant: str, target: str) -> KernelResources:
-    (kernel,) = compiler.compile(Job(SOURCES[variant], target)).kernels.values()
+@pytest.fixture(scope="session")
+def baseline(compiled: Compile) -> Baseline:
+    """The code of the baseline for a target."""
+    return lambda target: compiled(SOURCES["baseline"], target).code
+
+
+def resources(code: bytes) -> KernelResources:
+    (kernel,) = read_resources(code).values()
     return kernel
 
 
 @pytest.mark.parametrize("target", TARGETS[:3])
 @pytest.mark.parametrize("variant", SOURCES)
 def test_resources_equal_what_llvm_readelf_prints(
-    compiler: Compiler, variant: str, target: str, tmp_path: Path
+    compiled: Compile, variant: str, target: str, tmp_path: Path
 ) -> None:
     readelf = shutil.which("llvm-readelf")
     if readelf is None:
         pytest.skip("llvm-readelf is not installed")
     path = tmp_path / "code"
-    path.write_bytes(compiler.compile(Job(SOURCES[variant], target)).code)
+    code = compiled(SOURCES[variant], target).code
+    path.write_bytes(code)
     printed = subprocess.run([readelf, "--notes", path], capture_output=True, text=True, check=True).stdout
     (kernel,) = yaml.safe_load(printed.partition("---\n")[2].partition("\n...")[0])["amdhsa.kernels"]
-    expect_metadata(resources(compiler, variant, target), kernel)
+    expect_metadata(resources(code), kernel)
 
 
 @pytest.mark.parametrize(("variant", "target"), CASES)
 def test_resources_equal_the_metadata_the_compiler_writes_as_text(
-    compiler: Compiler, variant: str, target: str, assembly_of: Assembly
+    compiled: Compile, variant: str, target: str
 ) -> None:
-    assembly, remarks = assembly_of(SOURCES[variant], target)
-    text = assembly.partition(".amdgpu_metadata\n---\n")[2].partition("\n...")[0]
+    made = compiled(SOURCES[variant], target)
+    text = made.assembly.partition(".amdgpu_metadata\n---\n")[2].partition("\n...")[0]
     (kernel,) = yaml.safe_load(text)["amdhsa.kernels"]
-    found = resources(compiler, variant, target)
+    found = resources(made.code)
     expect_metadata(found, kernel)
-    computed = re.search(r"Occupancy \[waves/SIMD\]: (\d+)", remarks)
+    computed = re.search(r"Occupancy \[waves/SIMD\]: (\d+)", made.remarks)
     assert computed is not None
     blocks = int(computed[1]) * 4 * found.wave_size // found.max_block_threads  # of those waves, whole ones
     assert occupancy(found, target, found.max_block_threads) == -(
@@ -107,16 +107,16 @@ def expect_metadata(found: KernelResources, kernel: dict[str, object]) -> None:
     assert found.code_bytes
 
 
-def test_a_bundle_gives_its_device_code(compiler: Compiler) -> None:
-    code = compiler.compile(Job(SOURCES["baseline"], "gfx942")).code
+def test_a_bundle_gives_its_device_code(baseline: Baseline) -> None:
+    code = baseline("gfx942")
     entries = [(b"host-x86_64-unknown-linux-gnu-", b""), (b"hipv4-amdgcn-amd-amdhsa--gfx942", code)]
     bundle = bundled(entries)
     assert unbundle(bundle) == code
     assert read_resources(bundle) == read_resources(code)
 
 
-def test_code_is_told_apart_by_target(compiler: Compiler) -> None:
-    cdna, rdna = (compiler.compile(Job(SOURCES["baseline"], target)).code for target in ("gfx942", "gfx1100"))
+def test_code_is_told_apart_by_target(baseline: Baseline) -> None:
+    cdna, rdna = (baseline(target) for target in ("gfx942", "gfx1100"))
     assert code_by_target(cdna) == {"gfx942": cdna}
     bundle = bundled(
         [
@@ -129,8 +129,8 @@ def test_code_is_told_apart_by_target(compiler: Compiler) -> None:
     assert code_by_target(bundle) == {"gfx942:sramecc+:xnack-": cdna, "gfx1100": rdna}
 
 
-def test_the_code_for_a_target_is_what_the_runtime_would_take(compiler: Compiler, tmp_path: Path) -> None:
-    codes = {n: compiler.compile(Job(SOURCES["baseline"], n)).code for n in ("gfx942", "gfx90a", "gfx1100")}
+def test_the_code_for_a_target_is_what_the_runtime_would_take(baseline: Baseline, tmp_path: Path) -> None:
+    codes = {n: baseline(n) for n in ("gfx942", "gfx90a", "gfx1100")}
     names = ["gfx942", "gfx942:xnack-", "gfx90a:xnack+", "gfx90a:xnack-", "gfx1100"]
     parts = {name: codes[name.partition(":")[0]] + name.encode() for name in names}
     path = tmp_path / "code.hsaco"
@@ -188,8 +188,8 @@ def test_a_file_that_is_no_code_is_one_line(code: bytes, problem: str, tmp_path:
     assert "\n" not in str(caught.value)
 
 
-def test_what_a_bundle_calls_its_entries_is_not_believed(compiler: Compiler, tmp_path: Path) -> None:
-    cdna, rdna = (compiler.compile(Job(SOURCES["baseline"], target)).code for target in ("gfx942", "gfx1100"))
+def test_what_a_bundle_calls_its_entries_is_not_believed(baseline: Baseline, tmp_path: Path) -> None:
+    cdna, rdna = (baseline(target) for target in ("gfx942", "gfx1100"))
     path, name = tmp_path / "x.hsaco", b"hipv4-amdgcn-amd-amdhsa--gfx942"
     for parts, problem in (
         ([rdna], "x.hsaco: has an entry for gfx942 that holds code for gfx1100"),
@@ -205,7 +205,7 @@ def test_what_a_bundle_calls_its_entries_is_not_believed(compiler: Compiler, tmp
 
 
 def test_a_file_of_code_is_read_again_only_where_it_changed(
-    compiler: Compiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    baseline: Baseline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.hsaco"
     reads: list[Path] = []
@@ -217,7 +217,7 @@ def test_a_file_of_code_is_read_again_only_where_it_changed(
 
     monkeypatch.setattr(Path, "read_bytes", counted)
     for target, count in (("gfx942", 1), ("gfx1100", 2)):
-        path.write_bytes(compiler.compile(Job(SOURCES["baseline"], target)).code)
+        path.write_bytes(baseline(target))
         assert [targets_in(path), targets_in(path)] == [[target], [target]]
         assert reads.count(path) == count
 
@@ -238,9 +238,9 @@ def test_what_is_no_code_object_is_refused(reader: Callable[[bytes], object], co
 @pytest.mark.parametrize("field", [0x20, 0x18])  # sh_size, sh_offset
 @pytest.mark.parametrize("value", [2**63, 2**64 - 1, 10**6])
 def test_a_section_that_claims_more_than_there_is_is_refused(
-    compiler: Compiler, field: int, value: int
+    baseline: Baseline, field: int, value: int
 ) -> None:
-    code = bytearray(compiler.compile(Job(SOURCES["baseline"], "gfx942")).code)
+    code = bytearray(baseline("gfx942"))
     (table,) = struct.unpack_from("<Q", code, 0x28)
     for number in range(1, 8):
         damaged = code.copy()
@@ -262,9 +262,9 @@ def test_a_section_that_claims_more_than_there_is_is_refused(
     ],
 )
 def test_metadata_of_another_kind_are_refused(
-    compiler: Compiler, key: str, value: object, problem: str
+    baseline: Baseline, key: str, value: object, problem: str
 ) -> None:
-    code = bytearray(compiler.compile(Job(SOURCES["baseline"], "gfx942")).code)
+    code = bytearray(baseline("gfx942"))
     place = code.index(b"AMDGPU\0\0")
     (size,) = struct.unpack_from("<I", code, place - 8)
     metadata = msgpack.unpackb(bytes(code[place + 8 : place + 8 + size]))
@@ -284,8 +284,8 @@ def test_any_damage_is_answered_or_refused(seed: int) -> None:
 
 
 @given(st.data())
-def test_damaged_code_objects_never_crash_the_reader(compiler: Compiler, data: st.DataObject) -> None:
-    code = bytearray(compiler.compile(Job(SOURCES["baseline"], "gfx942")).code)
+def test_damaged_code_objects_never_crash_the_reader(baseline: Baseline, data: st.DataObject) -> None:
+    code = bytearray(baseline("gfx942"))
     for _ in range(data.draw(st.integers(1, 20))):
         code[data.draw(st.integers(0, len(code) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(GretaError):

@@ -467,7 +467,7 @@ def test_a_mistake_behind_an_alias_is_reported_once_for_each_gate(write: Write) 
         (b"#" * 300_000, "gates.yaml: larger than 262144 bytes, which no gates file needs"),
         (b"5", "gates.yaml:1:1: the file: expected a mapping, found the number 5"),
         (b"&a [*a]", "gates.yaml:1:1: the file: expected a mapping, found a list"),
-        (b"{}", "gates.yaml:1:1: the file has no 'kernels' and no 'artifacts'"),
+        (b"{}", "gates.yaml:1:1: the file has no 'kernels', no 'artifacts' and no 'programs'"),
         (b"version: 1\nkernels: {}", "gates.yaml:2:10: kernels: the mapping is empty"),
         (b"version: 1\nkernels: &a {k: *a}", "gates.yaml:2:14: unknown key 'k' in kernel 'k'; there is baseline, contexts, problems, caches, gates"),
         (b"version: 1\nkernels: {? [a] : 1}", "gates.yaml:2:13: key of kernels: expected a name, found a list"),

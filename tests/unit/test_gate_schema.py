@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -58,6 +59,7 @@ STRUCTURAL = [
     "has no limit", "is not a target",
     "is a gate, not a variant", "cannot be changed",
     "has no 'files'", "is a gate, not a kernel", "is not for artifacts",
+    "has no 'variants'", "has no 'command'", "output takes one of", "could be any limit",
 ]  # fmt: skip
 """Mistakes that a schema sees as well; the others compare two places of a file."""
 
@@ -114,11 +116,54 @@ artifact = st.fixed_dictionaries(
         )
     },
 )
+variant = st.just(["bin/engine", "--ctx", "{context}", 8, True])
+program_gates = st.fixed_dictionaries(
+    {
+        "prefill_s": st.fixed_dictionaries(
+            {"min_exclusive": st.just(0)}, optional={"contexts": some(contexts)}
+        )
+    },
+    optional={
+        "attn_impl": st.sampled_from(["flash_v2_naive", True]),
+        "tokens": st.just({"equals": "{context}"}),
+        "model_load_s": st.just({"max_ratio_over_contexts": 1.1}),
+        "left_processes": st.just(0),
+        "deadline_seconds": gate_values("deadline_seconds"),
+        "deterministic": st.just({"equals": True, "outputs": ["text"]}),
+        "peak_bytes": st.just([{"max": 5, "where": {"batch": 1}}, 7]),
+    },
+)
+program = st.fixed_dictionaries(
+    {
+        "variants": st.dictionaries(
+            st.sampled_from(["v3", "v4"]), variant | st.fixed_dictionaries({"command": variant}), min_size=1
+        )
+    },
+    optional={
+        "contexts": some(contexts),
+        "repeats": st.sampled_from([2, {"4096": 2}]),
+        "environment": st.just({"GRETA_MAX_SEQ_LEN": "{context+2}"}),
+        "output": st.sampled_from(
+            [
+                {"json_marker": "PERF_TIMING", "units": {"prefill_s": "s"}, "time": "prefill_s"},
+                {"json_lines": True},
+                {"csv": "stdout"},
+                {"regex": "(?P<prefill_s>[0-9.]+)"},
+            ]
+        ),
+        "on": st.just("ssh://node"),
+        "model": st.just("tiny.gguf"),
+        "folder": st.just("."),
+        "errors": st.just("bad"),
+        "gates": st.dictionaries(st.sampled_from(["*", "v3"]), program_gates, min_size=1),
+    },
+).map(copy.deepcopy)  # what is damaged must not be what the next file is made of
 files = st.fixed_dictionaries(
     {"version": st.just(1), "kernels": st.fixed_dictionaries({"prefill": kernels})},
     optional={
         "targets": some(targets),
         "artifacts": st.dictionaries(st.sampled_from(["lib", "wheel"]), globs | artifact, min_size=1),
+        "programs": st.dictionaries(st.sampled_from(["engine"]), program, min_size=1),
     },
 )
 

@@ -34,7 +34,7 @@ def test_every_file_in_the_doc_loads_and_fits_the_schema(tmp_path: Path, text: s
     path = tmp_path / "gates.yaml"
     path.write_text(text, encoding="utf-8")
     found = gatefile.load(path)
-    assert found.kernels or found.artifacts
+    assert found.kernels or found.artifacts or found.programs
     jsonschema.Draft202012Validator(schema()).validate(yaml.safe_load(text))
 
 
@@ -88,13 +88,32 @@ kernels:
     contexts: {hip: 512}
     gates:
 """
+PROGRAMS = """\
+version: 1
+kernels: {k: {baseline: b}}
+artifacts: {a: k.so}
+programs:
+  k: {contexts: 1, problems: 1, output: {}, on: node}
+  a: {variants: {v: {environment: {"0": 1}}}, baseline: w, gates: {x: {speeds: true, readable: true}}}
+  p:
+    variants: {v: engine --ctx, w: [engine, "{contxt}", "{", "{dtype+1}", "{context*2}", "{heads}"]}
+    problems: [{context: 1, dtype: a}, {context: 2, dtype: b, heads: 4}]
+    output: {regex: ".", time: t}
+    gates:
+      v: {speedup: 2, deterministic: true, t: [4, {min: 1, min_exclusive: 2}, {equals: 1, max: 2}]}
+  q:
+    variants: {v: x}
+    output: {regex: "(?P<a>.)", processed: b}
+    gates: {"*": {c: "x", a: {min_exclusive: 3, max: 2}}}
+  r: {variants: {v: x}, on: "ssh://node", model: m.gguf, output: {csv: a.csv}}
+"""
 MISTAKEN = [
     b"\xff",
     b"#" * 300_000,
     b"",
     b"*: 1",
     b"a\x07",
-    b"[" * 20_000,
+    b"[" * 2_000,
     b"{}",
     b"version: 2\nkernels: {}\nkernels: 1\ntarget: 1",
     b"version: 1\ntargets: [942, x, gfx942, gfx942]\nkernels: {k: {contexts: {gpu: 1, hip: []}}}",
@@ -133,6 +152,7 @@ MISTAKEN = [
     b"version: 1\nkernels: {softmax: {baseline: naive, gates: {'*': {flops_of_peak: 40}}}}",
     b"version: 1\nartifacts: {a: {gates: {vgprs: 1, /(/: {vgprs: 1}, '*': {speedup: 2, vgpr: 1}}}, softmax: a.so}",
     b"version: 1\nkernels: {softmax: {baseline: naive}}\nartifacts: {softmax: a.so}",
+    PROGRAMS.encode(),
     (
         b"version: 1\nkernels: {softmax: {baseline: naive, problems: {hip: {context: ["
         + ",".join(map(str, range(1, 20_000))).encode()

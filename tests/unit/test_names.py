@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_greta.binaries import names
+from pytest_greta.binaries.names import matches, template
+from pytest_greta.compiler import names
 from pytest_greta.gates.patterns import pattern
 
 NAMES = [  # whole, without types, template
@@ -38,16 +39,16 @@ NAMES = [  # whole, without types, template
 ]
 
 
-@pytest.mark.parametrize(("whole", "short", "template"), [row for row in NAMES if row[1]])
-def test_a_name_without_types_and_its_template(whole: str, short: str, template: str) -> None:
+@pytest.mark.parametrize(("whole", "short", "of"), [row for row in NAMES if row[1]])
+def test_a_name_without_types_and_its_template(whole: str, short: str, of: str) -> None:
     assert names.qualified(whole) == short
-    assert names.template(whole) == template
+    assert template(whole) == of
 
 
 @given(st.text(alphabet="ab:<>()[]{} ,*&-'", max_size=60))
 def test_any_text_is_a_name(text: str) -> None:
     assert names.qualified(text) in text
-    assert isinstance(names.template(text), str)
+    assert isinstance(template(text), str)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_patterns(text: str, hits: set[int]) -> None:
         ("void gemm<__half, 16>(__half*)", "_Z4gemm"),
         ("void ns::gemm<int, 8>(int*)", "_ZN2ns4gemm"),
     ]
-    assert {n for n, kernel in enumerate(kernels) if names.matches(text, *kernel)} == hits
+    assert {n for n, kernel in enumerate(kernels) if matches(text, *kernel)} == hits
 
 
 def test_an_expression_that_is_none() -> None:

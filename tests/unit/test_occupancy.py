@@ -15,6 +15,7 @@ from pytest_greta.compiler.codeobject import KernelResources, read_resources
 from pytest_greta.compiler.occupancy import occupancy
 from pytest_greta.compiler.targets import GENERIC
 from pytest_greta.compiler.toolchain import find_toolchain
+from tests.unit.assembler import code_object
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 
@@ -70,22 +71,14 @@ def compiled(
     target: str, flags: Sequence[str], folder: Path, grid: Sequence[tuple[int, int, int]] = GRID
 ) -> tuple[list[int], dict[str, KernelResources]]:
     """What clang prints of every kernel of the grid, and what we read."""
-    source, assembly, unlinked, linked = (folder / f"grid.{end}" for end in ("hip", "s", "o", "hsaco"))
+    source, assembly = folder / "grid.hip", folder / "grid.s"
     source.write_text("".join(itertools.starmap(kernel_text, enumerate(grid))))
     toolchain = find_toolchain(target)
     command = [*toolchain.clang, "-x", "hip", "-O3", *toolchain.flags, *flags, "--cuda-device-only"]
     command += [f"--offload-arch={target}", "-Rpass-analysis=kernel-resource-usage", "-S", str(source)]
     done = subprocess.run([*command, "-o", assembly], capture_output=True, text=True, check=True)
     printed = [int(waves) for waves in re.findall(r"Occupancy \[waves/SIMD\]: (\d+)", done.stderr)]
-    if not toolchain.linker:
-        code, _ = run_compiler(toolchain, Job(source, target, flags=tuple(flags)))
-        return printed, read_resources(code)
-    machine = ["--target=amdgcn-amd-amdhsa", f"-mcpu={target}", *flags]
-    subprocess.run(
-        [*toolchain.clang, "-x", "assembler", *machine, "-c", assembly, "-o", unlinked], check=True
-    )
-    subprocess.run([*toolchain.linker, "-shared", unlinked, "-o", linked], check=True)
-    return printed, read_resources(linked.read_bytes())
+    return printed, read_resources(code_object(assembly, source, target, flags))
 
 
 def kernel_text(number: int, wanted: tuple[int, int, int]) -> str:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from pytest_greta.compiler.spirv import force_wavefront, saturate, size_dynamic_lds
+import re
+
+from pytest_greta.compiler.spirv import (
+    SETTER,
+    force_wavefront,
+    make_constants_settable,
+    saturate,
+    size_dynamic_lds,
+)
 
 IR = """\
 target triple = "spirv64"
@@ -64,3 +72,22 @@ def test_conversions_to_integers_are_written_out() -> None:
     assert "%x = fpext <2 x half> %half to <2 x float>" in edited
     assert "%is_high = fcmp oge <2 x float> %x, splat (float 0x40F0000000000000)" in edited  # 2^16
     assert saturate("define void @k() {}\n") == "define void @k() {}\n"
+
+
+def test_a_variable_gets_a_kernel_that_fills_it() -> None:
+    ir = (
+        "%struct.P = type { i8, double, [3 x i16], %struct.Q }\n"
+        "%struct.Q = type <{ i8, float }>\n\n"
+        "@p = hidden addrspace(1) externally_initialized global %struct.P zeroinitializer, align 8\n"
+        "@w = addrspace(1) externally_initialized global [3 x float] [float 1.0, float 2.0, float 3.0], align 4\n"
+        "@v = addrspace(1) externally_initialized global <3 x float> undef, align 16\n"
+        "@n = hidden local_unnamed_addr addrspace(1) externally_initialized global i32 -7, align 4\n"
+        "@tile = internal addrspace(3) global [8 x float] undef, align 4\n"
+        "@table = internal addrspace(1) constant [2 x i64] [i64 1, i64 2], align 8\n"
+    )
+    edited = make_constants_settable(ir)
+    kernels = re.findall(r"^define spir_kernel void @(\w+)\(", edited, re.MULTILINE)
+    assert kernels == [f"{SETTER}{name}" for name in ("32_p", "12_w", "16_v", "4_n")]
+    assert "getelementptr i8, ptr addrspace(1) @p, i64 %i" in edited
+    assert edited.count("declare spir_func i64 @_Z13get_global_idj(i32)") == 1
+    assert make_constants_settable("define void @k() {\n") == "define void @k() {\n"

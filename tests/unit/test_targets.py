@@ -14,7 +14,7 @@ from pytest_greta.compiler.prebuilt import is_held, prebuilt, targets_in
 from pytest_greta.compiler.targets import GENERIC, generation, runs_on
 from pytest_greta.errors import CompileError
 from pytest_greta.kernel import Kernel, Variant
-from pytest_greta.options import _targets
+from pytest_greta.option_values import targets as _targets
 from pytest_greta.problems import is_not_for
 from tests.fuzz.code_objects import bundle
 

@@ -108,15 +108,17 @@ template <unsigned tile, class Parent = void> class thread_block_tile : public t
   static_assert(tile > 0 && (tile & (tile - 1)) == 0 && tile <= 64, "a tile is a power of two up to the wave");
 
  public:
-  GRETA_GROUP thread_block_tile() : thread_group(details::tile, tile, tile) {}
-  // Of a parent that is not named.
-  template <class P> GRETA_GROUP thread_block_tile(const thread_block_tile<tile, P>&) : thread_block_tile() {}
+  GRETA_GROUP thread_block_tile() : thread_block_tile(parent_rank() / tile, (parent_size() + tile - 1) / tile) {}
+  // Of a parent that is not named any more.
+  template <class P>
+  GRETA_GROUP thread_block_tile(const thread_block_tile<tile, P>& other)
+      : thread_block_tile(other.meta_group_rank(), other.meta_group_size()) {}
   static GRETA_GROUP unsigned size() { return tile; }
   static GRETA_GROUP unsigned num_threads() { return tile; }
   static GRETA_GROUP unsigned thread_rank() { return details::rank_in_block() % tile; }
   static GRETA_GROUP void sync() { greta::wave_barrier(); }
-  static GRETA_GROUP unsigned meta_group_rank() { return parent_rank() / tile; }
-  static GRETA_GROUP unsigned meta_group_size() { return (parent_size() + tile - 1) / tile; }
+  GRETA_GROUP unsigned meta_group_rank() const { return group_rank; }
+  GRETA_GROUP unsigned meta_group_size() const { return group_count; }
   template <typename T> GRETA_GROUP T shfl(T value, int rank) const { return __shfl(value, rank, tile); }
   template <typename T> GRETA_GROUP T shfl_up(T value, unsigned delta) const { return __shfl_up(value, delta, tile); }
   template <typename T> GRETA_GROUP T shfl_down(T value, unsigned delta) const { return __shfl_down(value, delta, tile); }
@@ -133,6 +135,9 @@ template <unsigned tile, class Parent = void> class thread_block_tile : public t
   }
 
  private:
+  GRETA_GROUP thread_block_tile(unsigned rank, unsigned groups)
+      : thread_group(details::tile, tile, tile), group_rank(rank), group_count(groups) {}
+  unsigned group_rank, group_count;
   static GRETA_GROUP unsigned first() { return greta::lane_id() & ~(tile - 1); }
   static GRETA_GROUP unsigned long mask() { return ~0ul >> (64 - tile) << first(); }
   static GRETA_GROUP unsigned parent_rank() {

@@ -46,6 +46,16 @@ GRETA_DEVICE unsigned long long ballot(bool p) {
   return __builtin_amdgcn_ballot_w64(p);
 }
 
+// Ends the kernel with a fault. For gfx11 and later clang 22 makes no code of a kernel that has its own trap twice.
+GRETA_DEVICE void trap() {
+#if defined(__GFX11__) || defined(__GFX12__)
+  asm volatile("s_trap 2");
+  __builtin_amdgcn_endpgm();
+#else
+  __builtin_trap();
+#endif
+}
+
 GRETA_DEVICE void fence_block() { __builtin_amdgcn_fence(__ATOMIC_SEQ_CST, "workgroup"); }
 GRETA_DEVICE void fence_device() { __builtin_amdgcn_fence(__ATOMIC_SEQ_CST, "agent"); }
 GRETA_DEVICE void fence_system() { __builtin_amdgcn_fence(__ATOMIC_SEQ_CST, ""); }

@@ -67,6 +67,8 @@ GRETA_DEVICE unsigned long long ballot(bool p) {
   return static_cast<unsigned long long>(bits.y) << 32 | bits.x;
 }
 
+GRETA_DEVICE void trap() { __builtin_trap(); }
+
 GRETA_DEVICE void fence_block() { __scoped_atomic_thread_fence(__ATOMIC_SEQ_CST, __MEMORY_SCOPE_WRKGRP); }
 GRETA_DEVICE void fence_device() { __scoped_atomic_thread_fence(__ATOMIC_SEQ_CST, __MEMORY_SCOPE_DEVICE); }
 GRETA_DEVICE void fence_system() { __scoped_atomic_thread_fence(__ATOMIC_SEQ_CST, __MEMORY_SCOPE_SYSTEM); }

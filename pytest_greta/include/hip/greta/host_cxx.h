@@ -86,8 +86,13 @@
 #define HIP_LAUNCH_PARAM_END ((void*)0x03)
 #define HIP_SYMBOL(name) name
 
+namespace greta {
+// A kernel's type, which is not that of a function everywhere.
+template <typename... Arguments> __attribute__((global)) void kernel_of(Arguments...);
+}  // namespace greta
+
 #if defined(HIP_TEMPLATE_KERNEL_LAUNCH)  // as a function, which takes a kernel with commas in its name
-template <typename... Arguments, typename F = void (*)(Arguments...)>
+template <typename... Arguments, typename F = decltype(&greta::kernel_of<Arguments...>)>
 void hipLaunchKernelGGL(F kernel, const dim3& blocks, const dim3& threads, unsigned lds_bytes, hipStream_t stream,
                         Arguments... arguments) {}
 #else

@@ -119,15 +119,16 @@ GRETA_VECTOR HIP_vector_type<T, n> operator--(HIP_vector_type<T, n>& a, int) {
 #undef GRETA_VECTOR
 #undef GRETA_VECTOR_SCALAR
 
-#define GRETA_VECTOR_NAMES(T, name)                                                                                \
-  using name##1 = HIP_vector_type<T, 1>;                                                                           \
-  using name##2 = HIP_vector_type<T, 2>;                                                                           \
-  using name##3 = HIP_vector_type<T, 3>;                                                                           \
-  using name##4 = HIP_vector_type<T, 4>;                                                                           \
-  static GRETA_MEMBER name##1 make_##name##1(T x) { return name##1(x); }                                           \
-  static GRETA_MEMBER name##2 make_##name##2(T x, T y) { return name##2(x, y); }                                   \
-  static GRETA_MEMBER name##3 make_##name##3(T x, T y, T z) { return name##3(x, y, z); }                           \
-  static GRETA_MEMBER name##4 make_##name##4(T x, T y, T z, T w) { return name##4(x, y, z, w); }
+// The functions that make them are templates, so that nothing is made of the types that a source does not name.
+#define GRETA_VECTOR_NAMES(T, name)                                                                                 \
+  using name##1 = HIP_vector_type<T, 1>;                                                                            \
+  using name##2 = HIP_vector_type<T, 2>;                                                                            \
+  using name##3 = HIP_vector_type<T, 3>;                                                                            \
+  using name##4 = HIP_vector_type<T, 4>;                                                                            \
+  template <typename V = name##1> static GRETA_MEMBER V make_##name##1(T x) { return V(x); }                        \
+  template <typename V = name##2> static GRETA_MEMBER V make_##name##2(T x, T y) { return V(x, y); }                \
+  template <typename V = name##3> static GRETA_MEMBER V make_##name##3(T x, T y, T z) { return V(x, y, z); }        \
+  template <typename V = name##4> static GRETA_MEMBER V make_##name##4(T x, T y, T z, T w) { return V(x, y, z, w); }
 
 GRETA_VECTOR_NAMES(char, char)
 GRETA_VECTOR_NAMES(unsigned char, uchar)

@@ -1,0 +1,1 @@
+"""Whole programs: commands that are run, watched and read."""
