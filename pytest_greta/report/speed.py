@@ -176,7 +176,8 @@ def _measured(subject: Subject, name: str) -> Table:
 def _of_programs(subject: Subject, name: str) -> Table:
     """All that programs printed, and what was measured of them: of the quantities the first `MOST_QUANTITIES`."""
     runs = [run for run in subject.runs if run.recorded.kind == "program"]
-    every = list(dict.fromkeys(name for run in runs for name in run.recorded.quantities))
+    known = (one for run in runs for one in run.recorded.quantities.items())
+    every = list(dict.fromkeys(name for name, one in known if one.value is not None and ":" not in name))
     names = every[:MOST_QUANTITIES]
     rows = []
     for run in runs:
