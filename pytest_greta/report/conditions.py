@@ -42,7 +42,7 @@ def conditions(summaries: Sequence[Summary]) -> Section:
     else:
         notes.append(f"Clocks, temperature, power and throttling: {NOT_MEASURED}.")
     if not tables and not any(session.not_measured for session in sessions):
-        notes.insert(0, "No device ran anything.")
+        notes.insert(0, "No device was opened.")
     return Section("device", "Device and its state", list(dict.fromkeys(notes)), tables=tables)
 
 

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from pytest_greta.records.model import Recorded, Summary
-from pytest_greta.report.parts import Section, Table
+from pytest_greta.report.parts import MOST_ROWS, Section, Table
 from pytest_greta.report.subjects import STATUSES, measurements
 from pytest_greta.report.words import beyond, plain
 
@@ -32,17 +33,26 @@ class _Found:
 
 def outcome(summaries: Sequence[Summary]) -> tuple[list[Section], Counter[str]]:
     """The sections on verdicts, and how many verdicts there are of each status."""
-    found = [*_stopped(summaries), *_verdicts(summaries)]
-    counts = Counter(one.status for one in found)
-    failed = [one for one in found if one.decides]
-    open_ = [one for one in found if one.status not in ("PASS", "FAIL") and not one.decides]
+    counts: Counter[str] = Counter()
+    failed: list[_Found] = []
+    open_: list[_Found] = []
+    held: list[_Found] = []
+    for one in chain(_stopped(summaries), _verdicts(summaries)):
+        counts[one.status] += 1
+        if one.decides:
+            failed.append(one)
+        elif one.status != "PASS":
+            open_.append(one)
+        elif len(held) < MOST_ROWS:
+            held.append(one)
     failed.sort(key=lambda one: (one.status != "FAIL", -one.distance))
     open_.sort(key=lambda one: -STATUSES.index(one.status))
-    held = [one for one in found if one.status == "PASS"]
     sections = [_failed(failed, summaries), _undecided(open_, summaries)]
     if held:
-        table = Table.of("Gates that held", _COLUMNS, (one.cells() for one in held), len(held), folded=True)
-        sections.append(Section("held", "What held", [f"{len(held)} verdicts."], tables=[table]))
+        table = Table.of(
+            "Gates that held", _COLUMNS, (one.cells() for one in held), counts["PASS"], folded=True
+        )
+        sections.append(Section("held", "What held", [f"{counts['PASS']} verdicts."], tables=[table]))
     return sections, counts
 
 
@@ -97,7 +107,7 @@ def _verdicts(summaries: Sequence[Summary]) -> Iterator[_Found]:
         for verdict in recorded.verdicts:
             status = str(verdict["status"])
             decides = status == "FAIL" or (alone and status in ("INCONCLUSIVE", "NOT MEASURED"))
-            distance, far = beyond(verdict)
+            distance, far = ("", 0.0) if status == "PASS" else beyond(verdict)
             cells = partial(
                 _cells, recorded, verdict, distance if status not in ("PASS", "NOT MEASURED") else ""
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
@@ -59,6 +59,10 @@ class Table:
         ]
         cells = [[plain(row[place]) for place in kept] for row in shown]
         return Table(plain(caption), titled, cells, folded, max(0, more))
+
+    def cut(self, most: int) -> Table:
+        """The table with so many rows at most."""
+        return replace(self, rows=self.rows[:most], more=self.more + max(0, len(self.rows) - most))
 
 
 @dataclass(frozen=True)

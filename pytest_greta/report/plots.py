@@ -111,19 +111,18 @@ def _short(name: str) -> str:
 
 
 def _plain_ticks(axis: Any, is_log: bool, ticks: Sequence[float] = ()) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+    """Few ticks with plain numbers, and none without: those would take most of the time of a drawing."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.5g}"))
+    low, high = axis.get_view_interval()
     if ticks:
         axis.set_ticks(list(ticks)[:: max(1, -(-len(ticks) // 6))])
-        axis.set_minor_locator(NullLocator())
-    elif is_log:
-        low, high = axis.get_view_interval()
-        subs = (1.0, 2.0, 5.0) if low > 0 and high / low < 300 else (1.0,)
-        axis.set_major_locator(LogLocator(subs=subs, numticks=8))
-        axis.set_minor_formatter(NullFormatter())
+    elif is_log and low > 0 and high / low >= 10:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,), numticks=8))
     else:
         axis.set_major_locator(MaxNLocator(5))
+    axis.set_minor_locator(NullLocator())
 
 
 # -- lines -----------------------------------------------------------------------------------------------
@@ -190,9 +189,9 @@ def _draw(axes: Axes, series: Series, number: int) -> None:
         linestyle="-" if series.joined else "none",
         label=_short(series.name),
     )
-    for point in series.points:
-        if point.low is not None and point.high is not None and point.low > 0:
-            axes.plot([point.x, point.x], [point.low, point.high], color=colour, linewidth=3, alpha=0.4)
+    known = [(one.x, one.low, one.high) for one in series.points if one.low and one.high and one.low > 0]
+    if known:
+        axes.vlines(*zip(*known, strict=True), color=colour, linewidth=3, alpha=0.4)
 
 
 # -- dots ------------------------------------------------------------------------------------------------
@@ -205,8 +204,7 @@ def _dots(chart: Dots) -> Figure:
     axes = _axes(figure, (0.25 + 0.072 * longest, 0.72, 0.15, 0.1), chart.x_label)
     if chart.log:
         axes.set_xscale("log")
-    for place, dot in enumerate(chart.dots):
-        _dot(axes, place, dot)
+    _draw_dots(axes, chart.dots)
     if chart.origin is not None:
         axes.axvline(chart.origin, color=_INK, linewidth=0.8)
     axes.set_ylim(count - 0.5, -0.5)
@@ -222,30 +220,43 @@ def _dots(chart: Dots) -> Figure:
     return figure
 
 
-def _dot(axes: Axes, place: int, dot: Dot) -> None:
-    failed = dot.status == "FAIL"
-    colour = _FAIL if failed else _SERIES[0]
-    if dot.low is not None and dot.high is not None and dot.low > 0:
-        axes.plot([dot.low, dot.high], [place, place], color=colour, linewidth=3, alpha=0.5)
-    marker = {"marker": "X", "markersize": 8, "markeredgewidth": 0} if failed else {"marker": "o"}
-    axes.plot([dot.value], [place], color=colour, linestyle="none", **marker)
-    for limit in (dot.min, dot.max):
-        if limit is not None:
-            axes.plot([limit], [place], color=_INK, marker="|", markersize=10, linestyle="none")
-    if dot.before is not None:
-        axes.plot([dot.before], [place], color=_GUIDE, marker="D", fillstyle="none", linestyle="none")
+_MEASURED: dict[str, Any] = {"color": _SERIES[0], "marker": "o", "linestyle": "none"}
+_FAILED: dict[str, Any] = {
+    "color": _FAIL,
+    "marker": "X",
+    "markersize": 8,
+    "markeredgewidth": 0,
+    "linestyle": "none",
+}
+_LIMIT: dict[str, Any] = {"color": _INK, "marker": "|", "markersize": 10, "linestyle": "none"}
+_BEFORE: dict[str, Any] = {"color": _GUIDE, "marker": "D", "fillstyle": "none", "linestyle": "none"}
+
+
+def _draw_dots(axes: Axes, dots: Sequence[Dot]) -> None:
+    """All dots: what is of one kind in one stroke."""
+    places = list(enumerate(dots))
+    for failed, style in ((False, _MEASURED), (True, _FAILED)):
+        some = [(place, dot) for place, dot in places if (dot.status == "FAIL") is failed]
+        axes.plot([dot.value for _, dot in some], [place for place, _ in some], **style)
+        known = [(place, dot.low, dot.high) for place, dot in some if dot.low and dot.high and dot.low > 0]
+        if known:
+            axes.hlines(*zip(*known, strict=True), color=style["color"], linewidth=3, alpha=0.5)
+    limits = [(end, place) for place, dot in places for end in (dot.min, dot.max) if end is not None]
+    before = [(dot.before, place) for place, dot in places if dot.before is not None]
+    for marks, style in ((limits, _LIMIT), (before, _BEFORE)):
+        axes.plot([x for x, _ in marks], [place for _, place in marks], **style)
 
 
 def _legend_of_dots(figure: Figure, axes: Axes, chart: Dots) -> None:
     """What the signs mean, as far as they are there."""
-    signs: list[tuple[str, dict[str, Any]]] = [("measured", {"color": _SERIES[0], "marker": "o"})]
+    signs = [("measured", _MEASURED)]
     if any(dot.status == "FAIL" for dot in chart.dots):
-        signs.append(("failed", {"color": _FAIL, "marker": "X", "markersize": 8, "markeredgewidth": 0}))
+        signs.append(("failed", _FAILED))
     if any(dot.min is not None or dot.max is not None for dot in chart.dots):
-        signs.append(("limit", {"color": _INK, "marker": "|"}))
+        signs.append(("limit", _LIMIT))
     if any(dot.before is not None for dot in chart.dots):
-        signs.append(("greta.lock", {"color": _GUIDE, "marker": "D", "fillstyle": "none"}))
-    handles = [axes.plot([], [], linestyle="none", label=name, **style)[0] for name, style in signs]
+        signs.append(("greta.lock", _BEFORE))
+    handles = [axes.plot([], [], label=name, **style)[0] for name, style in signs]
     figure.legend(
         handles=handles,
         loc="lower left",

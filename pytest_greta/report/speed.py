@@ -54,10 +54,10 @@ def _time(subject: Subject, name: str) -> Section:
     notes += [f"{name}: {run.recorded.untimed}" for run in subject.runs if run.recorded.untimed]
     if any(run.recorded.device_kind == "cpu" for run in subject.runs):
         notes.append(f"{name}: a cpu's times say nothing about a GPU's.")
-    zero = [run for run in subject.runs if (as_number(run.time) or 1.0) <= 0 or as_number(run.time) == 0]
     notes += [
-        f"{name}, {run.series} at {run.problem}: a time of {number(as_number(run.time), 's')} is not drawn"
-        for run in zero
+        f"{name}, {run.series} at {run.problem}: a time of {number(run.time.value, 's')} is not drawn"
+        for run in subject.runs
+        if run.time and (as_number(run.time) or 0.0) <= 0
     ]
     charts = [
         chart
@@ -103,7 +103,8 @@ def _over_context(
         for one in series
     )
     alt = f"{title}, both axes logarithmic, in {label}. {words}. The table below has every number."
-    return Lines(title, alt, "context", label, series, guides, log_x=True, log_y=True, ticks=subject.contexts)
+    ticks = [float(context) for context in subject.contexts]
+    return Lines(title, alt, "context", label, series, guides, log_x=True, log_y=True, ticks=ticks)
 
 
 def _points(runs: Sequence[Timed], get: Callable[[Timed], Quantity | None]) -> Iterator[Point]:
@@ -111,7 +112,7 @@ def _points(runs: Sequence[Timed], get: Callable[[Timed], Quantity | None]) -> I
         quantity = get(run)
         value = as_number(quantity)
         if value is not None and value > 0 and run.context > 0:
-            yield Point(run.context, value, *ends(quantity))
+            yield Point(float(run.context), value, *ends(quantity))
 
 
 def _guides(start: Point, contexts: Sequence[int]) -> Iterator[Series]:
@@ -175,7 +176,8 @@ def _measured(subject: Subject, name: str) -> Table:
 def _of_programs(subject: Subject, name: str) -> Table:
     """All that programs printed, and what was measured of them: of the quantities the first `MOST_QUANTITIES`."""
     runs = [run for run in subject.runs if run.recorded.kind == "program"]
-    every = list(dict.fromkeys(name for run in runs for name in run.recorded.quantities))
+    known = (one for run in runs for one in run.recorded.quantities.items())
+    every = list(dict.fromkeys(name for name, one in known if one.value is not None and ":" not in name))
     names = every[:MOST_QUANTITIES]
     rows = []
     for run in runs:

@@ -13,6 +13,8 @@ from pytest_greta.report.words import as_number, plain
 TIMES = ("prefill_seconds", "seconds", "wall_seconds")
 """What the time of a run is: the first that it has."""
 
+FEWEST_RUNS = 50
+"""Of a kernel on a device, however many of those there are: what a report has of each at least."""
 STATUSES = ("PASS", "EXPECTED FAILURE", "NOT MEASURED", "BLOCKED", "INCONCLUSIVE", "FAIL")
 """From the best to the worst."""
 
@@ -81,7 +83,7 @@ class Subject:
     kernel: str
     device: str
     runs: Sequence[Timed]
-    """By series, then by context: the first `MOST_ROWS`, so that tables have all that charts show."""
+    """By series, then by context: the first, so that tables have all that charts show."""
     count: int
     """How many there are."""
 
@@ -119,9 +121,9 @@ def subjects(summaries: Sequence[Summary]) -> list[Subject]:
         if recorded.kind in ("run", "program") and recorded.problem is not None:
             key = plain(recorded.kernel), device_of(summary, recorded)
             groups.setdefault(key, []).append(recorded)
+    most = max(FEWEST_RUNS, MOST_ROWS // max(1, len(groups)))
     return [
-        Subject(kernel, device, _runs(some)[:MOST_ROWS], len(some))
-        for (kernel, device), some in groups.items()
+        Subject(kernel, device, _runs(some)[:most], len(some)) for (kernel, device), some in groups.items()
     ]
 
 

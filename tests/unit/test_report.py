@@ -23,7 +23,7 @@ from pytest_greta.history.benchmark import stored_runs
 from pytest_greta.records.model import RecordedProblem, Summary
 from pytest_greta.report.contents import Sources, report_of
 from pytest_greta.report.markdown import markdown, text
-from pytest_greta.report.parts import Dots, Lines, Report, Section
+from pytest_greta.report.parts import Dots, Lines, Report, Section, Table
 from pytest_greta.report.speed import exponent
 from pytest_greta.report.words import beyond, number
 from tests.unit import report_samples as samples
@@ -321,6 +321,17 @@ def test_a_page_asks_for_nothing(content: str) -> None:
     assert "default-src 'none'" in content
 
 
+def test_a_page_stays_below_its_size_and_says_what_is_left_out() -> None:
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+    pytest.importorskip("matplotlib", reason="a page needs the extra 'report'")
+    from pytest_greta.report.page import MOST_BYTES, page
+
+    table = Table.of("long", ("a", "b", "c", "d"), [["x" * 300] * 4] * 400)
+    made = page(Report("long", True, [], [], [Section("long", "Long", tables=[table] * 8)]))
+    assert len(made) < MOST_BYTES
+    assert made.count("and 300 more, in the files that this is made of") == 8
+
+
 def test_files_are_the_same_for_the_same() -> None:
     pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
     pytest.importorskip("matplotlib", reason="a page needs the extra 'report'")
@@ -367,6 +378,25 @@ def test_colours_have_the_contrast_that_wcag_asks_for(scheme: int) -> None:
             bright, dark = sorted((_luminance(names[name]), _luminance(names[ground])), reverse=True)
             is_text = name in ("ink", "soft", "link", "pass", "fail", "open")
             assert (bright + 0.05) / (dark + 0.05) >= (4.5 if is_text else 3.0), (name, ground)
+
+
+def test_numbers_at_the_ends_of_what_a_file_may_hold_are_drawn_or_told() -> None:
+    pytest.importorskip("jinja2", reason="a page needs the extra 'report'")
+    pytest.importorskip("matplotlib", reason="a page needs the extra 'report'")
+    from pytest_greta.report.page import page
+
+    times = (1e300, 5e-324, 0.0, -1.0, math.inf, math.nan)
+    runs = [
+        dataclasses.replace(
+            samples.run("v3", 1, 1.0),
+            problem=RecordedProblem("x", context),
+            quantities={"seconds": Quantity(one)},
+        )
+        for context, one in zip((10**40, 1, 4096, 8192, 0, -5), times, strict=True)
+    ]
+    made = page(report_of(Sources([Summary(samples.session(), runs)])))
+    assert all(told in made for told in ("1e+300 s", "4.941e-324 s", "inf s", "nan s"))
+    assert made.count(" is not drawn") == 4
 
 
 # -- the command -----------------------------------------------------------------------------------------
