@@ -220,7 +220,7 @@ def pytest_collection_modifyitems(
         problems += get_session(config).entry_problems([*used])
     problems += history_problems(config) if ours else []
     is_due = bool(ours or programs) or any(ARTIFACT in _fixtures(item) for item in items)
-    if read_options(config).require and not (is_due or problems):
+    if (read_options(config).require or read_options(config).lock) and not (is_due or problems):
         from pytest_greta.unevaluated import is_due_without_tests
 
         is_due = is_due_without_tests(config, problems)

@@ -74,7 +74,7 @@ class Entries(Listing):
             )
             if len(self.problems) > before:
                 continue
-            alike = [other for other in gates if other.quantity == gate.quantity]
+            alike = (other for other in gates if other.quantity == gate.quantity)
             twin = next((other for other in alike if overlap(gate, other)), None)
             if twin:
                 clash = f"applies where the entry of line {twin.line} does, and neither is more specific"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -188,14 +187,15 @@ class Programs:
         budget = self.budget.of_a_test(self.manner.budget_seconds)
         pairs = pairs_of(limits if len(invoked) > 1 else (), count, budget)
         past = self._past(entry, case, invoked, key)[:count]
-        run.resumed = len(past)
         coming = orders_after(past, list(invoked))
         problem, number = "", 0
         while True:
             if number < len(past):
                 taken = past[number]
-            else:
-                taken = self._one_round(entry, case, invoked, key, number, [*next(coming)])
+                run.resumed += 1
+            else:  # a baseline that failed once is not run again
+                slots = [CANDIDATE] if problem else next(coming)
+                taken = self._one_round(entry, case, invoked, key, number, slots)
             number += 1
             problem = self._add_round(entry, case, run, taken, pairs) or problem
             if run.last.problem(entry.output, case.problem.context):
@@ -207,16 +207,25 @@ class Programs:
     def _past(
         self, entry: ProgramEntry, case: ProgramCase, invoked: Mapping[str, Invocation], key: str
     ) -> list[Round]:
-        """The rounds that an earlier session has finished, but for what was killed at a shorter deadline."""
-        found = self.journal.rounds(key, {slot: one.files() for slot, one in invoked.items()})
+        """The whole rounds that an earlier session has finished, up to one in which something was killed at a shorter
+        deadline than today's. Whole is one with every slot; where the candidate has failed, or the baseline before, the
+        candidate's run alone.
+        """
         variants = {CANDIDATE: case.variant, BASELINE: entry.baseline}
         limits = {slot: self._deadline(entry, variants[slot], case.problem) for slot in invoked}
-
-        def counts(one: Round) -> bool:
-            runs = [(run, limits[slot]) for slot, run in one.runs.items() if slot in limits]
-            return not any(run.is_overdue and run.wall_seconds < limit for run, limit in runs)
-
-        return list(itertools.takewhile(counts, found))
+        whole: list[Round] = []
+        needed = set(invoked)
+        for one in self.journal.rounds(
+            key, {slot: invocation.files() for slot, invocation in invoked.items()}
+        ):
+            problems = {s: run.problem(entry.output, case.problem.context) for s, run in one.runs.items()}
+            if not (needed <= one.runs.keys() or problems.get(CANDIDATE)):
+                break
+            if any(run.is_overdue and run.wall_seconds < limits[slot] for slot, run in one.runs.items()):
+                break
+            whole.append(one)
+            needed = {CANDIDATE} if problems.get(BASELINE) else needed
+        return whole
 
     def _deadline(self, entry: ProgramEntry, variant: str, problem: Problem) -> float:
         """Wall seconds that one run may take."""

@@ -45,23 +45,21 @@ class Journal:
         self._session = os.urandom(8).hex()
 
     def rounds(self, key: str, files: Mapping[str, Mapping[str, str]]) -> list[Round]:
-        """The rounds that an earlier session has finished: with every slot, or with a candidate that failed, of files
-        (by slot, with their digests) that are still the same.
+        """What an earlier session has finished of each round, of files (by slot, with their digests) that are still the
+        same.
         """
-        found, slots = [], list(files)
-        for one in self._rounds.get(key, ()):
-            candidate = one.runs.get("candidate")
-            if not all(_is_of(run, files[slot]) for slot, run in one.runs.items() if slot in files):
-                continue
-            if set(one.runs) == set(slots) or (candidate is not None and candidate.failure):
-                found.append(one)
-        return found
+        return [
+            one
+            for one in self._rounds.get(key, ())
+            if all(_is_of(run, files[slot]) for slot, run in one.runs.items() if slot in files)
+        ]
 
     def add(
         self, key: str, number: int, slot: str, order: int, run: Execution, what: Mapping[str, str]
     ) -> None:
         """Keep a run that has finished. `what` is for a person who reads the file."""
         if self._path is None:
+            self.problem = "finished runs are not kept: pytest's cache is switched off, or cannot be written"
             return
         plain = {**run.plain(), "output": run.output[-MOST_KEPT:], "errors": run.errors[-MOST_KEPT:]}
         record = {

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_greta.device.session_device import SERIALIZED
 from pytest_greta.errors import ProgramBlocked, ProgramMistake, quote
 from pytest_greta.gates.programs import ProgramEntry
 from pytest_greta.gates.templates import fill
 from pytest_greta.kernel import Problem
 from pytest_greta.programs.journal import digest_of
-
-SERIAL = {"HIP_LAUNCH_BLOCKING": "1", "AMD_SERIALIZE_KERNEL": "3"}
-"""What makes HIP's runtime wait for every kernel (its environment variables)."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def invocation_of(
     folder = fill(entry.folder, values)
     return Invocation(
         tuple(fill(word, values) for word in command.words),
-        {**filled, **(SERIAL if serialize else {})},
+        {**filled, **(SERIALIZED if serialize else {})},
         Path(folder) if entry.on else base / folder,
         entry.on,
     )

@@ -50,6 +50,14 @@ class Ended:
 _count = 0
 
 
+def signal_name(number: int) -> str:
+    """The name of a signal; those for real time have none of their own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def new_mark(project: str) -> str:
     """A mark that no other run has."""
     global _count  # one count for a process, whichever session asks
@@ -210,7 +218,7 @@ class _Watch:
         """What it came to."""
         code = self._process.returncode
         return Ended(
-            signal.Signals(-code).name if code < 0 else code,
+            signal_name(-code) if code < 0 else code,
             self._ended_at - began,
             self._cpu_seconds + self._tree.orphans_cpu_seconds,
             self._tree.peak_bytes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import re
@@ -15,6 +16,10 @@ from pytest_greta.gates.programs import OutputSpec
 
 Value = float | bool | str
 """What one quantity is."""
+MOST_NAMES = 10_000
+"""Of the quantities of one run."""
+MOST_CHARACTERS = 200
+"""Of a text; of a longer one the beginning is kept, and its digest in the place of the rest."""
 MOST_CSV_BYTES = 64 << 20
 """Of a CSV file that a program wrote."""
 
@@ -97,6 +102,8 @@ class JsonLines:
                 found, problem = from_json(line)
                 self._any = True
                 self._values.update(found)
+                if len(self._values) > MOST_NAMES:
+                    self._values, problem = {}, f"more than {MOST_NAMES} names"
                 self._problem = self._problem or (f"line {number + offset}: {problem}" if problem else "")
 
     def result(self) -> tuple[dict[str, Value], str]:
@@ -213,8 +220,16 @@ def _flat(data: Mapping[str, Any], before: str) -> list[tuple[str, Value]]:
         if isinstance(value, dict):
             found += _flat(value, f"{before}{name}.")
         elif isinstance(value, (bool, int, float, str)):
-            found.append((before + name, value))
+            found.append((before + name, shortened(value) if isinstance(value, str) else value))
     return found
+
+
+def shortened(text: str) -> str:
+    """A text that can be shown and kept, and is equal to another only if the whole of both is."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return f"{text[:MOST_CHARACTERS]}... ({len(text)} characters, SHA-256 {digest})"
 
 
 def _value(text: str) -> Value:
@@ -225,9 +240,6 @@ def _value(text: str) -> Value:
     try:
         number = float(stripped)
     except ValueError:
-        return stripped
-    return (
-        number
-        if math.isfinite(number) or stripped.lower().strip("+-") in ("inf", "infinity", "nan")
-        else stripped
-    )
+        return shortened(stripped)
+    is_said = math.isfinite(number) or stripped.lower().strip("+-") in ("inf", "infinity", "nan")
+    return number if is_said else shortened(stripped)  # a number beyond the range of a double is not infinite

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from pytest_greta.errors import ProgramBlocked, quote
 from pytest_greta.programs.capture import Lines
 from pytest_greta.programs.place import Invocation
-from pytest_greta.programs.process import Ended, run_command
+from pytest_greta.programs.process import Ended, run_command, signal_name
 from pytest_greta.programs.tree import MARK
 
 CONNECT_SECONDS = 10
@@ -43,6 +43,7 @@ end() {
 }
 exec 3<&0
 GRETA_SAY=@SAY@ GRETA_ID=@ID@
+say began
 cd @FOLDER@ 2>/dev/null || { say folder; exit 0; }
 command -v @PROGRAM@ >/dev/null 2>&1 || { say missing; exit 0; }
 flag=$(mktemp) || { say folder; exit 0; }
@@ -104,6 +105,8 @@ class _Ending:
     def __init__(self, say: str, lines: Lines) -> None:
         self._say, self._lines = say.encode(), lines
         self.told: list[str] = []
+        self.has_begun = False
+        """The script has spoken: the node was reached."""
         self.last = ""
         """The last line that is not the script's: ssh's own, where it failed."""
 
@@ -113,7 +116,9 @@ class _Ending:
         for line in lines.splitlines(keepends=True):
             at = line.find(self._say)
             if at >= 0:
-                self.told = line[at:].decode(errors="replace").split()[1:]
+                told = line[at:].decode(errors="replace").split()[1:]
+                self.has_begun = True
+                self.told = [] if told == ["began"] else told
                 line = line[:at]
             if line.strip():
                 self.last = line.decode(errors="replace").strip()
@@ -150,7 +155,7 @@ def run_there(
         why = ending.last or (
             "it did not answer in time" if ended.is_overdue else f"ssh ended with {ended.status}"
         )
-        if ended.output or ended.status != LOST:
+        if ending.has_begun or ended.status != LOST:
             raise ProgramBlocked(f"{place}: the connection is lost: {why}")
         raise ProgramBlocked(f"{place}: the node cannot be reached: {why}", place)
     if told[0] == "missing":
@@ -168,7 +173,7 @@ def run_there(
         cpu_seconds=None,
         peak_bytes=None,
         vram_bytes=None,
-        errors="\n".join(line for line in ended.errors.splitlines() if say not in line),
+        errors=re.sub(rf"{say}[^\n]*\n?", "", ended.errors),
         left=() if overdue else tuple(f"a process on {place}" for _ in range(left)),
         is_overdue=overdue,
     )
@@ -176,9 +181,4 @@ def run_there(
 
 def _status(status: int) -> int | str:
     """What a shell says of a program: 128 and the number of a signal, where one ended it."""
-    if status > 128:
-        try:
-            return signal.Signals(status - 128).name
-        except ValueError:
-            return status
-    return status
+    return signal_name(status - 128) if 128 < status <= 128 + signal.NSIG - 1 else status

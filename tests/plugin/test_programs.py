@@ -171,6 +171,27 @@ def test_a_single_shot_and_serialised_launches_are_timed_against_nothing(
     assert log_of(engine) == ["v4 4096"]
 
 
+def test_a_baseline_that_fails_is_run_once_and_a_longer_deadline_runs_again(
+    greta: Run, engine: pytest.Pytester
+) -> None:
+    rest = "    baseline: v3\n    contexts: 2\n    repeats: 3\n    gates: {v4: {speedup: 2}}\n"
+    text = program("--log, log", rest, "v3 v4")
+    write_gates(engine, text.replace('"{variant}", --log, log]', "v3, --log, log, --vice, zero]", 1))
+    result = greta("--greta-variant=v4")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*speedup >= 2.00 *NOT MEASURED *", "*the baseline v3: its time is 0.0"])
+    assert sorted(log_of(engine)) == ["v3 2", "v4 2", "v4 2", "v4 2"]
+    result = greta("--greta-variant=v4", "--greta-resume")
+    result.stdout.fnmatch_lines(["note: v4-2: 3 of 3 runs are those of an earlier session"])
+    write_gates(engine, program("--log, log, --hang-without, go", "    contexts: 2\n"))
+    greta("--greta-deadline=0.2").assert_outcomes(failed=1)
+    greta("--greta-deadline=0.2", "--greta-resume").assert_outcomes(failed=1)
+    assert len(log_of(engine)) == 5
+    (engine.path / "go").touch()
+    greta("--greta-resume").assert_outcomes(passed=1)
+    assert len(log_of(engine)) == 6
+
+
 def test_what_is_missing_is_blocked_and_all_else_goes_on(greta: Run, engine: pytest.Pytester) -> None:
     (engine.path / "plain").touch()
     write_gates(
@@ -220,7 +241,7 @@ def test_mistakes_of_options_and_markers_are_told_at_once(greta: Run, engine: py
     assert log_of(engine) == []
 
 
-def test_nothing_finished_is_lost_to_ctrl_c_or_to_kill(engine: pytest.Pytester) -> None:
+def test_nothing_finished_is_lost_to_ctrl_c_or_to_kill(greta: Run, engine: pytest.Pytester) -> None:
     rest = "    contexts: [1, 2, 3, 4]\n    repeats: {1: 2}\n"
     write_gates(engine, program("--log, log, --hang-without, go", rest))
     command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", "-q"]
@@ -243,7 +264,7 @@ def test_nothing_finished_is_lost_to_ctrl_c_or_to_kill(engine: pytest.Pytester) 
     stopped_by(signal.SIGKILL, 4, "--greta-resume")
     assert len(engines(engine.path)) == 1
     (engine.path / "go").touch()
-    result = engine.runpytest_subprocess("-p", "no:hypothesispytest", "-Werror", "--greta-resume")
+    result = greta("--greta-resume")
     result.assert_outcomes(passed=4)
     assert log_of(engine) == ["v3 1", "v3 1", "v3 2", "v3 2", "v3 2", "v3 3", "v3 4"]
     result.stdout.fnmatch_lines(["note: process * of a session that was killed still ran: it was killed"])

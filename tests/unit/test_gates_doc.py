@@ -108,6 +108,7 @@ programs:
   r: {variants: {v: x}, on: "ssh://node", model: m.gguf, output: {csv: a.csv}}
 """
 MISTAKEN = [
+    PROGRAMS.encode(),
     b"\xff",
     b"#" * 300_000,
     b"",
@@ -152,7 +153,6 @@ MISTAKEN = [
     b"version: 1\nkernels: {softmax: {baseline: naive, gates: {'*': {flops_of_peak: 40}}}}",
     b"version: 1\nartifacts: {a: {gates: {vgprs: 1, /(/: {vgprs: 1}, '*': {speedup: 2, vgpr: 1}}}, softmax: a.so}",
     b"version: 1\nkernels: {softmax: {baseline: naive}}\nartifacts: {softmax: a.so}",
-    PROGRAMS.encode(),
     (
         b"version: 1\nkernels: {softmax: {baseline: naive, problems: {hip: {context: ["
         + ",".join(map(str, range(1, 20_000))).encode()

@@ -138,6 +138,10 @@ def test_a_file_of_csv_is_that_of_the_run(tmp_path: Path) -> None:
     assert read_csv(path, began)[1] == f"{path} was not written by this run: it is older"
 
 
-def test_numbers_of_any_size_are_read() -> None:
+def test_numbers_and_texts_of_any_size_are_read() -> None:
     assert read(MARKED, b"PERF_TIMING " + json.dumps({"n": 10**400}).encode())[0] == {"n": 10**400}
-    assert read(OutputSpec("regex", "(?P<n>.+)"), b"1" * 5000)[0]["n"] == "1" * 5000
+    long = [read(OutputSpec("regex", "(?P<n>.+)"), b"1" * 5000 + end)[0]["n"] for end in (b"a", b"b", b"")]
+    assert len(set(long)) == 3
+    assert all(isinstance(one, str) and one.startswith("1" * 200 + "... (500") for one in long)
+    names = b"".join(b'{"n%d": 1}\n' % number for number in range(10_001))
+    assert read(OutputSpec("json_lines"), names) == ({}, "line 10001: more than 10000 names")

@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_greta.gates import file as gatefile
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Measurement, Quantity, Status
 from pytest_greta.gates.programs import OutputSpec
+from pytest_greta.gates.templates import fill, template_problems
 from pytest_greta.kernel import Problem
 from pytest_greta.problems import program_problems
 from pytest_greta.programs.contexts import over_contexts_of, scaling_of
@@ -95,6 +98,21 @@ def test_templates_are_filled(loaded: gatefile.GateFile, tmp_path: Path) -> None
     }
 
 
+@given(st.text(), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_any_text_is_a_template_of_itself_and_sums_are_added(text: str, context: int, batch: int) -> None:
+    escaped = text.replace("{", "{{").replace("}", "}}")
+    values = {"context": context, "batch": batch}
+    assert list(template_problems(escaped, values)) == []
+    assert fill(escaped, values) == text
+    assert fill(f"{escaped}{{context + 2-batch}}", values) == f"{text}{context + 2 - batch}"
+
+
+@given(st.text(alphabet="{}context+-2 _", max_size=12))
+def test_a_template_without_a_mistake_can_be_filled(text: str) -> None:
+    if not list(template_problems(text, {"context"})):
+        fill(text, {"context": 7})
+
+
 def test_options_take_the_place_of_what_is_listed(loaded: gatefile.GateFile) -> None:
     entry = loaded.programs["p"]
     assert [p.id for p in program_problems(entry, [32, 4], {"heads": ["4"]})] == ["4-heads4", "32-heads4"]
@@ -169,7 +187,7 @@ def test_what_takes_several_contexts() -> None:
     assert over_contexts_of("load", [run_at(1, t=1, load=0), first]).reason == "0 at context 1"
 
 
-def test_the_journal_has_every_whole_round_of_the_last_campaign(tmp_path: Path) -> None:
+def test_the_journal_has_every_round_of_the_last_campaign(tmp_path: Path) -> None:
     path, files = tmp_path / "journal", {CANDIDATE: {"x": "1"}, BASELINE: {"x": "1"}}
     run = replace(RUN, files={"x": "1"}, left=("a",))
 
@@ -182,14 +200,15 @@ def test_the_journal_has_every_whole_round_of_the_last_campaign(tmp_path: Path) 
     write(first, 1, CANDIDATE)
     assert Journal(path, resumes=False).rounds("key", files) == []
     resumed = Journal(path, resumes=True)
-    assert resumed.rounds("key", files) == [Round({CANDIDATE: run, BASELINE: run}, 1)]
+    half = Round({CANDIDATE: run}, 1)
+    assert resumed.rounds("key", files) == [Round({CANDIDATE: run, BASELINE: run}, 1), half]
     assert resumed.rounds("key", {CANDIDATE: {"x": "2"}, BASELINE: {"x": "1"}}) == []
     assert resumed.rounds("other", files) == []
     write(resumed, 1, BASELINE, CANDIDATE)
     with path.open("ab") as file:
         file.write(b'{"greta_journal": 1, "key": "k')  # cut short by a crash
     third = Journal(path, resumes=True)
-    assert len(third.rounds("key", files)) == 2
+    assert [len(one.runs) for one in third.rounds("key", files)] == [2, 2]
     write(third, 2, CANDIDATE, one=replace(run, status=1))
     assert len(Journal(path, resumes=True).rounds("key", files)) == 3
     write(Journal(path, resumes=False), 0, BASELINE, CANDIDATE)  # a campaign that began anew
@@ -201,7 +220,10 @@ def test_a_journal_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "none" / "journal", resumes=True)
     journal.add("key", 0, CANDIDATE, 0, RUN, {})
     assert journal.problem.endswith("none/journal: No such file or directory")
-    Journal(None, resumes=False).add("key", 0, CANDIDATE, 0, RUN, {})
+    nowhere = Journal(None, resumes=True)
+    assert nowhere.problem == ""
+    nowhere.add("key", 0, CANDIDATE, 0, RUN, {})
+    assert nowhere.problem.startswith("finished runs are not kept: pytest's cache is switched off")
 
 
 def test_a_couple_that_was_begun_is_ended_in_reverse() -> None:
