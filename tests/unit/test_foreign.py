@@ -165,5 +165,10 @@ def test_whatever_xml_holds_it_is_refused_with_its_name(content: str | bytes) ->
 
 def test_the_device_of_a_record_is_what_it_says_as_far_as_it_does() -> None:
     info = Found(timed("v3", 4096, 1.0), SESSION, "summary.json").device
-    assert (info.kind, info.name, info.target, info.emulated) == ("hip", "AMD Instinct MI300X", "gfx942", False)
+    assert (info.kind, info.name, info.target, info.emulated) == (
+        "hip",
+        "AMD Instinct MI300X",
+        "gfx942",
+        False,
+    )
     assert type(info.compute_units) is int
