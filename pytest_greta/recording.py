@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
@@ -73,13 +72,13 @@ def carry(item: pytest.Item, report: Any, subject: tuple[str, str, str]) -> None
     report.greta_device = device.device_name()
     report.greta_notes = item.stash.get(NOTES, [])
     if read_options(item.config).is_recorded:
-        info = device.info
+        stated = device.stated
         report.greta_records = {
             "measurements": item.stash.get(RECORDS, []),
             "stopped": [*subject, *item.stash[STOPPED]] if STOPPED in item.stash else [],
             "outcome": report.outcome,
-            "device": {**_plain(dataclasses.asdict(info)), "identity": info.identity} if info else None,
-            "not_measured": "; ".join(device.notes()) if info is None else "",
+            "device": _plain(stated) if stated else None,
+            "not_measured": "; ".join(device.notes()) if stated is None else "",
             "is_blocked": device.blocked,
             "targets": list(get_session(item.config).targets),
         }

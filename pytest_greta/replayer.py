@@ -14,7 +14,7 @@ from pytest_greta.programs.pairing import limits_of, speedup
 from pytest_greta.records.digests import Digests, differing
 from pytest_greta.records.model import Session
 from pytest_greta.records.recordings import Found, Recordings, apart
-from pytest_greta.records.replay import NOT_HELD, ReplayedResult, pairs_of, quantities_of
+from pytest_greta.records.replay import NOT_HELD, ReplayedResult, apart_from, pairs_of, quantities_of
 from pytest_greta.results import GatedMeasurement
 
 if TYPE_CHECKING:
@@ -131,6 +131,9 @@ class Replayer:
         if not found:
             raise self._missing(case.program, case.variant, case.problem.id)
 
+        baseline = self.gate_file.programs[case.program].baseline
+        bases = self.recordings.programs(case.program, baseline, case.problem)
+
         def other_code(one: Found) -> str:
             changed = [
                 n for n, digest in one.recorded.digests.items() if digest and files.get(n, digest) != digest
@@ -149,6 +152,9 @@ class Replayer:
             whole, *each = ({**some} for some in (one.recorded.quantities, *one.recorded.each))
             if limits and one.recorded.orders:
                 whole["speedup"] = speedup(pairs_of(one, limits), limits, "")
+            elif limits and baseline:
+                beside = next((other for other in bases if other.is_of(one)), None)
+                whole.setdefault("speedup", apart_from(one.recorded.seconds, beside, baseline))
             for some in (whole, *each):
                 for gate in gates:
                     some.setdefault(gate.quantity, Quantity(None, reason=NOT_HELD))

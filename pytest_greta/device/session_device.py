@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_greta.device import hip_missing
 from pytest_greta.errors import DeviceUnavailable
@@ -69,9 +69,10 @@ class SessionDevice:
         return "hip"
 
     @property
-    def info(self) -> DeviceInfo | None:
-        """What the device that was opened last says of itself; None where none was."""
-        return self._info
+    def stated(self) -> Mapping[str, Any] | None:
+        """What the device that was opened last says of itself, with its identity; None where none was."""
+        info = self._info
+        return {**dataclasses.asdict(info), "identity": info.identity} if info else None
 
     @property
     def blocked(self) -> bool:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_greta.errors import ConfigError, printable, quote, shown, suggestion
-from pytest_greta.gates.catalogue import CATALOGUE, GateDef
+from pytest_greta.gates.catalogue import GateDef
 from pytest_greta.gates.model import Quantity
+from pytest_greta.kernel import Problem
 from pytest_greta.records.check import MOST, MOST_PROBLEMS, json_of
-from pytest_greta.records.mapping import Cell, Columns
+from pytest_greta.records.mapping import PROGRAM, Cell, Columns, definition_of
 from pytest_greta.records.model import Recorded, RecordedProblem, Session, Summary
 from pytest_greta.stats.shape import median_interval
 
@@ -33,6 +34,8 @@ class _Rows:
 
     quantities: dict[str, list[Any]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
+    each: list[dict[str, Quantity]] = field(default_factory=list)
+    """Row by row, of a program."""
 
 
 def summary_of_rows(content: bytes, name: str, columns: Columns) -> Summary:
@@ -236,20 +239,25 @@ def _key(row: Mapping[str, Any], columns: Columns) -> tuple[Any, ...] | None:
 
 def _add(rows: _Rows, row: Mapping[str, Any], columns: Columns) -> None:
     """Add what a row says. Raises _Wrong."""
+    one_run: dict[str, Quantity] = {}
     for name, cell in columns.quantities.items():
-        value, definition = _cell(row, cell, name), CATALOGUE[name]
+        value, definition = _cell(row, cell, name), definition_of(name, columns.device)
         if value is None:
             continue
         values = value if isinstance(value, list) else [value]
         for one in values:
             rows.quantities.setdefault(name, []).append(_value(one, definition, cell))
-        if name == "prefill_seconds":
+        one_run[name] = Quantity(rows.quantities[name][-1])
+        if name == ("seconds" if columns.device == PROGRAM else "prefill_seconds"):
             rows.seconds = rows.quantities[name]
+    rows.each.append(one_run)
 
 
 def _value(value: Any, definition: GateDef, cell: Cell) -> float | bool | str:
     if definition.kind == "text":
         return _plain(value)
+    if definition.kind == "value":
+        return _own(value)
     if definition.kind == "bool":
         truth = _TRUTHS.get(_plain(value).lower())
         if truth is None:
@@ -258,32 +266,48 @@ def _value(value: Any, definition: GateDef, cell: Cell) -> float | bool | str:
     return _number(value, definition.name) * cell.factor
 
 
+def _own(value: Any) -> float | bool | str:
+    """What a program has printed: a number where it reads like one."""
+    try:
+        number = _number(value, "value")
+    except _Wrong:
+        return value if isinstance(value, bool) else _plain(value)
+    return int(number) if math.isfinite(number) and number.is_integer() else number
+
+
 # -- records ---------------------------------------------------------------------------------------------
 
 
 def _recorded(key: tuple[Any, ...], rows: _Rows, columns: Columns) -> Recorded:
     kernel, variant, context, axes, target = key
     sizes = {name: int(text) if text.isdecimal() else text for name, text in axes}
-    quantities = {name: _quantity(values, CATALOGUE[name]) for name, values in rows.quantities.items()}
+    definitions = {name: definition_of(name, columns.device) for name in rows.quantities}
+    quantities = {name: _quantity(values, definitions[name]) for name, values in rows.quantities.items()}
+    is_program = columns.device == PROGRAM
     seconds = [one for one in rows.seconds if math.isfinite(one)]
-    id_ = "-".join([str(context), *(f"{name}{value}" for name, value in sizes.items())])
+    id_ = Problem(context, sizes, sizes).id
     return Recorded(
-        "code" if target else "run",
+        "code" if target else PROGRAM if is_program else "run",
         kernel,
         variant,
         quantities,
         target=target or None,
         problem=RecordedProblem(id_, context, sizes) if context and not target else None,
         device_kind=None if target else columns.device,
-        units={name: CATALOGUE[name].unit for name in quantities},
+        units={name: definition.unit for name, definition in definitions.items()},
+        each=rows.each if is_program else (),
         seconds=seconds if len(seconds) == len(rows.seconds) else [],
     )
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _quantity(values: Sequence[Any], definition: GateDef) -> Quantity:
     """One quantity of several rows: times as the rounds of a run, of anything else the worst."""
-    if definition.kind == "text":
-        return Quantity(", ".join(dict.fromkeys(values)))
+    if definition.kind == "text" or (definition.kind == "value" and not all(map(_is_number, values))):
+        return Quantity(values[0] if len(set(values)) == 1 else ", ".join(dict.fromkeys(map(_plain, values))))
     if definition.kind == "bool":
         return Quantity(all(values) if definition.name != "impossible" else any(values))
     if not all(map(math.isfinite, values)):
@@ -292,5 +316,7 @@ def _quantity(values: Sequence[Any], definition: GateDef) -> Quantity:
         interval = median_interval(values) if min(values) > 0 else None
         worst = statistics.median(values) if min(values) > 0 else min(values)
         return Quantity(worst, interval, f"median of {len(values)}" if len(values) > 1 else "")
+    if definition.kind == "value":
+        return Quantity(values[0] if len(set(values)) == 1 else statistics.median(values))
     worst = min(values) if definition.better == "higher" else max(values)
     return Quantity(int(worst) if definition.integer and worst == int(worst) else worst)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_greta.device.session_device import SessionDevice
 from pytest_greta.errors import DeviceUnavailable
-from pytest_greta.records.recordings import device_info
 
 if TYPE_CHECKING:
-    from pytest_greta.device import DeviceInfo
     from pytest_greta.device.worker import Worker
     from pytest_greta.records.recordings import Recordings
 
@@ -25,10 +24,10 @@ class RecordedDevice(SessionDevice):
         self._recordings = recordings
 
     @property
-    def info(self) -> DeviceInfo | None:
+    def stated(self) -> Mapping[str, Any] | None:
         """What the device of all records says of itself; None where there are several."""
         devices = self._recordings.devices
-        return device_info(devices[0], self.kind) if len(devices) == 1 else None
+        return devices[0] if len(devices) == 1 else None
 
     def worker(self) -> Worker:
         """Raises DeviceUnavailable."""

@@ -12,6 +12,7 @@ from pytest_greta.gates.catalogue import CATALOGUE, GateDef
 from pytest_greta.gates.file import compose
 from pytest_greta.gates.listing import DEVICES
 from pytest_greta.gates.nodes import Node, Odd, scalar, suggestion
+from pytest_greta.gates.programs import PROGRAM_GATES, value_gate
 from pytest_greta.gates.values import Values
 from pytest_greta.records.check import read_bytes
 
@@ -62,6 +63,9 @@ class Columns:
         return any(fnmatch.fnmatchcase(path.name, pattern) for pattern in self.files)
 
 
+PROGRAM = "program"
+KINDS = (*DEVICES, PROGRAM)
+"""What a row can be of: a run of a kernel on a device, or of a program."""
 TEXTS = ("kernel", "variant", "context", "target", "device_name", "commit", "started")
 """What a row may say besides axes and quantities."""
 FORMS: Mapping[str, Columns] = {
@@ -83,6 +87,13 @@ FORMS: Mapping[str, Columns] = {
 """Ready made: the kernel trace of rocprofv3 (`--kernel-trace --output-format csv`), and llama-bench's `-o csv`, `json`
 and `jsonl`.
 """
+
+
+def definition_of(name: str, device: str) -> GateDef:
+    """What a quantity is: of a program, one of its own is whatever its output says."""
+    if device == PROGRAM:
+        return PROGRAM_GATES.get(name) or value_gate(name, "")
+    return CATALOGUE[name]
 
 
 class _Reader(Values):
@@ -107,9 +118,9 @@ class _Reader(Values):
                 self.problem(keys["form"], f"unknown form {quote(form)}; {suggestion(form, FORMS)}")
             made = FORMS.get(form, made)
         if "device" in keys:
-            device = self.text(keys["device"], "device", " or ".join(DEVICES))
-            if device and device not in DEVICES:
-                self.problem(keys["device"], f"unknown device {quote(device)}; {suggestion(device, DEVICES)}")
+            device = self.text(keys["device"], "device", " or ".join(KINDS))
+            if device and device not in KINDS:
+                self.problem(keys["device"], f"unknown device {quote(device)}; {suggestion(device, KINDS)}")
             made = replace(made, device=device)
         files = (
             [
@@ -123,8 +134,8 @@ class _Reader(Values):
         axes = {name: self.cell(value, name) for name, (_, value) in self.named(keys, "axes")}
         quantities: dict[str, Cell] = {}
         for name, (key, value) in self.named(keys, "quantities"):
-            if name in CATALOGUE:
-                quantities[name] = self.cell(value, name, CATALOGUE[name])
+            if name in CATALOGUE or made.device == PROGRAM:
+                quantities[name] = self.cell(value, name, definition_of(name, made.device))
             else:
                 self.problem(key, f"unknown quantity {quote(name)}; {suggestion(name, CATALOGUE)}")
         if not (quantities or made.quantities):

@@ -58,7 +58,7 @@ def device_info(stated: Mapping[str, Any], kind: str) -> DeviceInfo:
     for one in fields(DeviceInfo):
         default = {"str": "", "int": 0}.get(str(one.type))
         if one.name != "kind" and (default is not None or one.name in ("emulated", "serialized")):
-            value = stated.get(one.name, default or False)
+            value = stated.get(one.name, False if default is None else default)
             plain[one.name] = value if default is None or isinstance(value, type(default)) else default
     return DeviceInfo(**plain)
 

@@ -96,7 +96,7 @@ def quantities_of(
     if is_decided or (not recorded.orders and _value(named.get("speedup")) is not None):
         told.pop("speedup", None)  # or a ratio that somebody else has taken
     elif not recorded.orders and baseline != variant.name:
-        told["speedup"] = _apart_from(recorded.seconds, beside.get(BASELINE), baseline)
+        told["speedup"] = apart_from(recorded.seconds, beside.get(BASELINE), baseline)
     if baseline and recorded.baseline not in (None, baseline):
         told["speedup"] = Quantity(
             None, reason=f"timed beside {recorded.baseline}; the baseline is {baseline}"
@@ -180,7 +180,7 @@ def _nothing(name: str) -> Executable:
     return Executable(name, "", b"", (), {}, 0.0)
 
 
-def _apart_from(mine: Sequence[float], baseline: Found | None, name: str) -> Quantity:
+def apart_from(mine: Sequence[float], baseline: Found | None, name: str) -> Quantity:
     """The ratio to a baseline that was timed in the same session and not in pairs: it has no interval, for nobody knows
     what the machine did between the two.
     """

@@ -73,3 +73,49 @@ def test_a_program_that_has_changed_is_other_code(
     result = greta(*REPLAY)
     result.assert_outcomes(skipped=1)
     assert "no record of engine v3 @ 4096 in summary.json; there is none of v3" in result.stdout.str()
+
+
+CSV = (
+    "v,n,prefill_s,attn_impl,status\nbase,4096,22.768,naive,0\nv1,4096,206.7,v1_lds,0\nv3,4096,18.7,naive,0\n"
+)
+COLUMNS = """\
+version: 1
+records:
+  files: "*.csv"
+  device: program
+  kernel: engine
+  variant: {column: v}
+  context: {column: n}
+  quantities:
+    seconds: {column: prefill_s, unit: s}
+    attn_impl: {column: attn_impl}
+    exit_status: {column: status}
+"""
+OF_CSV = """\
+version: 1
+programs:
+  engine:
+    baseline: base
+    variants: {base: [engine], v1: [engine, "1"], v3: [engine, "3"]}
+    contexts: 4096
+    output: {json_marker: PERF_TIMING}
+    gates:
+      v1: {speedup: 1.0, attn_impl: v1_lds}
+      v3: {speedup: 1.2, attn_impl: v3_q_lds}
+"""
+
+
+def test_rows_of_others_are_runs_of_a_program_too(project: pytest.Pytester, greta: Run) -> None:
+    (project.path / "conftest.py").unlink()
+    project.makepyfile(test_gates="def test_engine(greta_program):\n    greta_program.check()\n")
+    (project.path / "runs.csv").write_text(CSV)
+    (project.path / "columns.yaml").write_text(COLUMNS)
+    write_gates(project, OF_CSV)
+    result = greta("--greta-columns=columns.yaml", "--greta-replay", "runs.csv")
+    result.stdout.fnmatch_lines_random([
+        "*v1 *speedup >= 1.00 *0.11x (4096)*FAIL",
+        "*v1 *attn_impl is v1_lds *v1_lds (4096)*PASS",
+        "*v3 *speedup >= 1.20 *1.22x (4096)*INCONCLUSIVE*",
+        "*v3 *attn_impl is v3_q_lds *naive (4096)*FAIL",
+        "*base *seconds > 0 *22.77 s (4096)*PASS",
+    ])  # fmt: skip
