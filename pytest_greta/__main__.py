@@ -13,6 +13,8 @@ from pytest_greta.binaries import inspect
 from pytest_greta.records import merge
 from pytest_greta.report import command as report
 
+MISTAKE = 2
+"""Exit code, as argparse has it."""
 COMMANDS = {"inspect": inspect, "merge": merge, "report": report}
 """Modules with `HELP`, `add_arguments(parser)` and `run(options, parser)`, which gives the exit code."""
 
@@ -27,13 +29,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsers[name] = commands.add_parser(name, help=module.HELP, description=module.__doc__)
         module.add_arguments(parsers[name])
     options = parser.parse_args(arguments)
+    if sys.stdout is None:  # of `>&-`
+        return _unwritten("standard output is closed")
     try:
         code: int = COMMANDS[options.command].run(options, parsers[options.command])
         sys.stdout.flush()
-    except BrokenPipeError:  # of `| head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.filename is not None:  # of no output
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left
+        if isinstance(error, BrokenPipeError):  # of `| head`: nobody reads on
+            return 128 + signal.SIGPIPE
+        return _unwritten(error.strerror or str(error))
     return code
+
+
+def _unwritten(why: str) -> int:
+    if sys.stderr is not None:
+        sys.stderr.write(f"error: the output cannot be written: {why}\n")
+    return MISTAKE
 
 
 if __name__ == "__main__":

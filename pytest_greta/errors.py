@@ -149,3 +149,14 @@ def shown_path(path: str | os.PathLike[str]) -> str:
         return str(Path(path).relative_to(Path.cwd()))
     except (OSError, ValueError):
         return str(path)
+
+
+MOST_TOLD = 50
+"""Mistakes that are printed."""
+
+
+def as_lines(problems: Iterable[str]) -> list[str]:
+    """Mistakes as lines of a terminal, not more than anyone reads."""
+    lines = [printable(problem) for problem in problems]
+    more = len(lines) - MOST_TOLD
+    return [*lines[:MOST_TOLD], f"and {more} more"] if more > 0 else lines

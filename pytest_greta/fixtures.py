@@ -358,6 +358,7 @@ def _judge(
 ) -> None:
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
     from pytest_greta import table
+    from pytest_greta.binaries.locked import is_unrecorded
     from pytest_greta.gates.policy import failing
     from pytest_greta.history import benchmark as history
     from pytest_greta.programs.result import ProgramResult
@@ -390,7 +391,7 @@ def _judge(
         info["verdicts"] = [verdict.line() for verdict in verdicts]
         history.add_info(item.stash[BENCHMARK], info)
     failed = failing(verdicts, session.options.require, session.gate_file.inconclusive)
-    if not verdicts and not session.options.lock:
+    if all(map(is_unrecorded, verdicts)) and not session.options.lock:
         none = f"no gate was evaluated: {session.gate_file.path} has none that applies"
         pytest.fail(f"{none}; pytest --greta-lock records what kernels take", pytrace=False)
     if failed:

@@ -31,9 +31,7 @@ def settle(config: pytest.Config, tests: Sequence[list[Any] | None], is_all: boo
     """Write the lock file of a session that records, or tell the entries that are for nothing. `tests` is what each
     test says of its kernels, None where it did not come to that; `is_all` says that none is missing. Raises OSError.
     """
-    found: lock.Entries = {}
-    for rows in tests:
-        found |= lock.of_plain(rows or ())
+    found = lock.of_plain(row for rows in tests for row in rows or ())
     is_whole = is_all and EXPECTED in config.stash
     try:
         file = lock.load(gates_path(config).absolute().parent / lock.NAME)

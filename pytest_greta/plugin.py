@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pluggy import PluginValidationError
 
 from pytest_greta.cases import ARTIFACT, AXES, PROGRAM, UNUSED, Mistaken, parametrize, subject_of
+from pytest_greta.errors import as_lines
 from pytest_greta.fixtures import (
     greta_artifact,
     greta_code,
@@ -69,9 +70,6 @@ __all__ = [
     "greta_target",
     "greta_variant",
 ]
-
-MOST_TOLD = 50
-"""Mistakes that are printed."""
 
 
 # -- configuration ---------------------------------------------------------------------------------------
@@ -135,7 +133,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         and getattr(session.config.option, "dist", "no") != "no"
         and not hasattr(session.config, "workerinput")
     ):
-        lines = "\n".join(f"ERROR: {problem}" for problem in _told(problems))
+        lines = "\n".join(f"ERROR: {problem}" for problem in as_lines(problems))
         pytest.exit(lines, returncode=pytest.ExitCode.USAGE_ERROR)
 
 
@@ -155,16 +153,7 @@ def _or_usage_error(action: Callable[[], object]) -> None:
     try:
         action()
     except ConfigError as error:
-        raise pytest.UsageError(*_told(error.problems)) from None
-
-
-def _told(problems: Iterable[str]) -> list[str]:
-    """Mistakes as lines of a terminal, not more than anyone reads."""
-    from pytest_greta.errors import printable
-
-    lines = [printable(problem) for problem in problems]
-    more = len(lines) - MOST_TOLD
-    return [*lines[:MOST_TOLD], f"and {more} more"] if more > 0 else lines
+        raise pytest.UsageError(*as_lines(error.problems)) from None
 
 
 # -- collection ------------------------------------------------------------------------------------------
@@ -188,7 +177,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
         raise pytest.UsageError(f"{error}; the hook of greta is {' and '.join(HOOKS)}") from None
     except pytest.UsageError as error:
         problems: list[str] = session.config.stash[PROBLEMS]
-        told = _told(problems)
+        told = as_lines(problems)
         if not told or list(error.args) == told:
             raise
         raise pytest.UsageError(*told, *error.args) from None
@@ -220,7 +209,7 @@ def pytest_collection_modifyitems(
         problems += get_session(config).entry_problems([*used])
     problems += history_problems(config) if ours else []
     is_due = bool(ours or programs) or any(ARTIFACT in _fixtures(item) for item in items)
-    if read_options(config).require and not (is_due or problems):
+    if (read_options(config).require or read_options(config).lock) and not (is_due or problems):
         from pytest_greta.unevaluated import is_due_without_tests
 
         is_due = is_due_without_tests(config, problems)
@@ -266,7 +255,7 @@ def history_problems(config: pytest.Config) -> list[str]:
 def _refuse(config: pytest.Config, items: list[pytest.Item], problems: list[str]) -> None:
     """Exit code 4 with a line for each problem; in a worker of xdist, leave that to the controller."""
     if not hasattr(config, "workeroutput"):
-        raise pytest.UsageError(*_told(problems))
+        raise pytest.UsageError(*as_lines(problems))
     tell_controller(config, "greta_problems", list(problems))
     items.clear()
 

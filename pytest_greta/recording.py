@@ -68,6 +68,7 @@ def carry(item: pytest.Item, report: Any, subject: tuple[str, str, str]) -> None
     rows, device = [Row.of(verdict) for verdict in item.stash.get(VERDICTS, [])], get_device(item.config)
     if STOPPED in item.stash:
         rows.append(Row.stopped(*subject, *item.stash[STOPPED]))
+    report.greta_subject = subject[0]
     report.greta_rows = [row.plain() for row in rows]
     report.greta_device = device.device_name()
     report.greta_notes = item.stash.get(NOTES, [])

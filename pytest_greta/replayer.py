@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from pytest_greta.gates.model import Gate, Measurement, Quantity
 from pytest_greta.measure.executable import BASELINE
 from pytest_greta.programs.pairing import limits_of, speedup
 from pytest_greta.records.digests import Digests, differing
+from pytest_greta.records.model import Session
 from pytest_greta.records.recordings import Found, Recordings, apart
 from pytest_greta.records.replay import NOT_HELD, ReplayedResult, pairs_of, quantities_of
 from pytest_greta.results import GatedMeasurement
@@ -45,8 +46,8 @@ class Replayer:
         """The recorded code of a variant for a target. Raises NotRecorded or RecordedFailure."""
         found = self.recordings.codes(kernel.name, variant.name, target)
         if not found:
-            raise self._missing(kernel, variant, target, is_run=False)
-        notes, judged = self._notes(found, kernel, variant), []
+            raise self._missing(kernel.name, variant.name, target)
+        (found, notes), judged = self._of_this_code(found, self._by_source(kernel, variant)), []
         for session in _by_session(found):
             for problems in groups:
                 judged += self._gated_code(session, kernel, variant, target, problems)
@@ -88,11 +89,11 @@ class Replayer:
         """
         found = self.recordings.runs(kernel, variant, problem, self.kind)
         if not found:
-            raise self._missing(kernel, variant, problem.id, is_run=True)
+            raise self._missing(kernel.name, variant.name, problem.id, f" on {self.kind}")
         baseline = self.gate_file.baseline_of(kernel, problem)
         bases = self.recordings.runs(kernel, baseline, problem, self.kind) if baseline else []
         firsts = self.recordings.runs(kernel, variant, smallest, self.kind)
-        notes, judged = self._notes(found, kernel, variant), list[_Judged]()
+        (found, notes), judged = self._of_this_code(found, self._by_source(kernel, variant)), list[_Judged]()
         for one in found:
             for code in self.recordings.beside(one):
                 target = str(code.recorded.target)
@@ -120,63 +121,88 @@ class Replayer:
             judged.append((one, GatedMeasurement(measurement, [*peaks, *gates])))
         return _replayed(judged, (*notes, *filter(None, [apart(found)])))
 
-    def program_result(self, case: ProgramCase, gates: Sequence[Gate]) -> ReplayedResult:
-        """The recorded runs of a program: all of them are judged. Raises NotRecorded."""
+    def program_result(
+        self, case: ProgramCase, gates: Sequence[Gate], files: Mapping[str, str]
+    ) -> ReplayedResult:
+        """The recorded runs of a program: all of them are judged. `files` are the digests of what its command names, as
+        far as that is here. Raises NotRecorded or RecordedFailure.
+        """
         found = self.recordings.programs(case.program, case.variant, case.problem)
         if not found:
-            raise NotRecorded(
-                f"no record of {case.program} {case.variant} @ {case.problem.id} in {self.recordings.names}"
-            )
-        judged, limits = list[_Judged](), limits_of(gates)
-        for one in found:
-            quantities = dict(one.recorded.quantities)
-            if limits and one.recorded.orders:
-                quantities["speedup"] = speedup(pairs_of(one, limits), limits, "")
-            for gate in gates:
-                quantities.setdefault(gate.quantity, Quantity(None, reason=NOT_HELD))
-            measurement = Measurement(
-                case.program,
-                case.variant,
-                quantities,
-                problem=case.problem,
-                device="program",
-                untimed=one.recorded.untimed,
-            )
-            judged.append((one, GatedMeasurement(measurement, gates)))
-        return _replayed(judged, tuple(dict.fromkeys(one.where for one in found if one.is_told)))
+            raise self._missing(case.program, case.variant, case.problem.id)
 
-    def _missing(
-        self, kernel: Kernel, variant: Variant, where: str, is_run: bool
-    ) -> NotRecorded | RecordedFailure:
-        """Why there is nothing to gate."""
-        name = f"{kernel.name} {variant.name} @ {where}"
-        for file, status, reason in self.recordings.stopped(kernel.name, variant.name, where):
+        def other_code(one: Found) -> str:
+            changed = [
+                n for n, digest in one.recorded.digests.items() if digest and files.get(n, digest) != digest
+            ]
+            if changed:
+                return f"is of other code: {' and '.join(changed)} changed since"
+            same = {n for n in one.recorded.digests if n in files}
+            return "" if same else self._other_commit(one.session)
+
+        (found, notes), judged, limits = (
+            self._of_this_code(found, other_code),
+            list[_Judged](),
+            limits_of(gates),
+        )
+        for one in found:
+            whole, *each = ({**some} for some in (one.recorded.quantities, *one.recorded.each))
+            if limits and one.recorded.orders:
+                whole["speedup"] = speedup(pairs_of(one, limits), limits, "")
+            for some in (whole, *each):
+                for gate in gates:
+                    some.setdefault(gate.quantity, Quantity(None, reason=NOT_HELD))
+            whole_run, *runs = (
+                Measurement(
+                    case.program,
+                    case.variant,
+                    some,
+                    problem=case.problem,
+                    device="program",
+                    untimed=one.recorded.untimed,
+                )
+                for some in (whole, *each)
+            )
+            judged.append((one, GatedMeasurement(whole_run, gates, each=runs)))
+        return _replayed(judged, (*notes, *filter(None, [apart(found)])))
+
+    def _missing(self, kernel: str, variant: str, where: str, on: str = "") -> NotRecorded | RecordedFailure:
+        """Why there is nothing to gate. `on` is the kind of device that it should be of, in words."""
+        name = f"{kernel} {variant} @ {where}"
+        for file, status, reason in self.recordings.stopped(kernel, variant, where):
             told = f"{name}: {status} when it was recorded in {file}: {reason}"
             return RecordedFailure(told) if status == "FAIL" else NotRecorded(told)
-        there = self.recordings.recorded_for(kernel.name, variant.name)
-        of = (
-            f"; of {variant.name} there is {', '.join(there[:8])}"
-            if there
-            else f"; there is none of {variant.name}"
-        )
-        on = f" on {self.kind}" if is_run else ""
+        there = self.recordings.recorded_for(kernel, variant)
+        of = f"; of {variant} there is {', '.join(there[:8])}" if there else f"; there is none of {variant}"
         return NotRecorded(f"no record of {name}{on} in {self.recordings.names}{of}")
 
-    def _notes(self, found: Sequence[Found], kernel: Kernel, variant: Variant) -> tuple[str, ...]:
-        """What to know of records. Raises NotRecorded for those of other code, where something is required."""
-        notes = []
+    def _of_this_code(
+        self, found: Sequence[Found], other_code: Callable[[Found], str]
+    ) -> tuple[list[Found], tuple[str, ...]]:
+        """The records that count, and what to know of them. Where something is required, one of other code is as none:
+        raises NotRecorded where all are.
+        """
+        counting, notes, others = [], [], []
         for one in found:
-            other = self._other_code(one, kernel, variant)
+            other = other_code(one)
+            of = f"{one.recorded.name} in {one.file}"
             if other and self.is_required:
-                raise NotRecorded(f"{one.recorded.name} in {one.file} {other}")
-            of = f"{one.recorded.name} in {one.file}" if one.recorded.digests.get("source") else one.file
-            notes += [f"{of} {other}"] if other else []
+                others.append(f"{of} {other}")
+                continue
+            counting.append(one)
+            if other:
+                notes.append(f"{of if any(one.recorded.digests.values()) else one.file} {other}")
             notes += [one.where] if one.is_told else []
             if one.session.gates.get("sha256") not in ("", None, self.gates_sha256):
                 notes.append(
                     f"{one.file} was recorded with other gates: those of {self.gate_file.path} today are held"
                 )
-        return tuple(dict.fromkeys(notes))
+        if not counting:
+            raise NotRecorded("; ".join(others))
+        return counting, tuple(dict.fromkeys([*others, *notes]))
+
+    def _by_source(self, kernel: Kernel, variant: Variant) -> Callable[[Found], str]:
+        return lambda found: self._other_code(found, kernel, variant)
 
     def _other_code(self, found: Found, kernel: Kernel, variant: Variant) -> str:
         """What tells a record from one of this checkout, in words; empty where nothing does."""
@@ -184,6 +210,10 @@ class Replayer:
         if recorded.digests.get("source"):
             changed = differing(recorded.digests, self.digests.of(kernel, variant), session.python)
             return f"is of other code: {' and '.join(changed)} changed since" if changed else ""
+        return self._other_commit(session)
+
+    def _other_commit(self, session: Session) -> str:
+        """The same of a record that does not say its source: by the commit."""
         if session.commit is None:
             return "does not say of which code it is"
         if session.commit["dirty"]:

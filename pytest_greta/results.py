@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_greta.binaries.locked import HeldParts
-from pytest_greta.gates.evaluation import evaluate
+from pytest_greta.gates.evaluation import evaluate_runs
 from pytest_greta.gates.model import Gate, Measurement, Verdict
 from pytest_greta.measure.executable import BASELINE
 
@@ -24,10 +24,12 @@ class GatedMeasurement:
     gates: Sequence[Gate]
     code: str = ""
     """SHA-256 of the code object, of a measurement of code."""
+    each: Sequence[Measurement] = ()
+    """Of a program: its runs one by one."""
 
     def verdicts(self) -> list[Verdict]:
         """The verdict of every gate."""
-        return [evaluate(gate, self.measurement) for gate in self.gates]
+        return [evaluate_runs(gate, self.measurement, self.each) for gate in self.gates]
 
 
 @dataclass(frozen=True)

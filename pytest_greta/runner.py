@@ -15,6 +15,7 @@ from pytest_greta.compiler.entries import symbol_in
 from pytest_greta.compiler.names import demangled, qualified
 from pytest_greta.compiler.resources import (
     attribute_quantities,
+    cpu_notes,
     entries,
     launch_notes,
     printing_notes,
@@ -198,7 +199,8 @@ class Runner:
             run.seconds += again.seconds
             run.baseline.seconds += again.baseline.seconds
             run.accepted.seconds += again.accepted.seconds
-        return RunResult(measurements, run, (*_hints(run), *_barrier_hints(variant, candidate)))
+        notes = cpu_notes(variant.file, candidate.code, str(run.fault or ""))
+        return RunResult(measurements, run, (*_hints(run), *_barrier_hints(variant, candidate), *notes))
 
     def _compare(self, run: Run, measure_again: Callable[[], Run]) -> Run | None:
         """Add the quantity `regression`, where it is gated; gives the second measurement, where it took one."""

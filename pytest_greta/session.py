@@ -58,7 +58,7 @@ class Session:
         """A program's runs with their gates, or what was recorded of them."""
         replayer = self.runner.replayer
         if replayer is not None:
-            return replayer.program_result(case, self.programs.gates_of(case))
+            return replayer.program_result(case, self.programs.gates_of(case), self.programs.files_of(case))
         return self.programs.judge(case)
 
     def close(self) -> None:

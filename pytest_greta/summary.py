@@ -31,6 +31,8 @@ class Summary:
         self.failed_before: Counter[str] = Counter()
         """How often a test failed that was run again."""
         self.passed: set[str] = set()
+        self.subjects: set[str] = set()
+        """The kernels, artifacts and programs that tests came to judge, or were stopped at."""
         self.unevaluated: list[str] = []
         self.unsaved = ""
         """What could not be written at the end."""
@@ -50,6 +52,7 @@ class Summary:
         """Keep the verdicts of a test."""
         if hasattr(report, "greta_rows"):
             self.rows_of[report.nodeid] = report.greta_rows
+            self.subjects.add(report.greta_subject)
         if hasattr(report, "greta_locked") and (report.when == "call" or not report.passed):
             self.locked[report.nodeid] = report.greta_locked
         elif report.failed:
@@ -86,7 +89,7 @@ class Summary:
             from pytest_greta.options import read_options
             from pytest_greta.unevaluated import missing
 
-            self.unevaluated = missing([(k, place, text) for k, place, text in wanted], self.rows)
+            self.unevaluated = missing([(k, p, text) for k, p, text in wanted], self.rows, self.subjects)
             if self.unevaluated and read_options(session.config).require:
                 session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         try:
@@ -112,7 +115,9 @@ class Summary:
 
     def _settle_lock(self, session: pytest.Session) -> None:
         """Record what kernels take, or fail a whole session for entries of the lock file that no kernel is."""
-        if not self.locked:
+        from pytest_greta.options import read_options
+
+        if not (self.locked or read_options(session.config).lock):
             return
         from pytest_greta.locking import settle
 

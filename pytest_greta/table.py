@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_greta.errors import printable
-from pytest_greta.gates.model import Status, Verdict, measured_text
+from pytest_greta.gates.model import Status, Verdict
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Row:
             where=verdict.where,
             place=gate.place,
             gate=gate.text,
-            measured=measured_text(definition, verdict.measured, gate.limit),
+            measured=verdict.found,
             status=verdict.status.value,
             reason=verdict.reason,
             check=not gate.line and (definition.kind != "number" or definition.integer),

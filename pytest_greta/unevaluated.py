@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Entry = tuple[str, str, str]
 """Kernel, place and condition of an entry: `("prefill", "gates.yaml:31", "speedup >= 1.20")`; and of the built-in gate
-that every run has."""
+that every run has. Of what has no gates in the file: its name, what to do with it, and no condition."""
 
 OF_EVERY_RUN = "no_fault"
 
@@ -47,8 +47,8 @@ def is_narrowed(config: pytest.Config) -> bool:
 
 
 def is_due_without_tests(config: pytest.Config, problems: list[str]) -> bool:
-    """Whether a session that requires something and has no test of greta should have some; what keeps that from being
-    known is added to `problems`.
+    """Whether a session that requires something, or records, and has no test of greta should have some; what keeps that
+    from being known is added to `problems`.
     """
     if is_narrowed(config):
         return False
@@ -68,17 +68,25 @@ def expected(session: Session) -> list[Entry]:
             found |= {(kernel.name, gate.place, gate.text): gate.line for gate in gates}
     for artifact in session.gate_file.artifacts.values():
         found |= {(artifact.name, gate.place, gate.text): gate.line for gate in artifact.gates}
+        if not artifact.gates:
+            found[artifact.name, f"reads artifact {artifact.name!r}", ""] = artifact.position.line
     for name, program in session.gate_file.programs.items():
-        for problem in program_problems(program, None, {}):
-            for variant in program.variants:
-                gates = (gate for gate in program.gates_for(variant, problem) if gate.line)
-                found |= {(name, gate.place, gate.text): gate.line for gate in gates}
+        of_cases = (
+            gate
+            for problem in program_problems(program, None, {})
+            for variant in program.variants
+            for gate in program.gates_for(variant, problem)
+        )
+        in_file = {(name, gate.place, gate.text): gate.line for gate in of_cases if gate.line}
+        found |= in_file or {(name, f"runs program {name!r}", ""): program.position.line}
     return sorted(found, key=lambda entry: found[entry])
 
 
-def missing(wanted: Iterable[Entry], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def missing(
+    wanted: Iterable[Entry], rows: Sequence[Mapping[str, Any]], subjects: Collection[str]
+) -> list[str]:
     """The entries that no row is about, a line for each kernel, and the kernels that no test runs. What a test could
-    not evaluate, it says itself.
+    not evaluate, it says itself. `subjects` are the kernels, artifacts and programs that tests were about.
     """
     seen = {(row["kernel"], row["place"], row["gate"]) for row in rows}
     stopped = {row["kernel"] for row in rows if not row["place"]}
@@ -87,7 +95,9 @@ def missing(wanted: Iterable[Entry], rows: Sequence[Mapping[str, Any]]) -> list[
     for kernel, place, condition in wanted:
         if (kernel, place, condition) in seen or kernel in stopped:
             continue
-        if condition.startswith(OF_EVERY_RUN):
+        if not condition:
+            never_run += [] if kernel in subjects else [f"no test {place}"]
+        elif condition.startswith(OF_EVERY_RUN):
             never_run.append(
                 f"no test with greta_run runs kernel {kernel!r}: what it computes is not checked"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from pytest_greta.gates.evaluation import evaluate, unmatched
 from pytest_greta.gates.model import EVERY_VARIANT, Gate, Measurement, Status, Verdict
 from pytest_greta.gates.scopes import covers
 
+_WHEEL = re.compile(r"(?P<project>[^-]+)-(?P<version>[^-]+)(-\d[^-]*)?-(?P<tags>[^-]+-[^-]+-[^-]+)\.whl")
+"""The name of a wheel (PyPA, "Binary distribution format": a build number may stand before the tags)."""
 MOST_FILES = 1000
 """Of one artifact: each is a test of its own."""
 MOST_TOLD = 10
@@ -133,13 +136,15 @@ class Artifacts:
     def _parts(self, case: ArtifactCase, kernels: Sequence[BuiltKernel]) -> list[Part]:
         """The kernels of a file as a lock file has them: by member, of a wheel without its version."""
         assert case.path is not None
-        name = self._relative(case.path)
-        if name.endswith(".whl"):
-            folder, _, wheel = name.rpartition("/")
-            name = "/".join(filter(None, [folder, f"{wheel.partition('-')[0]}.whl"]))
+        name, versioned, project = self._relative(case.path), "", ""
+        if wheel := _WHEEL.fullmatch(case.path.name):
+            project, versioned = f"{wheel['project']}.", f"{wheel['project']}-{wheel['version']}."
+            name = f"{name[: -len(wheel[0])]}{wheel['project']}-{wheel['tags']}.whl"
         members: dict[str, list[BuiltKernel]] = {}
-        for kernel in kernels:
-            members.setdefault(kernel.member, []).append(kernel)
+        for kernel in kernels:  # of a wheel also in `shop-1.2.data/platlib/libk.so`
+            is_versioned = versioned and kernel.member.startswith(versioned)
+            member = project + kernel.member[len(versioned) :] if is_versioned else kernel.member
+            members.setdefault(member, []).append(kernel)
         return [Part(case.artifact, f"{name} {member}".rstrip(), some) for member, some in members.items()]
 
     def _in_vain(self, entry: ArtifactEntry) -> Iterator[Verdict]:

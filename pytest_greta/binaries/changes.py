@@ -56,12 +56,16 @@ def worst_of(kernels: Iterable[BuiltKernel]) -> dict[str, int | None]:
     """What is held of kernels that share a name: of each quantity the worst. A kernel is in a library as often as it is
     instantiated in files that are compiled apart.
     """
+    return worst({gate: kernel.value(gate) for gate in HELD} for kernel in kernels)
+
+
+def worst(figures: Iterable[Figures]) -> dict[str, int | None]:
+    """Of each quantity the worst."""
     found: dict[str, int | None] = {}
-    for kernel in kernels:
+    for one in figures:
         for gate in HELD:
-            value = kernel.value(gate)
-            if gate not in found or Change(gate, found[gate], value).is_worse:
-                found[gate] = value
+            if gate not in found or Change(gate, found[gate], one[gate]).is_worse:
+                found[gate] = one[gate]
     return found
 
 

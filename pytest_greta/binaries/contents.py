@@ -85,6 +85,8 @@ class Contents:
     def code_objects(self) -> Iterator[HeldCode]:
         """Every code object. Raises BinaryProblem where there is none, or the file cannot be read."""
         found = False
+        if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):
+            raise BinaryProblem(f"{self.name}: is no regular file")  # a pipe would be waited for
         try:
             with open(self.path, "rb") as file:
                 size = file.seek(0, 2)

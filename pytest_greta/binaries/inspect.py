@@ -18,6 +18,7 @@ from pytest_greta.binaries.kernels import Asked, BinaryFile, read_code, read_fil
 from pytest_greta.binaries.selection import Selection, groups
 from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.compiler import Compiler
+from pytest_greta.compiler.entries import NO_KERNEL
 from pytest_greta.errors import GretaError, printable, shown_path
 from pytest_greta.gates.patterns import pattern
 from pytest_greta.sources import TARGET
@@ -77,7 +78,10 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             files.append(file)
         else:
             mistakes.append(file)
-    if not mistakes and not any(selection.of(file.kernels) for file in files):
+    empty = [file.name for file in files if not file.kernels]
+    if not mistakes and len(empty) == len(files):
+        mistakes += [f"{name}: no kernel{_why_none(name)}" for name in empty]
+    elif not mistakes and not any(selection.of(file.kernels) for file in files):
         mistakes.append(selection.why_nothing([kernel for file in files for kernel in file.kernels]))
     for mistake in mistakes:
         sys.stderr.write("\n".join(f"error: {printable(line)}" for line in mistake.splitlines()) + "\n")
@@ -88,7 +92,9 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         _write(_lines_of_comparison(found, options))
         return WORSE if options.fail and found.worse else 0
     _write(_lines_of_files(files, selection, options))
-    for note in dict.fromkeys(note for file in files for note in file.notes):
+    notes = [note for file in files for note in file.notes]
+    notes += selection.absent([kernel for file in files for kernel in file.kernels])
+    for note in dict.fromkeys(notes):
         sys.stderr.write(f"note: {printable(note)}\n")
     return 0
 
@@ -137,11 +143,17 @@ def _compiled(path: Path, name: str, targets: Sequence[str], asked: Asked) -> Bi
         compiler = Compiler(Path(folder))
         try:
             codes = {
-                target: compiler.compile(Job(path, target)).code for target in targets or (SOURCE_TARGET,)
+                target: compiler.compile(Job(path.absolute(), target)).code
+                for target in targets or (SOURCE_TARGET,)
             }
         finally:
             compiler.close()
     return read_code(codes, name, asked)
+
+
+def _why_none(name: str) -> str:
+    """Why a source has no kernel; nothing is known of a binary."""
+    return f": {NO_KERNEL}" if name.endswith(SOURCES) else ""
 
 
 def _columns(options: argparse.Namespace) -> list[Column]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_greta.binaries.changes import HELD
+from pytest_greta.binaries.changes import HELD, worst
 from pytest_greta.errors import ConfigError, printable, quote, shown_path
 
 NAME = "greta.lock"
@@ -61,16 +61,13 @@ class LockFile:
 
     path: Path
     entries: Mapping[Key, Entry]
+    is_there: bool = True
+    """Whether code is held against it; one without entries holds what is not recorded yet."""
 
     @property
     def shown(self) -> str:
         """As messages show it."""
         return shown_path(self.path)
-
-    @property
-    def is_there(self) -> bool:
-        """Whether there is anything to hold code against."""
-        return bool(self.entries)
 
 
 def load(path: Path) -> LockFile:
@@ -80,7 +77,9 @@ def load(path: Path) -> LockFile:
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        return LockFile(path, {})
+        if path.is_symlink():
+            raise ConfigError(f"{shown}: is a link to {path.readlink()}, which is not there") from None
+        return LockFile(path, {}, is_there=False)
     except OSError as error:
         raise ConfigError(f"{shown}: cannot be read: {error.strerror}") from None
     if len(content) > MOST_BYTES:
@@ -183,6 +182,15 @@ def merged(old: Mapping[Key, Entry], found: Mapping[Key, Entry], keep_others: bo
     return {**kept, **found}
 
 
+def united(entries: Iterable[tuple[Key, Entry]]) -> Entries:
+    """Entries of several files or variants together: of those with the same key, the worst of each figure."""
+    found: Entries = {}
+    for key, entry in entries:
+        both = [found[key], entry] if key in found else [entry]
+        found[key] = Entry(worst(one.figures for one in both), both[0].compiler)
+    return found
+
+
 # -- between processes -----------------------------------------------------------------------------------
 
 
@@ -194,5 +202,5 @@ def plain(entries: Mapping[Key, Entry]) -> list[list[Any]]:
 
 
 def of_plain(rows: Iterable[Sequence[Any]]) -> Entries:
-    """What `plain` made."""
-    return {Key(*row[:4]): Entry(dict(zip(HELD, row[4], strict=True)), row[5]) for row in rows}
+    """What `plain` made, of several together."""
+    return united((Key(*row[:4]), Entry(dict(zip(HELD, row[4], strict=True)), row[5])) for row in rows)

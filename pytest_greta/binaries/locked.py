@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pytest_greta.binaries.changes import Change, changes, worst_of
 from pytest_greta.binaries.kernels import BuiltKernel
-from pytest_greta.binaries.lock import Entries, Entry, Key, LockFile
+from pytest_greta.binaries.lock import Entries, Entry, Key, LockFile, united
 from pytest_greta.binaries.names import counted
 from pytest_greta.compiler.names import qualified
 from pytest_greta.gates.catalogue import CATALOGUE
@@ -20,6 +20,7 @@ MOST_TOLD = 10
 _MOST_NAMED = 3
 """Kernels that a note names."""
 _WORSE = "worse"
+_UNRECORDED = "not recorded yet"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _hold(lock: LockFile, parts: Sequence[Part], is_recording: bool) -> HeldPart
     held = HeldParts()
     for part in parts:
         entries = part.entries()
-        held.entries |= entries
+        held.entries = united([*held.entries.items(), *entries.items()])
         if not is_recording:
             against = _Against(lock, part)
             for target in dict.fromkeys(key.target for key in entries):
@@ -93,14 +94,15 @@ class _Against:
         """What is to be told of kernels, with their names."""
 
     def verdicts(self, found: Entries, target: str) -> Iterator[Verdict]:
-        """Of the kernels for a target: what got worse, a verdict for each limit; one for all that did not; one for what
-        another compiler made.
+        """Of the kernels for a target: what got worse, a verdict for each limit; one for all that did not, one for what
+        is not recorded yet, one for what another compiler made.
         """
-        held, others, worse = 0, [], 0
+        held, others, worse, unknown = 0, [], 0, 0
         for key, entry in found.items():
             old = self._lock.entries.get(key)
             if old is None:
-                self._tell("not recorded yet", key)
+                unknown += 1
+                self._tell(_UNRECORDED, key)
                 continue
             differing = changes(old.figures, entry.figures)
             is_worse = any(change.is_worse for change in differing)
@@ -119,6 +121,9 @@ class _Against:
                     self._tell("better", key, differing)
         if held:
             yield self._verdict(held, target, Quantity(True))
+        if unknown:
+            reason = f"{_UNRECORDED}: {RECORD} records it"
+            yield self._verdict(unknown, target, Quantity(None, reason=reason))
         if others:
             yield self._verdict(len(others), target, Quantity(None, reason=_other_compiler(others)))
 
@@ -156,6 +161,11 @@ class _Against:
         gate = Gate("locked", self._part.of, self._part.part, Limit(equals=True), file=self._lock.shown)
         found = Measurement(self._part.of, counted(count, "kernel"), {"locked": quantity}, target=target)
         return evaluate(gate, found)
+
+
+def is_unrecorded(verdict: Verdict) -> bool:
+    """Whether a verdict says no more than that the lock file does not know kernels yet."""
+    return verdict.gate.name == "locked" and verdict.measured.reason.startswith(_UNRECORDED)
 
 
 def _other_compiler(pairs: Sequence[tuple[str, str]]) -> str:

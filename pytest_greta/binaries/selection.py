@@ -34,6 +34,15 @@ class Selection:
         """The kernels that are meant."""
         return [kernel for kernel in kernels if self.means(kernel.name, kernel.symbol, kernel.target)]
 
+    def absent(self, kernels: Sequence[BuiltKernel]) -> list[str]:
+        """A line for each target that is meant and that no kernel is for."""
+        there = dict.fromkeys(kernel.target for kernel in kernels)
+        return [
+            f"no kernel is for {scope}; {suggestion('', there)}"
+            for scope in self.targets
+            if not any(covers(scope, target) for target in there)
+        ]
+
     def why_nothing(self, kernels: Sequence[BuiltKernel]) -> str:
         """Why none of some kernels is meant."""
         here = Selection(self.targets).of(kernels)

@@ -16,6 +16,7 @@ from pytest_greta.compiler.inputs import Reading
 from pytest_greta.compiler.spirv import (
     force_wavefront,
     make_constants_settable,
+    obey_traps,
     saturate,
     size_dynamic_lds,
 )
@@ -138,8 +139,8 @@ def _build_spirv(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
     ir, output = folder / "code.ll", folder / "code.spv"
     front = (*_front(toolchain, job, folder), *_for_target(job))
     _run(job, *front, "-emit-llvm", "-S", job.source, "-o", ir)
-    text = make_constants_settable(saturate(size_dynamic_lds(ir.read_text(), job.dynamic_lds_bytes)))
-    ir.write_text(force_wavefront(text, job.wave_size))
+    text = obey_traps(saturate(size_dynamic_lds(ir.read_text(), job.dynamic_lds_bytes)))
+    ir.write_text(force_wavefront(make_constants_settable(text), job.wave_size))
     translate = ("--target=spirv64-unknown-unknown", "-Wno-override-module", *_PRINTF, "-x", "ir", "-c")
     _run(job, *toolchain.clang, *translate, ir, "-o", output)
     return output.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from pytest_greta.compiler.codeobject import read_resources
@@ -21,16 +22,19 @@ _MOST_NAMED = 20
 """Kernels that a message lists."""
 
 
-def kernel_names(code: bytes) -> tuple[str, ...]:
-    """The symbols of all kernels in code for a device; none where its form is not known."""
+NO_KERNEL = "no `__global__` function is in it; a template is there once it is instantiated or launched"
+
+
+def kernel_names(code: bytes) -> tuple[str, ...] | None:
+    """The symbols of all kernels in code for a device; None where its form is not known."""
     if is_spirv(code):
         return tuple(name for name in entry_points(code) if not name.startswith(SETTER))
     if code.startswith(b"\x7fELF"):
         try:
             return tuple(read_resources(code))
         except GretaError:  # of another vendor
-            return ()
-    return tuple(dict.fromkeys(found.decode() for found in _PTX_ENTRY.findall(code)))
+            return None
+    return tuple(dict.fromkeys(found.decode() for found in _PTX_ENTRY.findall(code))) or None
 
 
 def variables(code: bytes) -> dict[str, int]:
@@ -58,7 +62,7 @@ def _is_known(code: bytes) -> bool:
 def symbol_in(code: bytes, file: str, entry: str) -> str:
     """The same as `symbol_of` for what code holds; `entry` itself where its form is not known."""
     symbols = kernel_names(code)
-    return symbol_of(symbols, file, entry) if symbols else entry
+    return entry if symbols is None else symbol_of(symbols, file, entry)
 
 
 def symbol_of(symbols: Collection[str], file: str, entry: str, what: str = "kernel") -> str:
@@ -69,15 +73,18 @@ def symbol_of(symbols: Collection[str], file: str, entry: str, what: str = "kern
     """
     if entry in symbols:
         return entry
+    if not symbols and what == "kernel":
+        raise CompileError(f"{file} has no kernel {entry!r}: {NO_KERNEL}")
     names, not_demangled = demangled(symbols)
     wanted = _plain(entry)
-    found = [symbol for symbol, name in names.items() if wanted in (_plain(name), _plain(qualified(name)))]
+    found = [symbol for symbol, name in names.items() if wanted in map(_plain, _spellings(name))]
     if len(found) == 1:
         return found[0]
     if found:
         several = " and ".join(names[symbol] for symbol in found)
         raise CompileError(f"{file}: {entry!r} is each of {several}; write its arguments too")
-    known = [qualified(name) for name in names.values()]
+    short = Counter(map(qualified, names.values()))
+    known = [qualified(name) if short[qualified(name)] == 1 else name for name in names.values()]
     raise CompileError(
         f"{file} has no {what} {entry!r}{' (__global__)' if what == 'kernel' else ''}; "
         f"{listing(known, entry)}{f' ({not_demangled})' if not_demangled else ''}"
@@ -104,7 +111,22 @@ def listing(names: Sequence[str], wanted: str) -> str:
     return f"there is {', '.join(names[:_MOST_NAMED]) or 'none'}{more}{guess}"
 
 
+def _spellings(name: str) -> tuple[str, str, str]:
+    """A demangled name whole, without its return type, and without its arguments too."""
+    short = qualified(name)
+    return name, name[max(name.find(f"{short}("), 0) :], short
+
+
+_UNSIGNED = re.compile(r"\bunsigned\b(?! (?:int|char|short|long)\b)")
+_CONST_FIRST = re.compile(
+    r"(?<![\w>])const ((?:(?:unsigned|signed|long|short)(?: |\b))*(?:[\w:]+(?:<[^<>()]*>)?)?)(?<! )"
+)
+
+
 def _plain(name: str) -> str:
-    """A name by which two spellings of it are the same: no spaces but between words, no suffixes of numbers."""
-    spaced = re.sub(r"\s*([^\w\s])\s*", r"\1", name.strip())
-    return re.sub(r"\b(\d+)(?:[uU]?[lL]{0,2})\b", r"\1", spaced)
+    """A name by which two spellings of it are the same: no spaces but between words, no suffixes of numbers, `const`
+    behind the type that it is of.
+    """
+    spaced = re.sub(r"\s*([^\w\s])\s*", r"\1", " ".join(name.split()))
+    numbers = re.sub(r"\b(\d+)(?:[uU]?[lL]{0,2})\b", r"\1", spaced)
+    return _CONST_FIRST.sub(r"\1 const", _UNSIGNED.sub("unsigned int", numbers))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from pytest_greta.compiler.barriers import describe
 from pytest_greta.compiler.codeobject import CodeObject, KernelResources, source_lines
 from pytest_greta.compiler.entries import symbol_of
 from pytest_greta.compiler.occupancy import occupancy, target_limits
+from pytest_greta.compiler.spirv import NO_DYNAMIC_LDS, TRAP
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import Quantity
 
@@ -127,6 +128,14 @@ def printing_notes(variant: Variant, code_object: CodeObject) -> list[str]:
     return [
         f"{variant.file} calls printf, which is left out here for {code_object.target}: the resources it {without}"
     ]
+
+
+def cpu_notes(file: str, code: bytes, fault: str) -> Iterator[str]:
+    """What to know of a run of SPIR-V on the cpu device, which ended with a fault if there is one."""
+    if "SIGSEGV" in fault and TRAP.encode() in code:
+        yield f"{file} has a trap (__trap, abort or a failed assert), which the cpu device obeys by SIGSEGV"
+    if NO_DYNAMIC_LDS.encode() in code:
+        yield f"{file} uses dynamic LDS (extern __shared__), and its launches give it 0 bytes (dynamic_lds_bytes)"
 
 
 def _launched(

@@ -18,6 +18,8 @@ _DYNAMIC_LDS = re.compile(
 _SATURATING = re.compile(
     r"@llvm\.fpto(?P<sign>[su])i\.sat\.(?P<to>(?:v(?P<n>\d+))?i(?P<bits>\d+))\.(?:v\d+)?f(?P<from>16|32|64)\b"
 )
+NO_DYNAMIC_LDS = "greta.no_dynamic_lds"
+"""What a module has that uses dynamic LDS, where its launches give it none."""
 _FLOATS = {"16": "half", "32": "float", "64": "double"}
 
 
@@ -41,10 +43,11 @@ def size_dynamic_lds(ir: str, size_bytes: int) -> str:
     names = [match["name"] for match in _DYNAMIC_LDS.finditer(ir)]
     if not names:
         return ir
-    block = f"@greta.dynamic_lds = internal addrspace(3) global [{max(size_bytes, 1)} x i8] undef, align 16"
+    name_of_block = "greta.dynamic_lds" if size_bytes else NO_DYNAMIC_LDS
+    block = f"@{name_of_block} = internal addrspace(3) global [{max(size_bytes, 1)} x i8] undef, align 16"
     edited = _DYNAMIC_LDS.sub("", ir)
     for name in names:
-        edited = re.sub(rf"{re.escape(name)}(?![\w.$-])", "@greta.dynamic_lds", edited)
+        edited = re.sub(rf"{re.escape(name)}(?![\w.$-])", f"@{name_of_block}", edited)
     # A global must be defined at module level; after the target lines is as good a place as any.
     return edited.replace("\n\n", f"\n\n{block}\n", 1)
 
@@ -60,6 +63,22 @@ def saturate(ir: str) -> str:
         ir = ir.replace(f"{name}(", f"{name.replace('@llvm.', '@greta.')}(")
     definitions = (_saturating(match).replace("@llvm.", "@greta.") for match in found.values())
     return "\n".join([ir, *definitions])
+
+
+TRAP = "greta.trap"
+"""What a module has where its code can end with a fault, in the place of LLVM's trap."""
+_TRAP = re.compile(r"call void @llvm\.(?:trap|debugtrap|ubsantrap)\([^)]*\)")
+_FAULT = f"""
+define internal spir_func void @{TRAP}() noinline {{
+  store volatile i32 0, ptr addrspace(1) null
+  ret void
+}}"""
+
+
+def obey_traps(ir: str) -> str:
+    """Let a trap, as of `abort` or a failed `assert`, write to address 0: the CPU's runtime leaves LLVM's own out."""
+    edited, count = _TRAP.subn(f"call spir_func void @{TRAP}()", ir)
+    return edited + _FAULT if count else ir
 
 
 SETTER = "greta_set_constant_"

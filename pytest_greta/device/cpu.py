@@ -163,7 +163,8 @@ class CpuDevice:
 
     def function(self, module: Any, entry: str) -> Any:
         """Look up a kernel by name."""
-        all_names = module.get_info(self._cl.program_info.KERNEL_NAMES).split(";")
+        with _Checked(self._cl, f"looking for the kernel {entry!r}"):
+            all_names = module.get_info(self._cl.program_info.KERNEL_NAMES).split(";")
         names = [name for name in all_names if not name.startswith(SETTER)]
         with _Checked(
             self._cl, f'no kernel named {entry!r} (extern "C" __global__); there is {", ".join(names)}'

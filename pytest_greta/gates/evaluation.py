@@ -119,6 +119,16 @@ def evaluate(gate: Gate, measurement: Measurement) -> Verdict:
     return Verdict(gate, status, quantity, measurement.kernel, measurement.variant, measurement.where, reason)
 
 
+def evaluate_runs(gate: Gate, whole: Measurement, each: Sequence[Measurement]) -> Verdict:
+    """The verdict of a gate on several runs of a program: what every run has to be (above a bound, equal) is asked of
+    each, where they are known one by one.
+    """
+    if not each or not gate.definition.reported or (gate.limit.above is None and gate.limit.equals is None):
+        return evaluate(gate, whole)
+    found = [evaluate(gate, one) for one in each]
+    return next((one for one in found if one.status is not Status.PASS), found[0])
+
+
 def unmatched(gate: Gate, where: str, reason: str) -> Verdict:
     """The verdict of a gate that is for nothing that there is: it never passes."""
     return Verdict(gate, Status.FAIL, Quantity(None), gate.kernel, gate.variant, where, reason)

@@ -9,6 +9,7 @@ import enum
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pytest_greta.errors import printable
 from pytest_greta.gates.catalogue import CATALOGUE, GateDef
@@ -195,7 +196,7 @@ class Gate:
         """Whether a gate on speed is judged on a device kind: on a cpu only where it names the cpu."""
         return device != "cpu" or "cpu" in self.devices
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The gate as a condition: `speedup >= 1.20`."""
         return limit_text(self.definition, self.limit, self.outputs)
@@ -214,12 +215,16 @@ class Verdict:
     """The context of a run (`8192`) or the target of a code object (`gfx942`)."""
     reason: str = ""
 
+    @cached_property
+    def found(self) -> str:
+        """What was measured, as text."""
+        return measured_text(self.gate.definition, self.measured, self.gate.limit)
+
     @property
     def columns(self) -> tuple[str, str, str, str, str]:
         """The verdict as cells of a table: place, variant and where, condition, value, status and reason."""
-        found = measured_text(self.gate.definition, self.measured, self.gate.limit)
         status = f"{self.status.value} ({self.reason})" if self.reason else self.status.value
-        return self.gate.place, f"{self.variant} @ {self.where}", self.gate.text, found, status
+        return self.gate.place, f"{self.variant} @ {self.where}", self.gate.text, self.found, status
 
     @property
     def is_accepted_failure(self) -> bool:

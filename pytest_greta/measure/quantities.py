@@ -115,4 +115,5 @@ def log_ratio(slot: str, seconds: Mapping[str, float]) -> float:
     candidate, other = seconds[CANDIDATE], seconds[slot]
     if min(candidate, other) <= 0:
         return 0.0
-    return math.log(other / candidate) if slot == BASELINE else math.log(candidate / other)
+    faster = math.log(other) - math.log(candidate)  # whose quotient may be no number
+    return faster if slot == BASELINE else -faster

@@ -104,6 +104,11 @@ class Programs:
         """What a case is held against."""
         return [self._with_deadline(gate) for gate in self._gates(self.entries[case.program], case)]
 
+    def files_of(self, case: ProgramCase) -> dict[str, str]:
+        """The digests of what the command of a case names, as far as it is here."""
+        entry = self.entries[case.program]
+        return invocation_of(entry, case.variant, case.problem, self.folder, self.manner.serialize).files()
+
     def _gates(self, entry: ProgramEntry, case: ProgramCase) -> list[Gate]:
         """The gates of a case; at the shortest context none that is about longer ones."""
         gates = entry.gates_for(case.variant, case.problem)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pytest_greta.gates.evaluation import evaluate
-from pytest_greta.gates.model import Gate, Measurement, Quantity, Status, Verdict
+from pytest_greta.gates.evaluation import evaluate_runs
+from pytest_greta.gates.model import Gate, Measurement, Quantity, Verdict
 from pytest_greta.kernel import Problem
 from pytest_greta.programs.execution import Execution
 
@@ -96,14 +96,8 @@ class ProgramResult:
 
     def verdicts(self) -> list[Verdict]:
         """The verdict of every gate. What every run has to be (above a bound, equal) is asked of each."""
-        return [self._verdict(gate) for gate in self.gates]
-
-    def _verdict(self, gate: Gate) -> Verdict:
-        whole = self.run.quantities
-        if not gate.definition.reported or (gate.limit.above is None and gate.limit.equals is None):
-            return evaluate(gate, self._measurement(whole))
-        found = [evaluate(gate, self._measurement(one)) for one in self.each]
-        return next((one for one in found if one.status is not Status.PASS), found[0])
+        whole, each = self._measurement(self.run.quantities), [self._measurement(one) for one in self.each]
+        return [evaluate_runs(gate, whole, each) for gate in self.gates]
 
     def _measurement(self, quantities: Mapping[str, Quantity]) -> Measurement:
         run = self.run

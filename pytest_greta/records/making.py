@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_greta.gates.catalogue import CATALOGUE
-from pytest_greta.gates.model import Quantity, Verdict, measured_text
+from pytest_greta.gates.model import Quantity, Verdict
 from pytest_greta.history.records import timing_of
 from pytest_greta.measure.executable import BASELINE, sha256_of
 from pytest_greta.records.model import Recorded, RecordedProblem, interval_plain, value_plain
@@ -149,6 +149,7 @@ def record_of_program(result: ProgramResult) -> Recorded:
         baseline_seconds=[float(seconds) for seconds in run.baseline_seconds],
         orders=[int(order) for order in run.orders],
         digests=dict(run.digests),
+        each=result.each,
         verdicts=[verdict_plain(verdict) for verdict in result.verdicts()],
         notes=[*result.told, *result.notes],
     )
@@ -179,7 +180,7 @@ def verdict_plain(verdict: Verdict) -> dict[str, Any]:
         "value": value_plain(quantity.value),
         "interval": interval_plain(quantity.interval),
         "unit": definition.unit,
-        "measured": measured_text(definition, quantity, limit),
+        "measured": verdict.found,
         "status": verdict.status.value,
         "reason": verdict.reason,
     }

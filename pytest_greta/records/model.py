@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_greta.errors import ConfigError, printable, shown_path
+from pytest_greta.gates.listing import DEVICES
 from pytest_greta.gates.model import Interval, Quantity
 from pytest_greta.kernel import Size
 from pytest_greta.records.check import MOST, MOST_PROBLEMS, json_of, problems, read_bytes
@@ -94,6 +95,8 @@ class Recorded:
     verdicts: Sequence[Mapping[str, Any]] = ()
     """As they were when it was measured, with the gates of then."""
     notes: Sequence[str] = ()
+    each: Sequence[Mapping[str, Quantity]] = ()
+    """Of a program: the quantities of every run."""
     recorded: str = ""
     """Where it was measured, if elsewhere."""
     source: int | None = None
@@ -113,11 +116,12 @@ class Recorded:
             k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items() if k != "units"
         }
         found["quantities"] = quantities_plain(self.quantities, self.units)
+        found["each"] = [quantities_plain(one, self.units) for one in self.each]
         if self.problem:
             stated = vars(self.problem)
             found["problem"] = {n: v for n, v in stated.items() if v is not None and n != "is_by_id"}
         found["digests"] = {"code": "", "source": "", **self.digests}
-        for name, nothing in (("carries", ()), ("resolution", 0.0), ("source", None)):
+        for name, nothing in (("carries", ()), ("each", ()), ("resolution", 0.0), ("source", None)):
             if found[name] in (nothing, []):
                 del found[name]
         return found
@@ -270,9 +274,15 @@ def _contradictions(data: Mapping[str, Any], sources: int) -> Iterable[str]:
         where = f"measurements[{number}]"
         if not -1 < one.get("source", 0) < max(1, sources):
             yield f"{where}.source: there is no such session in sources"
+        if one["kind"] == "run" and (one["device_kind"] not in DEVICES or one["problem"] is None):
+            yield f"{where}: a run needs a problem, and device_kind {' or '.join(DEVICES)}"
+        if one["kind"] == "code" and not one["target"]:
+            yield f"{where}: code needs a target"
         if max(len(one["baseline_seconds"]), len(one["orders"])) > len(one["seconds"]):
             yield f"{where}: more pairs than timed rounds"
-        for name, quantity in one["quantities"].items():
+        for name, quantity in [
+            pair for some in (one["quantities"], *one.get("each", ())) for pair in some.items()
+        ]:
             ends = [end for end in quantity["interval"] or () if end is not None]
             if ends != sorted(ends):
                 yield f"{where}.quantities.{name}: the interval {ends} ends before it begins"
@@ -292,12 +302,13 @@ def _session(plain: Mapping[str, Any]) -> Session:
 def recorded_of(plain: Mapping[str, Any]) -> Recorded:
     """A measurement from what `Recorded.plain` makes of it."""
     problem = plain["problem"]
-    names = Recorded.__dataclass_fields__.keys() & plain.keys() - {"problem", "quantities"}
+    names = Recorded.__dataclass_fields__.keys() & plain.keys() - {"problem", "quantities", "each"}
     return Recorded(
         problem=RecordedProblem(problem["id"], problem["context"], problem["axes"], problem.get("sizes"))
         if problem
         else None,
         quantities={name: _quantity(one) for name, one in plain["quantities"].items()},
+        each=[{name: _quantity(one) for name, one in run.items()} for run in plain.get("each", ())],
         units={name: one["unit"] for name, one in plain["quantities"].items()},
         **{name: plain[name] for name in names - {"units"}},
     )

@@ -72,12 +72,15 @@ class Recordings:
     """Who has signed them, where that was asked for."""
     _runs: dict[tuple[str, str, int], list[Found]] = field(default_factory=dict)
     _codes: dict[tuple[str, str], list[Found]] = field(default_factory=dict)
+    _programs: dict[tuple[str, str, str], list[Found]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for found in self.all():
             one = found.recorded
             if one.kind == "code":
                 self._codes.setdefault((one.kernel, one.variant), []).append(found)
+            elif one.kind == "program" and one.problem:
+                self._programs.setdefault((one.kernel, one.variant, one.problem.id), []).append(found)
             elif one.kind == "run" and one.problem:
                 self._runs.setdefault((one.kernel, one.variant, one.problem.context), []).append(found)
 
@@ -116,14 +119,7 @@ class Recordings:
 
     def programs(self, program: str, variant: str, problem: Problem) -> list[Found]:
         """The records of a variant of a program at a problem."""
-        wanted = (program, variant, problem.id)
-        return [
-            found
-            for found in self.all()
-            if found.recorded.kind == "program"
-            and found.recorded.problem
-            and (found.recorded.kernel, found.recorded.variant, found.recorded.problem.id) == wanted
-        ]
+        return self._programs.get((program, variant, problem.id), [])
 
     def codes(self, kernel: str, variant: str, target: str) -> list[Found]:
         """The records of a variant's code for a target."""
@@ -139,6 +135,9 @@ class Recordings:
         """What there are records of, of a variant: contexts and targets, for messages."""
         found = [
             found for key, several in self._runs.items() if key[:2] == (kernel, variant) for found in several
+        ]
+        found += [
+            found for key, some in self._programs.items() if key[:2] == (kernel, variant) for found in some
         ]
         runs = [one.recorded.problem.id for one in found if one.recorded.problem]
         codes = [str(one.recorded.target) for one in self._codes.get((kernel, variant), [])]
@@ -170,18 +169,21 @@ def _is_problem(recorded: Recorded, kernel: Kernel, problem: Problem, kind: str)
 
 
 def apart(several: Sequence[Found]) -> str:
-    """What to say of times of one variant and problem that are too far apart for one machine, if they are."""
-    times = []
-    for found in several:
+    """What to say of times of one variant and problem on one device that are too far apart to be compared."""
+    times: dict[str, list[tuple[float, int]]] = {}
+    for number, found in enumerate(several):
         value = found.recorded.quantities.get("prefill_seconds")
         if value and isinstance(value.value, (int, float)) and value.value > 0:
-            times.append((value.value, found))
-    if len(times) < 2:
-        return ""
-    times.sort(key=lambda one: one[0])
-    (low, first), (high, last) = times[0], times[-1]
-    if high / low < APART:
-        return ""
+            device = str((found.session.device or {}).get("identity"))
+            times.setdefault(device, []).append((value.value, number))
+    for some in times.values():
+        (low, first), (high, last) = min(some), max(some)
+        if high / low >= APART:
+            return _apart(low, several[first], high, several[last])
+    return ""
+
+
+def _apart(low: float, first: Found, high: float, last: Found) -> str:
     return (
         f"{first.recorded.name} took {low:.6g} s in {first.file} and {high:.6g} s in {last.file}, "
         f"{high / low:.2f}x apart: a speedup means something only "

@@ -61,6 +61,7 @@ _FROM_TIMES = (
     *_BY_TODAY,
     *("prefill_seconds", "seconds", "tokens_per_second", "tflops", "gbytes_per_second"),
 )
+_NO_TIME = "no time above zero was recorded"
 _EXPECTED = Status.EXPECTED_FAILURE.value
 
 
@@ -82,7 +83,12 @@ def quantities_of(
     asked = {gate.name for gate in gates}
     derived: dict[str, Quantity] = {}
     is_decided = _is_decided(recorded, gates)
-    if recorded.seconds and (not is_decided or peak.is_stated or (asked & set(_FROM_TIMES)) - named.keys()):
+    if recorded.seconds and min(recorded.seconds) <= 0:
+        derived = {
+            "prefill_seconds": Quantity(min(recorded.seconds)),
+            "speedup": Quantity(None, reason=_NO_TIME),
+        }
+    elif recorded.seconds and (not is_decided or peak.is_stated or (asked & set(_FROM_TIMES)) - named.keys()):
         run = _run(found, kernel, variant, problem, gates, baseline, peak)
         add_quantities(run)
         derived = {name: one for name, one in run.quantities.items() if name != "no_fault"}
@@ -182,7 +188,7 @@ def _apart_from(mine: Sequence[float], baseline: Found | None, name: str) -> Qua
         return Quantity(None, reason=f"no record of the baseline {name} in the same session")
     others = baseline.recorded.seconds
     if not mine or not others or min([*mine, *others]) <= 0:
-        return Quantity(None, reason="no time above zero was recorded")
+        return Quantity(None, reason=_NO_TIME)
     reason = (
         "1 pair is too few"
         if len(mine) == len(others) == 1

@@ -96,6 +96,11 @@ def _measurement() -> dict[str, Any]:
             "description": "What each launch did to the time of the next, as a log-ratio.",
         },
         "resolution": {**_NUMBER, "description": "What a coarse clock may do to a log-ratio."},
+        "each": {
+            "type": "array",
+            "items": {"type": "object", "additionalProperties": _quantity()},
+            "description": "Of a program: the quantities of every run.",
+        },
         "source": {**_WHOLE, "description": "Of a merged file: which of `sources` it is of."},
     }
     problem = _object({"sizes": _SIZES}, id=_TEXT, context=_WHOLE, axes=_SIZES)

@@ -49,6 +49,7 @@ class Faulty(Kernel):
         # no output at all
         _own("endless"),
         _own("crashes"),
+        _own("traps"),
         _own("does_not_compile"),
         Variant("missing_entry", "good.hip", "not_in_good"),
         Variant("out_of_memory", "good.hip", "good"),

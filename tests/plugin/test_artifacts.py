@@ -9,6 +9,7 @@ import pytest
 from pytest_greta.binaries.kernels import read_file
 from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.compiler import Compiler
+from pytest_greta.records.model import load
 from tests.fuzz.code_objects import bundle
 from tests.plugin.conftest import Run, write_gates
 from tests.unit.binary_files import compressed, elf, fatbin
@@ -51,9 +52,10 @@ def project_of_files(project: pytest.Pytester, library: bytes) -> pytest.Pyteste
     return project
 
 
-@pytest.mark.usefixtures("project_of_files")
-def test_every_kernel_is_held_against_the_gates_of_its_name(greta: Run) -> None:
-    result = greta("-v")
+def test_every_kernel_is_held_against_the_gates_of_its_name(
+    greta: Run, project_of_files: pytest.Pytester
+) -> None:
+    result = greta("-v", "--greta-summary=summary.json")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*test_artifacts?lib-build/deep/libk.so? PASSED*"])
     result.stdout.fnmatch_lines(
@@ -65,6 +67,14 @@ def test_every_kernel_is_held_against_the_gates_of_its_name(greta: Run) -> None:
             "gates.yaml:7 *sums<200> *scratch_bytes <= 0 *(gfx942*) *EXPECTED FAILURE [[]1]",
         ]
     )
+    records = load(project_of_files.path / "summary.json").measurements
+    named = [("artifact", "lib", "build/deep/libk.so", target) for target in ("gfx1100", "gfx942")]
+    assert sorted((one.kind, one.kernel, one.variant, str(one.target)) for one in records) == named
+    # of each quantity the worst
+    worst = max(
+        verdict["value"] for one in records for verdict in one.verdicts if verdict["gate"] == "scratch_bytes"
+    )
+    assert max(one.quantities["scratch_bytes"].value or 0 for one in records) == worst > 0
 
 
 def test_what_fails_says_which_kernel_gate_line_limit_and_value(

@@ -31,6 +31,7 @@ FAULTY = {
     "nondeterministic": "elements of 'out' differ between two launches on equal inputs",
     "remembers": "gates.yaml:13  remembers @ 256  max_error <= 1.00e-04   measured",
     "crashes": "the worker process died of SIGSEGV during 'run'",
+    "traps": "traps.hip has a trap (__trap, abort or a failed assert), which the cpu device obeys by SIGSEGV",
     "missing_entry": "not_in_good",
     "out_of_memory": "no_fault is true   measured false   FAIL (allocating 1125899906973696 bytes",
 }

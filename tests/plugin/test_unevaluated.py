@@ -47,6 +47,20 @@ def test_a_kernel_that_no_test_runs_is_told_without_a_gate_in_the_file(
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
+def test_an_artifact_without_gates_that_no_test_reads_is_told(project: pytest.Pytester, greta: Run) -> None:
+    (project.path / "conftest.py").unlink()
+    project.makepyfile(test_gates="def test_plain(): pass")
+    write_gates(project, "version: 1\nartifacts: {lib: x.co}\n")
+    told = "not evaluated: no test reads artifact 'lib'"
+    result = greta("--greta-require=cpu")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([told])
+    result = greta("--greta-lock")
+    result.stdout.fnmatch_lines([told, "greta.lock: nothing to record: no test read any kernel"])
+    project.makepyfile(test_gates="def test_built(greta_artifact): greta_artifact.check()")
+    assert "not evaluated" not in greta("--greta-require=cpu").stdout.str()
+
+
 @pytest.mark.parametrize(
     "test",
     ["def test_plain(): pass", "import pytest\n\n@pytest.mark.skip\ndef test_run(greta_run):\n    pass"],

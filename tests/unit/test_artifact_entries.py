@@ -105,9 +105,8 @@ def test_a_file_is_there_once_by_its_first_name(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "build" / "k.so.1").symlink_to("k.so")
     (tmp_path / "build" / "loop").symlink_to(".")
-    artifacts = Artifacts(
-        found.artifacts, found.folder, found.path, Locking(LockFile(tmp_path / "greta.lock", {}))
-    )
+    no_lock = Locking(LockFile(tmp_path / "greta.lock", {}, is_there=False))
+    artifacts = Artifacts(found.artifacts, found.folder, found.path, no_lock)
     cases = artifacts.cases("lib")
     assert [case.name for case in cases] == ["build/k.so", "a.whl", "b.whl", "no/*.so"]
     assert cases[-1].missing.endswith(f":3:45: no file of artifact 'lib': looked for no/*.so in {tmp_path}")

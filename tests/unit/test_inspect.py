@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -64,12 +66,22 @@ def test_what_is_shown_can_be_chosen(capsys: Output, library_path: Path) -> None
     lines = printed(capsys, library_path, "--all", "--sort", "occupancy", "--limit", 0).splitlines()
     found = [int(line.split()[7]) for line in lines[2:8]]
     assert found == sorted(found)
+    assert main(["inspect", str(library_path), "--target", "gfx942,gfx906"]) == 0
+    assert capsys.readouterr().err == "note: no kernel is for gfx906; there is gfx942, gfx1100\n"
     assert printed(capsys, library_path, "--barriers").splitlines()[1].split()[-2:] == ["barriers", "kernel"]
 
 
-def test_a_source_is_compiled(capsys: Output, tmp_path: Path) -> None:
+def test_a_source_is_compiled(monkeypatch: pytest.MonkeyPatch, capsys: Output, tmp_path: Path) -> None:
     lines = printed(capsys, SUMS, "--target", "gfx1100").splitlines()
     assert "sums.hip: 3 kernels for gfx1100, by clang" in lines[0]
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "empty.hip").touch()
+    monkeypatch.chdir(tmp_path)
+    assert main(["inspect", "src/empty.hip"]) == inspect.MISTAKE
+    none = (
+        "error: src/empty.hip: no kernel: no `__global__` function is in it; a template is there once it is"
+    )
+    assert capsys.readouterr().err.startswith(none)
     (tmp_path / "k.hip").write_text('extern "C" __global__ void k() { x = 1; }\n')
     assert main(["inspect", str(tmp_path / "k.hip")]) == inspect.MISTAKE
     error = capsys.readouterr().err
@@ -216,6 +228,22 @@ def test_every_file_that_cannot_be_read_is_one_line(capsys: Output, tmp_path: Pa
     assert [line.rpartition("/")[2].partition(": ")[0] for line in lines] == ["a.so", "b.so"]
     assert lines[0].endswith("is no binary with device code: it is text")
     assert lines[1].endswith("cannot be read: No such file or directory")
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", str(tmp_path / "pipe")):
+        assert main(["inspect", path]) == inspect.MISTAKE
+        assert capsys.readouterr().err == f"error: {path}: is no regular file\n"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "why"), [(">/dev/full", "No space left on device"), (">&-", "standard output is closed")]
+)
+def test_output_that_cannot_be_written_is_one_line(library_path: Path, redirection: str, why: str) -> None:
+    command = f"exec {shlex.join([sys.executable, '-m', 'pytest_greta', 'inspect', str(library_path)])} {redirection}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (
+        inspect.MISTAKE,
+        f"error: the output cannot be written: {why}\n",
+    )
 
 
 def test_a_reader_that_stops_is_no_fault(library_path: Path) -> None:

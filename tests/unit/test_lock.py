@@ -65,6 +65,9 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, some:
 def test_a_file_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     found = lock.load(tmp_path / lock.NAME)
     assert not found.is_there
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(ConfigError, match=r"link: is a link to nowhere, which is not there"):
+        lock.load(tmp_path / "link")
     assert Locking(found).hold([Part("lib", "k.so", [kernel()])]).entries == {}
     with pytest.raises(ConfigError, match=r": cannot be read: Is a directory"):
         lock.load(tmp_path)
@@ -133,6 +136,16 @@ def test_scratch_without_bounds_is_worse_than_any() -> None:
     assert held({key(): entry(scratch_bytes=None)}, kernel(scratch_bytes=None))[0][0].endswith("PASS")
 
 
+def test_a_file_without_entries_is_a_lock_and_what_it_does_not_know_is_not_measured(tmp_path: Path) -> None:
+    lock.store(tmp_path / lock.NAME, {})
+    assert lock.load(tmp_path / lock.NAME).is_there
+    for known, passed in (({}, 0), ({key("b"): entry()}, 1)):
+        verdicts, notes = held(known, kernel("a"), kernel("b"))
+        assert sum(line.endswith("PASS") for line in verdicts) == passed
+        assert verdicts[-1].endswith("NOT MEASURED (not recorded yet: pytest --greta-lock records it)")
+        assert len(notes) == 1
+
+
 def test_another_compiler_decides_nothing() -> None:
     verdicts, notes = held(
         {key("a"): entry("clang 21", vgprs=1), key("b"): entry("")}, kernel("a"), kernel("b")
@@ -190,16 +203,28 @@ def test_what_is_not_read_stays_where_not_all_was() -> None:
     assert summary_of(old, old) == "3 kernels (nothing changed)"
 
 
+def test_of_two_files_with_one_key_the_worst_is_recorded() -> None:
+    some = [{key(): entry(vgprs=48, occupancy=8)}, {key(): entry(vgprs=16, occupancy=4, scratch_bytes=None)}]
+    rows = [row for one in some for row in lock.plain(one)]
+    worst = {key(): entry(vgprs=48, occupancy=4, scratch_bytes=None)}
+    assert lock.of_plain(rows) == lock.of_plain(reversed(rows)) == worst
+
+
 def test_a_wheel_is_recorded_by_member_and_without_its_version(library_path: Path, tmp_path: Path) -> None:
     (tmp_path / "dist").mkdir()
-    with zipfile.ZipFile(tmp_path / "dist" / "shop-1.2.3-py3-none-any.whl", "w") as wheel:
+    with zipfile.ZipFile(tmp_path / "dist" / "shop-1.2.3-1-cp311-abi3-linux_x86_64.whl", "w") as wheel:
         wheel.write(library_path, "shop/libk.so")
+        wheel.write(library_path, "shop-1.2.3.data/libk.so")
     (tmp_path / "gates.yaml").write_text("version: 1\nartifacts: {shop: dist/*.whl}\n")
     gates = gatefile.load(tmp_path / "gates.yaml")
     locking = Locking(LockFile(tmp_path / lock.NAME, {}), is_recording=True)
     artifacts = Artifacts(gates.artifacts, gates.folder, gates.path, locking)
     (case,) = artifacts.cases("shop")
     result = artifacts.judge(case, ["gfx942"])
-    assert {one.group for one in result.held.entries} == {("shop", "dist/shop.whl shop/libk.so", "gfx942")}
-    assert len(result.held.entries) == 3
+    parts = [
+        "dist/shop-cp311-abi3-linux_x86_64.whl shop/libk.so",
+        "dist/shop-cp311-abi3-linux_x86_64.whl shop.data/libk.so",
+    ]
+    assert {one.group for one in result.held.entries} == {("shop", part, "gfx942") for part in parts}
+    assert len(result.held.entries) == 6
     assert result.verdicts() == []

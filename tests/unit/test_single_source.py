@@ -127,22 +127,28 @@ def test_kernels_are_known_by_their_names(tmp_path: Path) -> None:
         "namespace { __global__ void hidden(int* p) { *p = 1; } }\n"
         "__global__ void twice(int* p) { *p = 1; }\n__global__ void twice(float* p) { *p = 1; }\n"
         'extern "C" __global__ void plain(int* p) { *p = 1; }\n'
+        "__global__ void reads(const float* p, unsigned const& n) { *const_cast<float*>(p) = n; }\n"
         "template __global__ void fill<float, 8>(float*);\ntemplate __global__ void fill<unsigned, 8>(unsigned*);\n"
         "int main() { hidden<<<1, 1>>>(nullptr); }\n"
     )
     for target in ("gfx942", CPU_TARGET):
         symbols = kernel_names(run_compiler(TOOLCHAIN, Job(source, target))[0])
-        assert len(symbols) == 6
+        assert symbols is not None
+        assert len(symbols) == 7
         for entry, part in {
             "plain": "plain",
             "fill<float,8>": "fillIfLi8E",
             "fill< unsigned int, 8u >": "fillIjLi8E",
             "void fill<float, 8>(float*)": "fillIfLi8E",
+            "fill<float, 8>(float*)": "fillIfLi8E",
+            "reads(const float*, const unsigned &)": "reads",
             "(anonymous namespace)::hidden": "hidden",
             "twice(float*)": "twicePf",
         }.items():
             assert part in symbol_of(symbols, "k.hip", entry)
             assert symbol_of(symbols, "k.hip", symbol_of(symbols, "k.hip", entry)) in symbols
+        with pytest.raises(CompileError, match=r"there is .*, twice\(int\*\), twice\(float\*\)"):
+            symbol_of(symbols, "k.hip", "other")
         with pytest.raises(CompileError, match=r"'twice' is each of twice\(int\*\) and twice\(float\*\)"):
             symbol_of(symbols, "k.hip", "twice")
         with pytest.raises(
@@ -151,3 +157,15 @@ def test_kernels_are_known_by_their_names(tmp_path: Path) -> None:
             symbol_of(symbols, "k.hip", "fill<float, 9>")
     assert symbol_in(b"no code", "k.hip", "any") == "any"
     assert kernel_names(b"// PTX\n.visible .entry one(\n.entry two(") == ("one", "two")
+
+
+def test_a_source_without_a_kernel_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "k.hip"
+    source.write_text(
+        "#include <hip/hip_runtime.h>\ntemplate <typename T> __global__ void twice(T* p) { *p *= 2; }\n"
+    )
+    told = r"k.hip has no kernel 'twice': no `__global__` function is in it; a template is there once it is .*launched"
+    for target in ("gfx942", CPU_TARGET):
+        code, _ = run_compiler(TOOLCHAIN, Job(source, target))
+        with pytest.raises(CompileError, match=told):
+            symbol_in(code, "k.hip", "twice")

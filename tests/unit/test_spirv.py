@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
+from pytest_greta.compiler.resources import cpu_notes
 from pytest_greta.compiler.spirv import (
+    NO_DYNAMIC_LDS,
     SETTER,
+    TRAP,
     force_wavefront,
     make_constants_settable,
+    obey_traps,
     saturate,
     size_dynamic_lds,
 )
@@ -38,6 +42,23 @@ def test_dynamic_lds_arrays_share_one_block_of_the_launch_s_size() -> None:
     assert "store float 1.0, ptr addrspace(3) @greta.dynamic_lds," in edited
     assert "store i32 1, ptr addrspace(3) @greta.dynamic_lds," in edited
     assert "@fixed = internal" in edited
+
+
+def test_dynamic_lds_of_no_bytes_is_told_by_its_name() -> None:
+    assert f"@{NO_DYNAMIC_LDS} = internal addrspace(3) global [1 x i8]" in size_dynamic_lds(IR, 0)
+    note = "k.hip uses dynamic LDS (extern __shared__), and its launches give it 0 bytes (dynamic_lds_bytes)"
+    assert list(cpu_notes("k.hip", NO_DYNAMIC_LDS.encode(), "")) == [note]
+    assert list(cpu_notes("k.hip", b"greta.dynamic_lds", "")) == []
+
+
+def test_a_trap_is_a_fault() -> None:
+    ir = "  tail call void @llvm.trap()\n  unreachable\n  call void @llvm.ubsantrap(i8 1)\n"
+    edited = obey_traps(ir)
+    assert edited.count("call spir_func void @greta.trap()\n") == 2
+    assert "llvm" not in edited
+    assert "store volatile i32 0, ptr addrspace(1) null" in edited
+    assert obey_traps(IR) == IR
+    assert list(cpu_notes("k.hip", TRAP.encode(), "no fault of a trap")) == []
 
 
 def test_code_without_dynamic_lds_is_left_alone() -> None:
