@@ -18,10 +18,10 @@ from pytest_greta.gates.model import (
     Quantity,
 )
 from pytest_greta.gates.programs import ProgramEntry
-from pytest_greta.kernel import Problem, Size
+from pytest_greta.kernel import Problem
 from pytest_greta.measure.budget import SessionBudget
 from pytest_greta.programs.contexts import over_contexts_of, scaling_of
-from pytest_greta.programs.execution import Execution, missing, quantities_of
+from pytest_greta.programs.execution import Execution, add_missing, quantities_of
 from pytest_greta.programs.journal import Journal, Round, key_of
 from pytest_greta.programs.launch import launch
 from pytest_greta.programs.pairing import (
@@ -72,9 +72,8 @@ class Programs:
     """The problems of every variant that this session tests."""
     notes: list[str] = field(default_factory=list)
     """What the summary tells of the session."""
-    _found: dict[tuple[str, str, Mapping[str, Size] | str], dict[int, ProgramRun]] = field(
-        default_factory=dict
-    )
+    _found: dict[tuple[str, str, str], dict[int, ProgramRun]] = field(default_factory=dict)
+    """By program, variant and other axes, what was found at each context."""
     _unreachable: dict[str, str] = field(default_factory=dict)
     """Nodes that could not be reached, and why: no later test waits for them."""
     _has_looked: bool = False
@@ -90,22 +89,16 @@ class Programs:
         with self.measuring(str(case)):
             run = self._measure(entry, case)
         gates = self.gates_of(case)
-        for gate in gates:
-            run.quantities.setdefault(gate.quantity, missing(gate.name, run.quantities))
         each = [quantities_of([one], entry.output) for one in run.runs]
-        for one in each:
-            for gate in gates:
-                one.setdefault(gate.quantity, missing(gate.name, one))
-        what = f"ran {' '.join(run.command)}" + (f" on {run.on}" if run.on else "")
-        again = (
-            f"; {run.resumed} of {len(run.runs)} runs are those of an earlier session" if run.resumed else ""
+        for found in (run.quantities, *each):
+            add_missing(found, gates)
+        resumed = (
+            f"{run.resumed} of {len(run.runs)} runs are those of an earlier session" if run.resumed else ""
         )
-        told = (
-            (f"{case}: {run.resumed} of {len(run.runs)} runs are those of an earlier session",)
-            if run.resumed
-            else ()
-        )
-        return ProgramResult(run, gates, _shown(run.last), (what + again,), told, each)
+        ran = " ".join(["ran", *run.command, *(["on", run.on] if run.on else [])])
+        notes = ("; ".join(filter(None, [ran, resumed])),)
+        told = (f"{case}: {resumed}",) if resumed else ()
+        return ProgramResult(run, gates, _shown(run.last), notes, told, each)
 
     def gates_of(self, case: ProgramCase) -> list[Gate]:
         """What a case is held against."""

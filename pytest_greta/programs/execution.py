@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from pytest_greta.errors import quote, suggestion
-from pytest_greta.gates.model import Quantity
+from pytest_greta.gates.model import Gate, Quantity
 from pytest_greta.gates.programs import PROGRAM_GATES, SECONDS_IN, OutputSpec
 from pytest_greta.programs.reading import Value
 from pytest_greta.stats.shape import median_interval
@@ -126,6 +126,20 @@ def quantities_of(runs: Sequence[Execution], output: OutputSpec) -> dict[str, Qu
         )
     found |= _determinism(runs, [*names], stopped)
     return found
+
+
+def add_missing(found: dict[str, Quantity], gates: Sequence[Gate]) -> None:
+    """Add what gates ask for and a program did not print."""
+    for gate in gates:
+        if gate.name == "deterministic":
+            for output in gate.outputs:
+                if f"deterministic:{output}" not in found:
+                    absent = missing(output, found)  # what is not there is not the same in every run
+                    found[f"deterministic:{output}"] = replace(
+                        absent, value=None if absent.excused else False
+                    )
+        else:
+            found.setdefault(gate.quantity, missing(gate.name, found))
 
 
 def missing(name: str, known: Mapping[str, Quantity]) -> Quantity:

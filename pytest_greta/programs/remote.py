@@ -50,11 +50,11 @@ flag=$(mktemp) || { say folder; exit 0; }
 began=$(date +%s%N)
 env @MARK@=@ID@ @ENVIRONMENT@ setsid @WORDS@ </dev/null 3<&- &
 child=$!
-( read nothing <&3; end ) </dev/null >/dev/null 2>&1 &
-lost=$!
 ( trap 'kill $sleeps; exit' TERM; sleep @DEADLINE@ & sleeps=$!; wait $sleeps; echo overdue > "$flag"; end
 ) </dev/null >/dev/null 2>&1 3<&- &
 late=$!
+( read nothing <&3; end; kill $late; rm -f "$flag" ) </dev/null >/dev/null 2>&1 &
+lost=$!
 wait $child; status=$?
 ended=$(date +%s%N)
 kill $late 2>/dev/null

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugin.conftest import Run, write_gates
-from tests.plugin.test_programs import COMMAND, OUTPUT, engines
+from tests.plugin.test_programs import COMMAND, OUTPUT
 
 SSH = r"""#!/bin/sh
 # Stands in for ssh: the command runs here; what the host is called says what becomes of the connection.
@@ -167,9 +167,9 @@ def test_a_node_that_cannot_be_reached_is_told_from_a_program_that_fails(
     assert result.outlines.count(f"BLOCKED: {why}") == 2
     result.stdout.fnmatch_lines(["BLOCKED: ssh://breaks: the connection is lost: *", "*3 BLOCKED*"])
     end = time.monotonic() + 5
-    while engines(engine.path) and time.monotonic() < end:
+    while _running_in(engine.path) and time.monotonic() < end:
         time.sleep(0.05)
-    assert engines(engine.path) == []
+    assert _running_in(engine.path) == []
 
 
 def test_over_a_real_sshd(greta: Run, engine: pytest.Pytester, sshd: str) -> None:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from pytest_greta.gates import file as gatefile
 from pytest_greta.gates.evaluation import evaluate
-from pytest_greta.gates.model import Measurement, Quantity, Status
-from pytest_greta.gates.programs import OutputSpec
+from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Status
+from pytest_greta.gates.programs import PROGRAM_GATES, OutputSpec
 from pytest_greta.gates.templates import fill, template_problems
 from pytest_greta.kernel import Problem
 from pytest_greta.problems import program_problems
 from pytest_greta.programs.contexts import over_contexts_of, scaling_of
-from pytest_greta.programs.execution import Execution, missing, quantities_of
+from pytest_greta.programs.execution import Execution, add_missing, missing, quantities_of
 from pytest_greta.programs.gguf_file import context_limit
 from pytest_greta.programs.journal import Journal, Round, key_of
 from pytest_greta.programs.pairing import BASELINE, CANDIDATE, orders_after
@@ -165,6 +165,18 @@ def test_what_was_not_printed_is_told_with_what_was() -> None:
     found = quantities_of([RUN], OUTPUT)
     assert missing("txt", found).reason == "the output has no 'txt'; did you mean 'text'?"
     assert missing("txt", quantities_of([replace(RUN, status=1)], OUTPUT)).excused
+    gate = Gate(
+        "deterministic",
+        "p",
+        "a",
+        Limit(equals=True),
+        outputs=("txt", "text"),
+        own=PROGRAM_GATES["deterministic"],
+    )
+    two = quantities_of([RUN, RUN], OUTPUT)
+    add_missing(two, [gate])
+    verdict = evaluate(gate, Measurement("p", "a", two, problem=Problem(8), device="program"))
+    assert (verdict.status, verdict.reason) == (Status.FAIL, "the output has no 'txt'; did you mean 'text'?")
     some = quantities_of([RUN, replace(RUN, values={"t": 1, "n": 8})], OUTPUT)
     assert some["text"].reason == "text: run 2 of 2 did not print it"
 
