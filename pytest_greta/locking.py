@@ -38,7 +38,7 @@ def settle(config: pytest.Config, tests: Sequence[list[Any] | None], is_all: boo
         if read_options(config).lock:
             return _recorded(file, found, is_whole and None not in tests)
     except ConfigError as error:  # told when the session began, or it was damaged since
-        return Settled(list(error.problems))
+        return Settled(list(error.problems), is_failure=True)
     if not is_whole or not file.is_there:
         return Settled()
     groups = {key.group for key in found} if None in tests else None

@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_greta import contract
+from pytest_greta import contract, contract_arrays
 from pytest_greta.compiler.arguments import argument_problem
 from pytest_greta.compiler.barriers import describe
 from pytest_greta.compiler.codeobject import CodeObject, KernelResources, source_lines
-from pytest_greta.compiler.entries import symbol_of
+from pytest_greta.compiler.entries import constants_in, symbol_of
 from pytest_greta.compiler.occupancy import occupancy, target_limits
 from pytest_greta.compiler.spirv import NO_DYNAMIC_LDS, TRAP
+from pytest_greta.errors import CompileError
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import Quantity
 
@@ -52,6 +53,7 @@ def resource_quantities(
             found.setdefault(gate, []).append(value)
     quantities = {gate: _worst(gate, values) for gate, values in found.items()}
     wrong = dict.fromkeys(_launch_problem(*one, code_object.target) for one in launched)
+    wrong |= dict.fromkeys(_constant_problem(kernel, variant, code_object, problem) for problem in problems)
     quantities["launchable"] = Quantity(not any(wrong), reason="; ".join(filter(None, wrong)))
     if "unwaited_barriers" in asked:
         kernels = {taken.name: taken for _, taken in launched}
@@ -101,6 +103,15 @@ def _launch_problem(launch: Launch, taken: KernelResources, target: str) -> str:
     if not wrong and limits is not None and not occupancy(taken, target, threads, launch.dynamic_lds_bytes):
         wrong = f"a block of {threads} threads with {taken.vgprs} VGPRs does not fit on a compute unit of {target}"
     return f"{taken.name}: {wrong}" if wrong else ""
+
+
+def _constant_problem(kernel: Kernel, variant: Variant, code_object: CodeObject, problem: Problem) -> str:
+    """Why what the kernel says of `__constant__` variables is not so for the code; empty where it is."""
+    try:
+        constants_in(code_object.code, variant.file, contract_arrays.constants(kernel, problem, variant))
+    except CompileError as error:
+        return str(error)
+    return ""
 
 
 def launch_notes(
