@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -141,12 +141,20 @@ def printing_notes(variant: Variant, code_object: CodeObject) -> list[str]:
     ]
 
 
-def cpu_notes(file: str, code: bytes, fault: str) -> Iterator[str]:
-    """What to know of a run of SPIR-V on the cpu device, which ended with a fault if there is one."""
-    if "SIGSEGV" in fault and TRAP.encode() in code:
-        yield f"{file} has a trap (__trap, abort or a failed assert), which the cpu device obeys by SIGSEGV"
-    if NO_DYNAMIC_LDS.encode() in code:
-        yield f"{file} uses dynamic LDS (extern __shared__), and its launches give it 0 bytes (dynamic_lds_bytes)"
+def trap_notes(file: str, code: bytes, fault: str) -> list[str]:
+    """A line where SPIR-V has a trap and its run ended as one does."""
+    if "SIGSEGV" not in fault or TRAP.encode() not in code:
+        return []
+    return [f"{file} has a trap (__trap, abort or a failed assert), which the cpu device obeys by SIGSEGV"]
+
+
+def dynamic_lds_notes(file: str, code: bytes) -> list[str]:
+    """A line where SPIR-V uses dynamic LDS and its launches give it none."""
+    if NO_DYNAMIC_LDS.encode() not in code:
+        return []
+    return [
+        f"{file} uses dynamic LDS (extern __shared__), and its launches give it 0 bytes (dynamic_lds_bytes)"
+    ]
 
 
 def _launched(
