@@ -97,6 +97,12 @@ class Artifacts:
                 raise ConfigError(f"{place}: {many}")
             if not files:
                 missing = f"no file of artifact {quote(entry.name)}: looked for {pattern} in {self.folder}"
+                if found:
+                    missing += (
+                        f"; that finds folders alone: {pattern.rstrip('/')}/**/*.so is for what is in there"
+                    )
+                elif pattern.startswith("~"):
+                    missing += "; ~ is not expanded: write the folder out"
                 yield ArtifactCase(entry.name, pattern, None, f"{place}: {missing}")
             for path in files:
                 real = os.path.realpath(path)

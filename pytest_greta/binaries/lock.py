@@ -98,7 +98,7 @@ def load(path: Path) -> LockFile:
         try:
             if number == 1:
                 _check_version(line)
-            elif line:
+            elif line.strip():
                 key, entry = _entry(line, number)
                 if key in entries:
                     raise ValueError(f"the same kernel stands in line {entries[key].line}; {_OTHER}")

@@ -12,6 +12,7 @@ from pytest_greta.compiler.arguments import argument_problem
 from pytest_greta.compiler.barriers import describe
 from pytest_greta.compiler.codeobject import CodeObject, KernelResources, source_lines
 from pytest_greta.compiler.entries import constants_in, symbol_of
+from pytest_greta.compiler.names import called
 from pytest_greta.compiler.occupancy import occupancy, target_limits
 from pytest_greta.compiler.spirv import NO_DYNAMIC_LDS, TRAP
 from pytest_greta.errors import CompileError
@@ -102,7 +103,7 @@ def _launch_problem(launch: Launch, taken: KernelResources, target: str) -> str:
         wrong = f"a block takes {lds_bytes} bytes of LDS, where {target} gives it {limits.block_lds_bytes}"
     if not wrong and limits is not None and not occupancy(taken, target, threads, launch.dynamic_lds_bytes):
         wrong = f"a block of {threads} threads with {taken.vgprs} VGPRs does not fit on a compute unit of {target}"
-    return f"{taken.name}: {wrong}" if wrong else ""
+    return f"{called(taken.name)}: {wrong}" if wrong else ""
 
 
 def _constant_problem(kernel: Kernel, variant: Variant, code_object: CodeObject, problem: Problem) -> str:
@@ -124,8 +125,8 @@ def launch_notes(
         largest[taken.name] = max(largest.get(taken.name, 0), math.prod(launch.block))
         compiled_for[taken.name] = taken.max_block_threads
     return [
-        f"{name} is compiled for blocks of up to {compiled_for[name]} threads and launched with at most {threads}: "
-        f"__launch_bounds__({threads}) leaves each thread more registers"
+        f"{called(name)} is compiled for blocks of up to {compiled_for[name]} threads and launched with at most "
+        f"{threads}: __launch_bounds__({threads}) leaves each thread more registers"
         for name, threads in largest.items()
         if compiled_for[name] == _UNBOUNDED and threads <= _FAR_SMALLER
     ]
@@ -178,12 +179,14 @@ def _unbounded_scratch(taken: KernelResources) -> str:
     if taken.scratch_bytes is not None:
         return ""
     why = "it calls itself or through a pointer, or allocates on its stack"
-    return f"the stack of {taken.name} has no known size (.uses_dynamic_stack): {why}"
+    return f"the stack of {called(taken.name)} has no known size (.uses_dynamic_stack): {why}"
 
 
 def _unknown_code(taken: KernelResources) -> str:
     """Why there is no machine code, if so."""
-    return "" if taken.code else f"no symbol of the code object says where the code of {taken.name} ends"
+    return (
+        "" if taken.code else f"no symbol of the code object says where the code of {called(taken.name)} ends"
+    )
 
 
 _TOLD = 8
@@ -202,7 +205,7 @@ def barriers_of(target: str, code: bytes, kernels: Sequence[KernelResources]) ->
 
     def place(kernel: KernelResources, offset: int) -> str:
         line = lines.get(kernel.address + offset)
-        return f"{kernel.name}+{offset:#x}" + (f" ({line})" if line else "")
+        return f"{called(kernel.name)}+{offset:#x}" + (f" ({line})" if line else "")
 
     texts = [describe(barrier, partial(place, kernel)) for kernel, barrier in found[:_TOLD]]
     more = [f"and {len(found) - _TOLD} more such barriers"] if len(found) > _TOLD else []
