@@ -70,8 +70,12 @@ def constants(kernel: Kernel, problem: Problem, variant: Variant) -> dict[str, b
         )
     for name, value in returned.items():
         if not isinstance(name, str):  # any text: of C++, as `app::scale`
-            refuse(kernel, "constants", f"{name!r} is no name")
-        if not isinstance(value, np.ndarray | np.generic) or value.dtype.hasobject:
+            refuse(
+                kernel, "constants", f"{name!r} is no name of a variable; expected a text such as 'weights'"
+            )
+        if isinstance(value, np.ndarray | np.generic) and value.dtype.hasobject:
+            refuse(kernel, "constants", f"{name!r} holds Python objects; give it a dtype such as np.float32")
+        if not isinstance(value, np.ndarray | np.generic):
             refuse(kernel, "constants", f"{name!r} is a {type(value).__name__}, not a numpy array or scalar")
         found[name] = value.tobytes()
     return found

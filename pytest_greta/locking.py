@@ -35,10 +35,10 @@ def settle(config: pytest.Config, tests: Sequence[list[Any] | None], is_all: boo
     is_whole = is_all and EXPECTED in config.stash
     try:
         file = lock.load(gates_path(config).absolute().parent / lock.NAME)
-    except ConfigError:  # told when the session began
-        return Settled()
-    if read_options(config).lock:
-        return _recorded(file, found, is_whole and None not in tests)
+        if read_options(config).lock:
+            return _recorded(file, found, is_whole and None not in tests)
+    except ConfigError as error:  # told when the session began, or it was damaged since
+        return Settled(list(error.problems), is_failure=True)
     if not is_whole or not file.is_there:
         return Settled()
     groups = {key.group for key in found} if None in tests else None
@@ -50,8 +50,10 @@ def settle(config: pytest.Config, tests: Sequence[list[Any] | None], is_all: boo
 def _recorded(file: lock.LockFile, found: lock.Entries, is_all: bool) -> Settled:
     if not found:
         return Settled([f"{file.shown}: nothing to record: no test read any kernel"])
-    entries = lock.merged(file.entries, found, keep_others=not is_all)
-    lock.store(file.path, entries)
+    with lock.alone(file.path):
+        file = lock.load(file.path)  # as another session may have left it
+        entries = lock.merged(file.entries, found, keep_others=not is_all)
+        lock.store(file.path, entries)
     kept = len(entries) - len(found)
     others = f", {kept} of them as they were: not all tests ran" if kept else ""
     return Settled([f"{file.shown}: recorded {summary_of(file.entries, entries)}{others}"])

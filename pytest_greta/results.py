@@ -66,6 +66,8 @@ class RunResult(Result):
     """None where the code already failed a gate, and was not launched."""
     hints: tuple[str, ...] = ()
     """What may be the cause of a failure."""
+    of_code: tuple[str, ...] = ()
+    """What a reader must know of its code although every gate may pass."""
 
     @property
     def seconds(self) -> tuple[float, ...]:
@@ -77,10 +79,10 @@ class RunResult(Result):
         """What a reader must know although every gate may pass: told in the summary."""
         run = self.run
         if run is None or not run.baseline.problem:
-            return ()
+            return self.of_code
         plan, name = run.plan, run.plan.counterparts[BASELINE].executable.name
         what = f"{plan.variant.name} @ {plan.problem.id}: the baseline {name} {run.baseline.problem}"
-        return ("; ".join(filter(None, [what, run.checked])),)
+        return (*self.of_code, "; ".join(filter(None, [what, run.checked])))
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -15,11 +15,12 @@ from pytest_greta.compiler.entries import symbol_in
 from pytest_greta.compiler.names import demangled, qualified
 from pytest_greta.compiler.resources import (
     attribute_quantities,
-    cpu_notes,
+    dynamic_lds_notes,
     entries,
     launch_notes,
     printing_notes,
     resource_quantities,
+    trap_notes,
 )
 from pytest_greta.compiler.spirv_module import ends_before_barrier
 from pytest_greta.dtypes import dtype_of
@@ -199,8 +200,10 @@ class Runner:
             run.seconds += again.seconds
             run.baseline.seconds += again.baseline.seconds
             run.accepted.seconds += again.accepted.seconds
-        notes = cpu_notes(variant.file, candidate.code, str(run.fault or ""))
-        return RunResult(measurements, run, (*_hints(run), *_barrier_hints(variant, candidate), *notes))
+        traps = trap_notes(variant.file, candidate.code, str(run.fault or ""))
+        hints = (*_hints(run), *_barrier_hints(variant, candidate), *traps)
+        notes = tuple(dynamic_lds_notes(variant.file, candidate.code))
+        return RunResult(measurements, run, hints, notes)
 
     def _compare(self, run: Run, measure_again: Callable[[], Run]) -> Run | None:
         """Add the quantity `regression`, where it is gated; gives the second measurement, where it took one."""

@@ -22,6 +22,9 @@ _COLOURS = {
 }
 
 
+_AGAIN = "nothing was recorded: make room, or the folder writable, and run pytest --greta-lock again"
+
+
 class Summary:
     """Collects the verdicts that reports carry, from this process and from xdist's workers."""
 
@@ -95,7 +98,7 @@ class Summary:
         try:
             self._settle_lock(session)
         except OSError as error:
-            self.unsaved = f"greta.lock could not be saved: {error.strerror or error}"
+            self.unsaved = f"greta.lock could not be saved: {error.strerror or error}; {_AGAIN}"
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         self._record(session)
         return result

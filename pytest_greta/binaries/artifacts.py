@@ -73,6 +73,8 @@ class Artifacts:
     """The gates file as messages show it."""
     locking: Locking
     _cases: dict[str, list[ArtifactCase]] = field(default_factory=dict)
+    _first: dict[str, ArtifactCase] = field(default_factory=dict)
+    """The file of each artifact that was judged first here."""
     _read: dict[tuple[str, Path], BinaryFile] = field(default_factory=dict)
 
     def cases(self, name: str) -> list[ArtifactCase]:
@@ -95,6 +97,12 @@ class Artifacts:
                 raise ConfigError(f"{place}: {many}")
             if not files:
                 missing = f"no file of artifact {quote(entry.name)}: looked for {pattern} in {self.folder}"
+                if found:
+                    missing += (
+                        f"; that finds folders alone: {pattern.rstrip('/')}/**/*.so is for what is in there"
+                    )
+                elif pattern.startswith("~"):
+                    missing += "; ~ is not expanded: write the folder out"
                 yield ArtifactCase(entry.name, pattern, None, f"{place}: {missing}")
             for path in files:
                 real = os.path.realpath(path)
@@ -118,7 +126,8 @@ class Artifacts:
 
     def judge(self, case: ArtifactCase, targets: Sequence[str]) -> ArtifactResult:
         """A file held against its gates, of these targets, where some are asked for. What applies to no kernel of the
-        artifact fails with its first file. Raises BinaryProblem, and NotForDevice where it has no such target.
+        whole artifact fails with the file that is judged first, whatever is selected. Raises BinaryProblem, and
+        NotForDevice where it has no such target.
         """
         file = self.read(case)
         kernels = Selection(tuple(targets)).of(file.kernels)
@@ -128,7 +137,7 @@ class Artifacts:
         entry = self.entries[case.artifact]
         judged = _Judged(entry, kernels)
         found = [*judged.verdicts()]
-        if case == self.cases(entry.name)[0]:
+        if self._first.setdefault(entry.name, case) == case:  # also where it is run again
             found += self._in_vain(entry)
         held = self.locking.hold(self._parts(case, kernels))
         return ArtifactResult(file, tuple(found), (*file.notes, *judged.notes, *held.notes), held)

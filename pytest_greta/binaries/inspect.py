@@ -41,7 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("files", nargs="*", type=Path, metavar="FILE", help="files to read")
     add("--diff", nargs=2, type=Path, metavar=("OLD", "NEW"), help="what became of the kernels of a file")
     add("--fail", action="store_true", help="with --diff: exit code 1 where a kernel got worse")
-    add("--sort", default="", metavar="COLUMN", help=f"{', '.join([*BY_NAME, *COLUMNS])} [what makes it bad]")
+    add(
+        "--sort",
+        default="",
+        metavar="COLUMN",
+        help=f"{', '.join([*BY_NAME, *COLUMNS, BARRIERS.name])} [what makes it bad]",
+    )
     add(
         "--target",
         default="",

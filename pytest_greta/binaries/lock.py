@@ -4,10 +4,12 @@ differs from one machine to another: a merge of two branches is one of lines.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +24,9 @@ MOST_BYTES = 256 << 20
 _MOST_PROBLEMS = 50
 _HEADER = "greta_lock"
 _TEXTS = ("of", "in", "target", "kernel")
+_BY_OTHER = "install the pytest-greta that wrote it, or delete the file and run pytest --greta-lock"
+_UNKNOWN = ("scratch_bytes", "occupancy")
+"""What may be null: scratch that nothing bounds, and the occupancy of a target that greta does not know."""
 _OTHER = "mend the line, or delete the file and run pytest --greta-lock"
 
 
@@ -73,6 +78,8 @@ class LockFile:
 def load(path: Path) -> LockFile:
     """Read a lock file. Raises ConfigError with all that is wrong with it, a line each."""
     shown = shown_path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ConfigError(f"{shown}: is no regular file")
     try:
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -86,12 +93,12 @@ def load(path: Path) -> LockFile:
         raise ConfigError(f"{shown}: larger than {MOST_BYTES} bytes, which no lock file needs")
     entries: Entries = {}
     problems: list[str] = []
-    lines = content.decode("utf-8", "replace").split("\n")
+    lines = content.decode("utf-8-sig", "replace").split("\n")
     for number, line in enumerate(lines, 1):
         try:
             if number == 1:
                 _check_version(line)
-            elif line:
+            elif line.strip():
                 key, entry = _entry(line, number)
                 if key in entries:
                     raise ValueError(f"the same kernel stands in line {entries[key].line}; {_OTHER}")
@@ -108,10 +115,10 @@ def load(path: Path) -> LockFile:
 def _check_version(line: str) -> None:
     stated = _object(line)
     version = stated.get(_HEADER)
-    if not isinstance(version, int) or len(stated) != 1:
+    if type(version) is not int or len(stated) != 1:
         raise ValueError(f"the first line is {{{json.dumps(_HEADER)}: {VERSION}}}, not {quote(line)}")
     if version != VERSION:
-        raise ValueError(f"unknown version {version}; this greta reads version {VERSION}")
+        raise ValueError(f"unknown version {version}; this greta reads version {VERSION}: {_BY_OTHER}")
 
 
 def _entry(line: str, number: int) -> tuple[Key, Entry]:
@@ -119,24 +126,53 @@ def _entry(line: str, number: int) -> tuple[Key, Entry]:
     if line.startswith(("<<<<<<<", "=======", ">>>>>>>", "|||||||")):
         raise ValueError("a merge conflict: keep one line for each kernel, then run pytest --greta-lock")
     stated = _object(line)
-    wrong = [name for name in _TEXTS if not isinstance(stated.get(name), str)]
-    wrong += [name for name in HELD if not _is_figure(stated.get(name, ""))]
-    wrong += [name for name in ("compiler",) if not isinstance(stated.get(name), str)]
-    unknown = stated.keys() - {*_TEXTS, *HELD, "compiler"}
-    if wrong or unknown:
-        what = [f"no {name}" for name in wrong] + [f"unknown {quote(name)}" for name in sorted(unknown)]
-        raise ValueError(f"no entry: {', '.join(what)}; {_OTHER}")
+    texts, names = (*_TEXTS, "compiler"), (*_TEXTS, *HELD, "compiler")
+    missing = [f"no {name}" for name in names if name not in stated]
+    missing += [f"unknown {quote(name)}" for name in sorted(stated.keys() - set(names))]
+    wrong = [f"{name}: a text, not {_shown(stated[name])}" for name in texts if not _is_text(stated, name)]
+    wrong += [
+        f"{name}: a whole number, not {_shown(stated[name])}" for name in HELD if not _is_figure(stated, name)
+    ]
+    if missing:
+        raise ValueError(f"no entry: {', '.join(missing)}; {_OTHER}")
+    if wrong:
+        raise ValueError(f"{'; '.join(wrong)}; {_OTHER}")
     figures = {name: stated[name] for name in HELD}
     return Key(*(stated[name] for name in _TEXTS)), Entry(figures, stated["compiler"], number)
 
 
-def _is_figure(value: object) -> bool:
-    return value is None or (type(value) is int and value >= 0)
+def _is_text(stated: Mapping[str, Any], name: str) -> bool:
+    return isinstance(stated.get(name, ""), str)
+
+
+def _is_figure(stated: Mapping[str, Any], name: str) -> bool:
+    value = stated.get(name, 0)
+    return (type(value) is int and value >= 0) or (value is None and name in _UNKNOWN)
+
+
+def _shown(value: object) -> str:
+    """A value of JSON, as messages show it."""
+    return quote(value) if isinstance(value, str) else json.dumps(value)[:60]
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError where it states a name twice."""
+    found = dict(pairs)
+    twice = [name for number, (name, _) in enumerate(pairs) if name in dict(pairs[:number])]
+    if twice:
+        raise _Twice(f"{quote(twice[0])} stands twice; {_OTHER}")
+    return found
+
+
+class _Twice(ValueError):
+    """A name that an object states twice."""
 
 
 def _object(line: str) -> dict[str, Any]:
     try:
-        stated = json.loads(line)
+        stated = json.loads(line, object_pairs_hook=_once)
+    except _Twice:
+        raise
     except (ValueError, RecursionError):
         raise ValueError(f"no JSON: {quote(line)}; {_OTHER}") from None
     if not isinstance(stated, dict):
@@ -155,8 +191,21 @@ def text(entries: Mapping[Key, Entry]) -> str:
     return "\n".join(lines) + "\n"
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the folder of a lock file, so that sessions that record at once lose nothing of each other. OSError."""
+    handle = os.open(path.resolve().parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def store(path: Path, entries: Mapping[Key, Entry]) -> None:
-    """Write a lock file, whole or not at all. Raises OSError."""
+    """Write a lock file, whole or not at all; where it is a link, the file that it leads to. Raises OSError."""
+    path = path.resolve()
     handle, name = tempfile.mkstemp(prefix=f".{NAME}", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

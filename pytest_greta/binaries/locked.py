@@ -9,7 +9,7 @@ from pytest_greta.binaries.changes import Change, changes, worst_of
 from pytest_greta.binaries.kernels import BuiltKernel
 from pytest_greta.binaries.lock import Entries, Entry, Key, LockFile, united
 from pytest_greta.binaries.names import counted
-from pytest_greta.compiler.names import qualified
+from pytest_greta.compiler.names import demangled, qualified
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Verdict
@@ -190,11 +190,22 @@ def nothing_for(
 ) -> list[str]:
     """The entries that no kernel of a whole session is, a line each; of these groups alone, where not all was read."""
     seen, asked = set(seen), None if groups is None else set(groups)
+    gone = [key for key in lock.entries if key not in seen and (asked is None or key.group in asked)]
+    names, read = demangled(key.symbol for key in gone)[0], {key.of for key in seen}
     return [
-        f"{lock.shown}:{entry.line}: no kernel {key.symbol} of {key.of} {key.part} for {key.target}; {RECORD} drops it"
-        for key, entry in lock.entries.items()
-        if key not in seen and (asked is None or key.group in asked)
+        f"{lock.shown}:{lock.entries[key].line}: {_gone(key, names[key.symbol], key.of in read)}; {RECORD} drops it"
+        for key in gone
     ]
+
+
+def _gone(key: Key, name: str, is_read: bool) -> str:
+    """What an entry is for, and that there is none; `is_read` says that a test read other kernels of the same."""
+    kernel = f"{qualified(name)} ({key.symbol})" if name != key.symbol else name
+    if is_read:
+        return f"no kernel {kernel} of {key.of} {key.part} for {key.target}"
+    return (
+        f"no test read any kernel of {key.of}, for which {kernel} of {key.part} for {key.target} is recorded"
+    )
 
 
 def summary_of(old: Mapping[Key, Entry], new: Mapping[Key, Entry]) -> str:

@@ -22,6 +22,10 @@ _MOST_NAMED = 20
 """Kernels that a message lists."""
 
 
+_FOLDED = (
+    ". One that is static or in an anonymous namespace is folded into the code where nothing in the file sets it: "
+    'declare it non-static or extern "C"'
+)
 NO_KERNEL = "no `__global__` function is in it; a template is there once it is instantiated or launched"
 
 
@@ -88,6 +92,7 @@ def symbol_of(symbols: Collection[str], file: str, entry: str, what: str = "kern
     raise CompileError(
         f"{file} has no {what} {entry!r}{' (__global__)' if what == 'kernel' else ''}; "
         f"{listing(known, entry)}{f' ({not_demangled})' if not_demangled else ''}"
+        f"{'' if what == 'kernel' else _FOLDED}"
     )
 
 
@@ -105,7 +110,9 @@ def constants_in(code: bytes, file: str, given: Mapping[str, bytes]) -> dict[str
 
 def listing(names: Sequence[str], wanted: str) -> str:
     """What is there, and what was meant, if that can be told."""
-    near = difflib.get_close_matches(wanted, names, 1)
+    near = [name for name in names if name.endswith(f"::{wanted}")] or difflib.get_close_matches(
+        wanted, names, 1
+    )
     guess = f"; did you mean {near[0]}?" if near else ""
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"there is {', '.join(names[:_MOST_NAMED]) or 'none'}{more}{guess}"

@@ -42,6 +42,11 @@ def demangled(symbols: Iterable[str]) -> tuple[dict[str, str], str]:
     return names, NOT_DEMANGLED if missed else ""
 
 
+def called(symbol: str) -> str:
+    """What a message calls a kernel: its name without types, or its symbol where that is not demangled."""
+    return qualified(demangled([symbol])[0][symbol])
+
+
 @lru_cache(maxsize=1 << 15)
 def qualified(name: str) -> str:
     """A name without return type and arguments: `gemm<float, 8>` of `void gemm<float, 8>(float*)`."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_greta import contract
+from pytest_greta import contract, contract_arrays
 from pytest_greta.compiler.arguments import argument_problem
 from pytest_greta.compiler.barriers import describe
 from pytest_greta.compiler.codeobject import CodeObject, KernelResources, source_lines
-from pytest_greta.compiler.entries import symbol_of
+from pytest_greta.compiler.entries import constants_in, symbol_of
+from pytest_greta.compiler.names import called
 from pytest_greta.compiler.occupancy import occupancy, target_limits
 from pytest_greta.compiler.spirv import NO_DYNAMIC_LDS, TRAP
+from pytest_greta.errors import CompileError
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import Quantity
 
@@ -52,6 +54,7 @@ def resource_quantities(
             found.setdefault(gate, []).append(value)
     quantities = {gate: _worst(gate, values) for gate, values in found.items()}
     wrong = dict.fromkeys(_launch_problem(*one, code_object.target) for one in launched)
+    wrong |= dict.fromkeys(_constant_problem(kernel, variant, code_object, problem) for problem in problems)
     quantities["launchable"] = Quantity(not any(wrong), reason="; ".join(filter(None, wrong)))
     if "unwaited_barriers" in asked:
         kernels = {taken.name: taken for _, taken in launched}
@@ -100,7 +103,16 @@ def _launch_problem(launch: Launch, taken: KernelResources, target: str) -> str:
         wrong = f"a block takes {lds_bytes} bytes of LDS, where {target} gives it {limits.block_lds_bytes}"
     if not wrong and limits is not None and not occupancy(taken, target, threads, launch.dynamic_lds_bytes):
         wrong = f"a block of {threads} threads with {taken.vgprs} VGPRs does not fit on a compute unit of {target}"
-    return f"{taken.name}: {wrong}" if wrong else ""
+    return f"{called(taken.name)}: {wrong}" if wrong else ""
+
+
+def _constant_problem(kernel: Kernel, variant: Variant, code_object: CodeObject, problem: Problem) -> str:
+    """Why what the kernel says of `__constant__` variables is not so for the code; empty where it is."""
+    try:
+        constants_in(code_object.code, variant.file, contract_arrays.constants(kernel, problem, variant))
+    except CompileError as error:
+        return str(error)
+    return ""
 
 
 def launch_notes(
@@ -113,8 +125,8 @@ def launch_notes(
         largest[taken.name] = max(largest.get(taken.name, 0), math.prod(launch.block))
         compiled_for[taken.name] = taken.max_block_threads
     return [
-        f"{name} is compiled for blocks of up to {compiled_for[name]} threads and launched with at most {threads}: "
-        f"__launch_bounds__({threads}) leaves each thread more registers"
+        f"{called(name)} is compiled for blocks of up to {compiled_for[name]} threads and launched with at most "
+        f"{threads}: __launch_bounds__({threads}) leaves each thread more registers"
         for name, threads in largest.items()
         if compiled_for[name] == _UNBOUNDED and threads <= _FAR_SMALLER
     ]
@@ -130,12 +142,20 @@ def printing_notes(variant: Variant, code_object: CodeObject) -> list[str]:
     ]
 
 
-def cpu_notes(file: str, code: bytes, fault: str) -> Iterator[str]:
-    """What to know of a run of SPIR-V on the cpu device, which ended with a fault if there is one."""
-    if "SIGSEGV" in fault and TRAP.encode() in code:
-        yield f"{file} has a trap (__trap, abort or a failed assert), which the cpu device obeys by SIGSEGV"
-    if NO_DYNAMIC_LDS.encode() in code:
-        yield f"{file} uses dynamic LDS (extern __shared__), and its launches give it 0 bytes (dynamic_lds_bytes)"
+def trap_notes(file: str, code: bytes, fault: str) -> list[str]:
+    """A line where SPIR-V has a trap and its run ended as one does."""
+    if "SIGSEGV" not in fault or TRAP.encode() not in code:
+        return []
+    return [f"{file} has a trap (__trap, abort or a failed assert), which the cpu device obeys by SIGSEGV"]
+
+
+def dynamic_lds_notes(file: str, code: bytes) -> list[str]:
+    """A line where SPIR-V uses dynamic LDS and its launches give it none."""
+    if NO_DYNAMIC_LDS.encode() not in code:
+        return []
+    return [
+        f"{file} uses dynamic LDS (extern __shared__), and its launches give it 0 bytes (dynamic_lds_bytes)"
+    ]
 
 
 def _launched(
@@ -159,12 +179,14 @@ def _unbounded_scratch(taken: KernelResources) -> str:
     if taken.scratch_bytes is not None:
         return ""
     why = "it calls itself or through a pointer, or allocates on its stack"
-    return f"the stack of {taken.name} has no known size (.uses_dynamic_stack): {why}"
+    return f"the stack of {called(taken.name)} has no known size (.uses_dynamic_stack): {why}"
 
 
 def _unknown_code(taken: KernelResources) -> str:
     """Why there is no machine code, if so."""
-    return "" if taken.code else f"no symbol of the code object says where the code of {taken.name} ends"
+    return (
+        "" if taken.code else f"no symbol of the code object says where the code of {called(taken.name)} ends"
+    )
 
 
 _TOLD = 8
@@ -183,7 +205,7 @@ def barriers_of(target: str, code: bytes, kernels: Sequence[KernelResources]) ->
 
     def place(kernel: KernelResources, offset: int) -> str:
         line = lines.get(kernel.address + offset)
-        return f"{kernel.name}+{offset:#x}" + (f" ({line})" if line else "")
+        return f"{called(kernel.name)}+{offset:#x}" + (f" ({line})" if line else "")
 
     texts = [describe(barrier, partial(place, kernel)) for kernel, barrier in found[:_TOLD]]
     more = [f"and {len(found) - _TOLD} more such barriers"] if len(found) > _TOLD else []

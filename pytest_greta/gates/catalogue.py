@@ -69,7 +69,7 @@ CATALOGUE: Mapping[str, GateDef] = {definition.name: definition for definition i
     GateDef("locked", "", "code", "bool", "",
             "No kernel takes more than greta.lock has recorded. Built in where there is a lock file.", limits=()),
     GateDef("launchable", "", "code", "bool", "",
-            "The launches fit the code: count, kind and size of arguments, threads and LDS of a block. Built in.",
+            "Launches fit the code: count, kind, size of arguments, constants, threads and LDS of a block. Built in.",
             limits=()),
     GateDef("prefill_seconds", "s", "run", "number", "lower",
             "Device time of one prefill, by device events. Above zero is built in.",

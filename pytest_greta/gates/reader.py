@@ -196,6 +196,8 @@ class Reader(ProgramReader):
                 gates += self.gate(CATALOGUE[gate], name, text, value, {}, of_artifact=True)
             elif gate in CATALOGUE:
                 why = "is not for artifacts, which are not launched"
+                if gate == "locked":
+                    why = "is built in where there is a greta.lock, and cannot be changed"
                 self.problem(gate_key, f"gate {quote(gate)} {why}; there is {', '.join(OF_ARTIFACTS)}")
             else:
                 hint = suggestion(gate, OF_ARTIFACTS)

@@ -151,6 +151,9 @@ def test_gates_that_are_for_no_kernel_fail_once(greta: Run, project_of_files: py
         ),
     ):
         result.stdout.fnmatch_lines([f"gates.yaml:{line}  {what}   FAIL ({why})"])
+    result = greta("-k", "second", "--greta-target=gfx942")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["gates.yaml:7  summs<[*]> @ any target *did you mean 'sums<[*]>'?)"])
 
 
 def test_instructions_are_gated_where_gates_ask(greta: Run, project_of_files: pytest.Pytester) -> None:

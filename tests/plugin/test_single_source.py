@@ -97,6 +97,18 @@ def test_an_instantiation_is_gated_and_launched_by_its_name(scale: Run) -> None:
     )
 
 
+def test_constants_that_the_code_has_not_fail_without_a_device(scale: Run, project: pytest.Pytester) -> None:
+    wrong = CONFTEST.replace('"signs"', '"sign"')
+    for conftest, told in (
+        (wrong, "app.hip has no __constant__ variable 'sign'; there is *did you mean signs?*"),
+        (CONFTEST.replace("[1, -1]", "[1, -1, 1]"), "app.hip: signs holds 8 bytes, and constants gives 12"),
+    ):
+        project.makeconftest(conftest)
+        result = scale("--greta-variant=four", "-k", "resources")
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines([f"*launchable is true *FAIL ({told})"])
+
+
 def test_a_name_that_is_not_there_is_told_with_those_that_are(scale: Run) -> None:
     result = scale("--greta-variant=typo")
     result.assert_outcomes(failed=2)

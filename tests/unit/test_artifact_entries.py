@@ -77,6 +77,10 @@ def test_the_last_pattern_counts_and_every_kernel_last(tmp_path: Path) -> None:
             "3:36: gate 'speedup' is not for artifacts, which are not launched; there is scratch_bytes, *",
         ),
         (
+            'lib: {files: a.so, gates: {"*": {locked: true}}}',
+            "3:36: gate 'locked' is built in where there is a greta.lock, and cannot be changed; there is *",
+        ),
+        (
             'lib: {files: a.so, gates: {"*": {vgpr: 2}}}',
             "3:36: unknown gate 'vgpr' for every kernel; did you mean 'vgprs'?",
         ),
@@ -110,6 +114,10 @@ def test_a_file_is_there_once_by_its_first_name(tmp_path: Path) -> None:
     cases = artifacts.cases("lib")
     assert [case.name for case in cases] == ["build/k.so", "a.whl", "b.whl", "no/*.so"]
     assert cases[-1].missing.endswith(f":3:45: no file of artifact 'lib': looked for no/*.so in {tmp_path}")
+    found = loaded(tmp_path, 'lib: [build/, "~/k.so"]')
+    folder, home = Artifacts(found.artifacts, found.folder, found.path, no_lock).cases("lib")
+    assert folder.missing.endswith("; that finds folders alone: build/**/*.so is for what is in there")
+    assert home.missing.endswith("; ~ is not expanded: write the folder out")
     with pytest.raises(BinaryProblem, match="looked for no"):
         artifacts.read(cases[-1])
 

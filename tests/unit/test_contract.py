@@ -59,6 +59,7 @@ METHODS = (
     "decode",
     "refuses",
     "defines",
+    "constants",
 )
 
 
@@ -255,6 +256,10 @@ def ask_derived(kernel: Kernel) -> Any:
     return contract_arrays.variant_inputs(kernel, PROBLEM, Good.variants[0], {})
 
 
+def ask_constants(kernel: Kernel) -> Any:
+    return contract_arrays.constants(kernel, PROBLEM, Good.variants[0])
+
+
 def ask_tokens(kernel: Kernel) -> Any:
     return contract.tokens(kernel, PROBLEM)
 
@@ -305,6 +310,9 @@ ROW = np.zeros(8)
         (ask_derived, {"variant_inputs": None}, "variant_inputs(): it gives NoneType, not a dict by name"),
         (ask_derived, {"variant_inputs": {"x": [1]}}, "variant_inputs(): 'x' is a list, not a numpy array"),
         (ask_derived, {"variant_inputs": {"x": ROW.astype(">f4")}}, "variant_inputs(): 'x' has dtype >f4"),
+        (ask_constants, {"constants": {3: ROW}}, "3 is no name of a variable; expected a text such as 'weights'"),
+        (ask_constants, {"constants": {"c": [1]}}, "'c' is a list, not a numpy array or scalar"),
+        (ask_constants, {"constants": {"c": np.array([ROW, None], object)}}, "'c' holds Python objects; give it a dtype"),
         (ask_tokens, {"tokens": "many"}, "tokens(): 'many' is no number above 0"),
         (ask_tokens, {"tokens": True}, "tokens(): True is no number above 0"),
         (ask_tokens, {"tokens": 10**400}, "is no number above 0 that a double holds"),

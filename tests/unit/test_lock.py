@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import zipfile
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +48,9 @@ def kernel(symbol: str = "k", compiler: str = "clang 22", **figures: int | None)
     return BuiltKernel(symbol, symbol, "gfx942", "k.so", "", compiler, 256, quantities)
 
 
-figures = st.fixed_dictionaries({name: st.none() | st.integers(0, 1 << 40) for name in HELD})
+numbers = st.integers(0, 1 << 40)
+unknown = dict.fromkeys(("scratch_bytes", "occupancy"), st.none() | numbers)
+figures = st.fixed_dictionaries({name: unknown.get(name, numbers) for name in HELD})
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 entries = st.dictionaries(
     st.builds(Key, texts, texts, texts, texts), st.builds(Entry, figures, texts), max_size=5
@@ -81,13 +87,38 @@ LINE = json.dumps({"of": "lib", "in": "k.so", "target": "gfx942", "kernel": "k",
     [
         ("", "1: no JSON: ''; mend the line"),
         ("{}\n", "1: the first line is {\"greta_lock\": 1}, not '{}'"),
-        ('{"greta_lock": 2}\n', "1: unknown version 2; this greta reads version 1"),
+        (
+            '{"greta_lock": 2}\n',
+            "1: unknown version 2; this greta reads version 1: install the pytest-greta that",
+        ),
+        ('{"greta_lock": true}\n', '1: the first line is {"greta_lock": 1}, not \'{'),
         (f'{{"greta_lock": 1}}\n{LINE}\n\n{LINE}\n', "4: the same kernel stands in line 2; mend the line"),
         ('{"greta_lock": 1}\n>>>>>>> main\n', "2: a merge conflict: keep one line for each kernel"),
         ('{"greta_lock": 1}\n[1]\n', "2: no JSON object: '[1]'; mend the line"),
         ('{"greta_lock": 1}\n' + "[" * 100_000, "2: no JSON: '[[[["),
-        ('{"greta_lock": 1}\n' + LINE.replace('"vgprs": 32', '"vgprs": -1'), "2: no entry: no vgprs; mend"),
-        ('{"greta_lock": 1}\n' + LINE.replace('"vgprs": 32', '"vgprs": true'), "2: no entry: no vgprs; mend"),
+        (
+            '{"greta_lock": 1}\n' + LINE.replace('"vgprs": 32', '"vgprs": -1'),
+            "2: vgprs: a whole number, not -1; mend",
+        ),
+        *(
+            (
+                '{"greta_lock": 1}\n' + LINE.replace('"vgprs": 32', f'"vgprs": {stated}'),
+                f"2: vgprs: a whole number, not {shown}; mend",
+            )
+            for stated, shown in (
+                ("true", "true"),
+                ('"12"', "'12'"),
+                ("12.5", "12.5"),
+                ("NaN", "NaN"),
+                ("null", "null"),
+                ("[1]", "[1]"),
+            )
+        ),
+        (
+            '{"greta_lock": 1}\n' + LINE.replace('"vgprs": 32', '"vgprs": 99, "vgprs": 32'),
+            "2: 'vgprs' stands twice; mend",
+        ),
+        ('{"greta_lock": 1}\n' + LINE.replace('"c"', "7"), "2: compiler: a text, not 7; mend"),
         (
             '{"greta_lock": 1}\n' + LINE.replace('"vgprs"', '"vgpr"'),
             "2: no entry: no vgprs, unknown 'vgpr'; mend",
@@ -183,14 +214,51 @@ def test_of_many_that_got_worse_some_are_told() -> None:
 
 
 def test_entries_for_nothing(tmp_path: Path) -> None:
-    lock.store(tmp_path / lock.NAME, {key("a"): entry(), key("b", "other.so"): entry()})
+    pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")
+    mangled = "_Z4sumsILi4EEvPf"
+    lock.store(tmp_path / lock.NAME, {key(mangled): entry(), key("b", "other.so"): entry()})
     file = lock.load(tmp_path / lock.NAME)
-    assert [text.rpartition("greta.lock:")[2] for text in nothing_for(file, [], None)] == [
-        "2: no kernel a of lib k.so for gfx942; pytest --greta-lock drops it",
+
+    def told(seen: Iterable[Key], groups: Sequence[tuple[str, str, str]] | None = None) -> list[str]:
+        return [text.rpartition("greta.lock:")[2] for text in nothing_for(file, seen, groups)]
+
+    kernel_name = f"sums<4> ({mangled})"
+    assert told([key("c")]) == [
+        f"2: no kernel {kernel_name} of lib k.so for gfx942; pytest --greta-lock drops it",
         "3: no kernel b of lib other.so for gfx942; pytest --greta-lock drops it",
     ]
-    assert len(nothing_for(file, [], [key().group])) == 1
-    assert nothing_for(file, file.entries, None) == []
+    unread = f"2: no test read any kernel of lib, for which {kernel_name} of k.so for gfx942 is recorded; "
+    assert told([])[0] == f"{unread}pytest --greta-lock drops it"
+    assert len(told([], [key().group])) == 1
+    assert told(file.entries) == []
+
+
+def test_a_file_of_any_editor_is_read_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / lock.NAME).write_text('\ufeff{"greta_lock": 1}\n' + LINE, encoding="utf-8")
+    assert lock.load(tmp_path / lock.NAME).entries == {key(): entry("c")}
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="pipe: is no regular file"):
+        lock.load(tmp_path / "pipe")
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / lock.NAME).symlink_to("shared/real.lock")
+    (tmp_path / "shared" / "real.lock").write_text("")
+    with lock.alone(tmp_path / lock.NAME):
+        lock.store(tmp_path / lock.NAME, {key(): entry()})
+    assert (tmp_path / lock.NAME).is_symlink()
+    assert lock.load(tmp_path / "shared" / "real.lock").entries == {key(): entry()}
+
+
+def test_who_records_waits_for_another(tmp_path: Path) -> None:
+    holder = (
+        "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    )
+    command = [sys.executable, "-c", holder, str(tmp_path)]
+    with lock.alone(tmp_path / lock.NAME):
+        assert b"BlockingIOError" in subprocess.run(command, capture_output=True, check=False).stderr
+    subprocess.run(command, check=True)
 
 
 def test_what_is_not_read_stays_where_not_all_was() -> None:

@@ -117,3 +117,9 @@ def test_without_the_demangler_names_stay_and_that_is_said(monkeypatch: pytest.M
     assert names.demangled(SYMBOLS) == ({symbol: symbol for symbol in SYMBOLS}, names.NOT_DEMANGLED)
     assert names.demangled(["scale"]) == ({"scale": "scale"}, "")  # nothing is missed
     names._demangler.cache_clear()
+
+
+def test_messages_call_a_kernel_as_its_author_does() -> None:
+    pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")
+    assert names.called("_Z3segILi8EEvPf") == "seg<8>"
+    assert names.called("plain") == "plain"

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_greta.compiler.clang import Job, run_compiler
 from pytest_greta.compiler.codeobject import read_resources
-from pytest_greta.compiler.entries import kernel_names, symbol_in, symbol_of
+from pytest_greta.compiler.entries import kernel_names, listing, symbol_in, symbol_of
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.errors import CompileError
 
@@ -169,3 +169,9 @@ def test_a_source_without_a_kernel_says_so(tmp_path: Path) -> None:
         code, _ = run_compiler(TOOLCHAIN, Job(source, target))
         with pytest.raises(CompileError, match=told):
             symbol_in(code, "k.hip", "twice")
+
+
+def test_a_name_of_a_namespace_is_meant_by_its_end() -> None:
+    names = ("(anonymous namespace)::signs", "app::shift", "sign")
+    assert listing(names, "signs").endswith("; did you mean (anonymous namespace)::signs?")
+    assert listing(names, "shifts").endswith("; did you mean app::shift?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_greta.compiler.resources import cpu_notes
+from pytest_greta.compiler.resources import dynamic_lds_notes, trap_notes
 from pytest_greta.compiler.spirv import (
     NO_DYNAMIC_LDS,
     SETTER,
@@ -15,6 +15,7 @@ from pytest_greta.compiler.spirv import (
     saturate,
     size_dynamic_lds,
 )
+from pytest_greta.results import RunResult
 
 IR = """\
 target triple = "spirv64"
@@ -47,8 +48,9 @@ def test_dynamic_lds_arrays_share_one_block_of_the_launch_s_size() -> None:
 def test_dynamic_lds_of_no_bytes_is_told_by_its_name() -> None:
     assert f"@{NO_DYNAMIC_LDS} = internal addrspace(3) global [1 x i8]" in size_dynamic_lds(IR, 0)
     note = "k.hip uses dynamic LDS (extern __shared__), and its launches give it 0 bytes (dynamic_lds_bytes)"
-    assert list(cpu_notes("k.hip", NO_DYNAMIC_LDS.encode(), "")) == [note]
-    assert list(cpu_notes("k.hip", b"greta.dynamic_lds", "")) == []
+    assert dynamic_lds_notes("k.hip", NO_DYNAMIC_LDS.encode()) == [note]
+    assert dynamic_lds_notes("k.hip", b"greta.dynamic_lds") == []
+    assert RunResult([], None, of_code=(note,)).told == (note,)
 
 
 def test_a_trap_is_a_fault() -> None:
@@ -58,7 +60,7 @@ def test_a_trap_is_a_fault() -> None:
     assert "llvm" not in edited
     assert "store volatile i32 0, ptr addrspace(1) null" in edited
     assert obey_traps(IR) == IR
-    assert list(cpu_notes("k.hip", TRAP.encode(), "no fault of a trap")) == []
+    assert trap_notes("k.hip", TRAP.encode(), "no fault of a trap") == []
 
 
 def test_code_without_dynamic_lds_is_left_alone() -> None:

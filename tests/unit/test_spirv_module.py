@@ -74,7 +74,8 @@ def test_constants_are_held_against_the_code(code: bytes) -> None:
     with pytest.raises(CompileError, match=r"^k.hip: weights holds 16 bytes, and constants gives 12$"):
         constants_in(code, "k.hip", {"weights": bytes(12)})
     with pytest.raises(
-        CompileError, match=r"has no __constant__ variable 'weigths'; .*did you mean weights\?"
+        CompileError,
+        match=r"has no __constant__ variable 'weigths'; .*did you mean weights\?\. One that is static or .*extern",
     ):
         constants_in(code, "k.hip", {"weigths": bytes(16)})
     assert constants_in(b"// PTX", "k.hip", {"any": b""}) == {"any": b""}
