@@ -111,6 +111,8 @@ def _is_plainly(value: Any, schema: Mapping[str, Any]) -> bool:
         )
     if value is None:
         return type(stated) is list and "null" in stated
+    if stated is None:
+        return kind in (int, str) and value in schema.get("enum", ())
     return (kind is str and stated == "string") or (kind is bool and stated == "boolean")
 
 
