@@ -62,7 +62,6 @@ BUILDS = [Build(variant, 64) for variant in LADDER] + [
     Build("v5", 32, head_dim=64, defines=(("MATRIX_SET", "3"),)),
     Build("v6", 32, dtype="bf16"),
     Build("v7", 64),
-    Build("v7", 32),
 ]
 
 Attention = Callable[[Build, Numbers, Numbers, Numbers], Numbers]
