@@ -65,9 +65,10 @@ def saturate(ir: str) -> str:
     return "\n".join([ir, *definitions])
 
 
-TRAP = "greta.trap"
-"""What a module has where its code can end with a fault, in the place of LLVM's trap."""
-_TRAP = re.compile(r"call void @llvm\.(?:trap|debugtrap|ubsantrap)\([^)]*\)")
+TRAP = "__greta_trap"
+"""What a module has where its code can end with a fault (`trap` in include/hip/greta/builtins_spirv.h)."""
+_OF_CLANG = re.compile(r"call void @llvm\.(?:trap|debugtrap|ubsantrap)\([^)]*\)")
+_DECLARED = re.compile(rf"^declare [^\n]*@{TRAP}\(\)[^\n]*$", re.MULTILINE)
 _FAULT = f"""
 define internal spir_func void @{TRAP}() noinline {{
   store volatile i32 0, ptr addrspace(1) null
@@ -77,8 +78,8 @@ define internal spir_func void @{TRAP}() noinline {{
 
 def obey_traps(ir: str) -> str:
     """Let a trap, as of `abort` or a failed `assert`, write to address 0: the CPU's runtime leaves LLVM's own out."""
-    edited, count = _TRAP.subn(f"call spir_func void @{TRAP}()", ir)
-    return edited + _FAULT if count else ir
+    edited = _OF_CLANG.sub(f"call spir_func void @{TRAP}()", ir)
+    return _DECLARED.sub("", edited) + _FAULT if f"@{TRAP}(" in edited else ir
 
 
 SETTER = "greta_set_constant_"

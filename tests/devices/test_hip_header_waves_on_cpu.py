@@ -285,3 +285,26 @@ def test_cooperative_groups_and_matches(run_hip: Run) -> None:
         row[18:20] = rank // 4 * 10 + i % 4, _bits((tile & 1) == (i & 1))
     run_hip(GROUPS, found, block=(128, 1, 1))
     np.testing.assert_array_equal(found, expected)
+
+
+def test_an_assertion_that_holds_changes_nothing(run_hip: Run) -> None:
+    """Code of wavefronts around a trap of clang's, which never returns, gave other results."""
+    source = """
+    #include <cassert>
+    extern "C" __global__ void k(const float* x, float* y) {
+      __shared__ float s[64];
+      const int i = threadIdx.x;
+      const float v = __shfl_xor(x[i], 1);
+      assert(i < 64);
+      s[i] = v;
+      __syncthreads();
+      for (int n = 0; n < 64; ++n) {
+        if (s[n] > 1e30f) __builtin_trap();
+        __syncthreads();
+      }
+      y[i] = s[i ^ 1];
+    }
+    """
+    x, y = np.arange(64, dtype=np.float32), np.zeros(64, np.float32)
+    run_hip(source, x, y)
+    np.testing.assert_array_equal(y, x)

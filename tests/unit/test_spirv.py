@@ -54,9 +54,13 @@ def test_dynamic_lds_of_no_bytes_is_told_by_its_name() -> None:
 
 
 def test_a_trap_is_a_fault() -> None:
-    ir = "  tail call void @llvm.trap()\n  unreachable\n  call void @llvm.ubsantrap(i8 1)\n"
+    ir = (
+        "  tail call void @llvm.trap()\n  unreachable\n  call void @llvm.ubsantrap(i8 1)\n"
+        "  call spir_func void @__greta_trap() #9\ndeclare spir_func void @__greta_trap() #1\n"
+    )
     edited = obey_traps(ir)
-    assert edited.count("call spir_func void @greta.trap()\n") == 2
+    assert edited.count("call spir_func void @__greta_trap()") == 3
+    assert "declare" not in edited
     assert "llvm" not in edited
     assert "store volatile i32 0, ptr addrspace(1) null" in edited
     assert obey_traps(IR) == IR

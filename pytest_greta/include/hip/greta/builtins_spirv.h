@@ -67,7 +67,11 @@ GRETA_DEVICE unsigned long long ballot(bool p) {
   return static_cast<unsigned long long>(bits.y) << 32 | bits.x;
 }
 
-GRETA_DEVICE void trap() { __builtin_trap(); }
+// Ends the kernel with a fault; what it does is added where SPIR-V is made. Clang's own trap never returns, and the code
+// of wavefronts around what never returns is wrong.
+extern "C" __attribute__((device)) void __greta_trap();
+GRETA_DEVICE void trap() { __greta_trap(); }
+#define __builtin_trap() greta::trap()
 
 GRETA_DEVICE void fence_block() { __scoped_atomic_thread_fence(__ATOMIC_SEQ_CST, __MEMORY_SCOPE_WRKGRP); }
 GRETA_DEVICE void fence_device() { __scoped_atomic_thread_fence(__ATOMIC_SEQ_CST, __MEMORY_SCOPE_DEVICE); }
