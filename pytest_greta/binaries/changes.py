@@ -43,12 +43,13 @@ def _known(value: int | None) -> str:
 
 
 def changes(old: Figures, new: Figures) -> list[Change]:
-    """What is held and differs. An occupancy that is not known on one side says nothing."""
+    """What is held and differs. An occupancy that is not known any more says nothing; one that was not known and is, is
+    to be recorded.
+    """
     return [
         Change(gate, old.get(gate), new.get(gate))
         for gate in HELD
-        if old.get(gate) != new.get(gate)
-        and not (gate == "occupancy" and None in (old.get(gate), new.get(gate)))
+        if old.get(gate) != new.get(gate) and not (gate == "occupancy" and new.get(gate) is None)
     ]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from pytest_greta.binaries.changes import HELD
 from tests.plugin.conftest import GATES, TESTS, Run, write_gates
 
 ONE_VARIANT = "\n\nfrom tests.faulty.faulty import Faulty\n\nFaulty.variants = Faulty.variants[:1]\n"
@@ -57,6 +60,17 @@ def test_an_artifact_without_gates_that_no_test_reads_is_told(project: pytest.Py
     result.stdout.fnmatch_lines([told])
     result = greta("--greta-lock")
     result.stdout.fnmatch_lines([told, "greta.lock: nothing to record: no test read any kernel"])
+    entry = {
+        "of": "old",
+        "in": "old.co",
+        "target": "gfx942",
+        "kernel": "k",
+        **dict.fromkeys(HELD, 0),
+        "compiler": "",
+    }
+    (project.path / "greta.lock").write_text(f'{{"greta_lock": 1}}\n{json.dumps(entry)}\n')
+    gone = "greta.lock:2: no test read any kernel of old, for which k of old.co for gfx942 is recorded; *"
+    greta("--greta-require=cpu").stdout.fnmatch_lines([told, gone])
     project.makepyfile(test_gates="def test_built(greta_artifact): greta_artifact.check()")
     assert "not evaluated" not in greta("--greta-require=cpu").stdout.str()
 

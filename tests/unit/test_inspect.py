@@ -155,7 +155,8 @@ def test_worse_better_new_and_gone() -> None:
     ("old", "new", "texts", "worse"),
     [
         ({"occupancy": 8}, {"occupancy": 4}, ["occupancy 8 -> 4"], True),
-        ({"occupancy": None}, {"occupancy": 4}, [], False),
+        ({"occupancy": None}, {"occupancy": 4}, ["occupancy ? -> 4"], False),
+        ({"occupancy": 4}, {"occupancy": None}, [], False),
         ({"scratch_bytes": 16}, {"scratch_bytes": None}, ["scratch_bytes 16 -> ?"], True),
         ({"scratch_bytes": None}, {"scratch_bytes": 16}, ["scratch_bytes ? -> 16"], False),
         ({"sgprs": 1, "agprs": 1, "code_bytes": 1}, {"sgprs": 2, "agprs": 2, "code_bytes": 2}, [], False),
