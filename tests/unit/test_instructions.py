@@ -15,6 +15,7 @@ from kernels.prefill.prefill import Prefill
 from pytest_greta.compiler.codeobject import read_resources
 from pytest_greta.compiler.flow import matrix_instructions
 from pytest_greta.compiler.instructions import decode
+from tests.marks import crossing
 from tests.unit.assembler import assemble
 from tests.unit.conftest import Compile
 
@@ -23,8 +24,15 @@ pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'c
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(ROOT.glob("kernels/*/*.hip"))
 MATRIX = re.compile(r"v_(mfma|smfmac|wmma|swmmac)_")
-CASES = [(source, target) for source in SOURCES for target in ("gfx942", "gfx1100")] + [
-    (ROOT / "kernels/prefill/v6_turns.hip", target) for target in ("gfx90a", "gfx950", "gfx1030", "gfx1201")
+V6 = ROOT / "kernels/prefill/v6_turns.hip"
+_LARGE = ("v5_matrix", "v7_split", "v8_lazy")
+CASES = [
+    pytest.param(source, target, marks=crossing if source.stem in _LARGE and target != "gfx942" else [])
+    for source in SOURCES
+    for target in ("gfx942", "gfx1100")
+] + [
+    pytest.param(V6, target, marks=crossing if target in ("gfx950", "gfx1030") else [])
+    for target in ("gfx90a", "gfx950", "gfx1030", "gfx1201")
 ]
 
 

@@ -15,6 +15,7 @@ from pytest_greta.compiler.codeobject import KernelResources, read_resources
 from pytest_greta.compiler.occupancy import occupancy
 from pytest_greta.compiler.targets import GENERIC
 from pytest_greta.compiler.toolchain import find_toolchain
+from tests.marks import crossing
 from tests.unit.assembler import code_object
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
@@ -46,7 +47,16 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize(("target", "flags"), WAYS)
+USUAL = ("gfx908", "gfx90a", "gfx942", "gfx1030", "gfx1100", "gfx1201")
+
+
+@pytest.mark.parametrize(
+    ("target", "flags"),
+    [
+        pytest.param(*way, marks=[] if way[0] in USUAL and way[1] != ("-mcumode",) else crossing)
+        for way in WAYS
+    ],
+)
 def test_it_is_what_clang_prints_rounded_down_to_whole_blocks(
     target: str, flags: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from pytest_greta.stats.bounds import FEWEST_PAIRS, coarseness, decisions
 from pytest_greta.stats.effort import caution, tells
 from pytest_greta.stats.game import ERROR, FAIL_ERROR, couple_evidence, evidence
 from pytest_greta.stats.pairs import FEWEST_BLOCKS, PairedTest
+from tests.marks import crossing
 
 log_ratios = st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=40)
 
@@ -402,7 +403,7 @@ TAILS: dict[str, Draw] = {
 
 
 @pytest.mark.parametrize("noise", TAILS)
-@pytest.mark.parametrize("limit", [Limit(min=1.0), Limit(max=1.0)])
+@pytest.mark.parametrize("limit", [Limit(min=1.0), pytest.param(Limit(max=1.0), marks=crossing)])
 def test_the_difference_that_is_told_is_found_in_95_of_100(noise: str, limit: Limit) -> None:
     rng = np.random.default_rng(8)
     for blocks in (50, 100):
