@@ -233,6 +233,24 @@ def paths_of(config: pytest.Config, option: str) -> list[Path]:
     return [folder / str(one) for one in ([named] if isinstance(named, str) else named or ()) if one]
 
 
+def check_outputs(config: pytest.Config) -> None:
+    """Raises ConfigError where what is written at the end cannot be: before anything is measured for it."""
+    path, problems = path_of(config, "summary"), list[str]()
+    if path is not None:
+        from pytest_greta.compiler.cache import NO_FILE, is_special
+
+        flag, path = OPTIONS["summary"].flag, path.resolve()
+        if is_special(path):
+            problems.append(f"{flag}: {path} {NO_FILE}")
+        elif path in [one.resolve() for one in paths_of(config, "replay")]:
+            problems.append(f"{flag}: {path} is a file of --greta-replay, which it would take the place of")
+    folder = path_of(config, "report")
+    if folder is not None and folder.exists() and not folder.is_dir():
+        problems.append(f"{OPTIONS['report'].flag}: {folder} is no folder")
+    if problems:
+        raise ConfigError(*problems)
+
+
 def kernel_of(item: Any) -> Kernel:
     """The kernel family that an item's `greta` marker names. Raises ConfigError."""
     return get_session(item.config).kernel(name_in_marker(item))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -119,3 +120,24 @@ def test_rows_of_others_are_runs_of_a_program_too(project: pytest.Pytester, gret
         "*v3 *attn_impl is v3_q_lds *naive (4096)*FAIL",
         "*base *seconds > 0 *22.77 s (4096)*PASS",
     ])  # fmt: skip
+
+
+@pytest.mark.usefixtures("recorded")
+def test_what_is_written_takes_the_place_of_nothing_else(project: pytest.Pytester, greta: Run) -> None:
+    os.mkfifo(project.path / "pipe")
+    result = greta("--greta-summary=pipe")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --greta-summary: */pipe is no regular file"])
+    assert (project.path / "pipe").is_fifo()
+    result = greta(*REPLAY, "--greta-summary=./summary.json", "--greta-report=engine.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*summary.json is a file of --greta-replay*", "*--greta-report: *is no folder"]
+    )
+
+
+@pytest.mark.usefixtures("recorded")
+def test_how_to_measure_contradicts_a_replay(greta: Run) -> None:
+    result = greta(*REPLAY, "--greta-resume", "--greta-single-shot", "--greta-serialize", "--greta-rounds=5")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.stderr.str().count("takes a measurement, and --greta-replay makes none") == 4
