@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pytest_greta.errors import NotRecorded, RecordedFailure
+from pytest_greta.errors import NotRecorded, RecordedFailure, quote, suggestion
 from pytest_greta.gates.evaluation import built_in_for_peak
 from pytest_greta.gates.model import Gate, Measurement, Quantity
+from pytest_greta.gates.programs import PROGRAM_GATES
 from pytest_greta.measure.executable import BASELINE
 from pytest_greta.programs.pairing import limits_of, speedup
 from pytest_greta.records.digests import Digests, differing
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_greta.programs.result import ProgramCase
 
 FIRST = "first"
+DETERMINISTIC = "deterministic"
 
 
 @dataclass
@@ -156,8 +158,7 @@ class Replayer:
                 beside = next((other for other in bases if other.is_of(one)), None)
                 whole.setdefault("speedup", apart_from(one.recorded.seconds, beside, baseline))
             for some in (whole, *each):
-                for gate in gates:
-                    some.setdefault(gate.quantity, Quantity(None, reason=NOT_HELD))
+                _hold_program(one.recorded.units, some, gates)
             whole_run, *runs = (
                 Measurement(
                     case.program,
@@ -226,6 +227,24 @@ class Replayer:
             return "is of a working tree with uncommitted changes"
         same = self.commit.startswith(str(session.commit["id"]))  # a short one of at least seven digits, too
         return "" if same else f"is of commit {str(session.commit['id'])[:12]}, this is {self.commit[:12]}"
+
+
+def _hold_program(units: Mapping[str, str], found: dict[str, Quantity], gates: Sequence[Gate]) -> None:
+    """Make of recorded quantities of a program, in some `units`, what gates of today can be held against."""
+    outputs = [
+        name.removeprefix(f"{DETERMINISTIC}:") for name in found if name.startswith(f"{DETERMINISTIC}:")
+    ]
+    for gate in gates:
+        found.setdefault(gate.quantity, Quantity(None, reason=NOT_HELD))
+        now, then = gate.definition.unit, units.get(gate.quantity, "")
+        if gate.name not in PROGRAM_GATES and gate.limit.ratio is None and then and then != now:
+            reason = (
+                f"recorded in {then}, and {f'its unit is {now}' if now else 'it has no unit'} in gates.yaml"
+            )
+            found[gate.quantity] = Quantity(None, reason=reason, excused=True)
+        for output in gate.outputs if gate.name == DETERMINISTIC and outputs else ():
+            reason = f"the output has no {quote(output)}; {suggestion(output, outputs)}"
+            found.setdefault(f"{DETERMINISTIC}:{output}", Quantity(False, reason=reason))
 
 
 _Judged = tuple[Found, GatedMeasurement]

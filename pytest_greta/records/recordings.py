@@ -172,7 +172,8 @@ def apart(several: Sequence[Found]) -> str:
     """What to say of times of one variant and problem on one device that are too far apart to be compared."""
     times: dict[str, list[tuple[float, int]]] = {}
     for number, found in enumerate(several):
-        value = found.recorded.quantities.get("prefill_seconds")
+        name = "seconds" if found.recorded.kind == "program" else "prefill_seconds"
+        value = found.recorded.quantities.get(name)
         if value and isinstance(value.value, (int, float)) and value.value > 0:
             device = str((found.session.device or {}).get("identity"))
             times.setdefault(device, []).append((value.value, number))

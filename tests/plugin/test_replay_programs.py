@@ -59,6 +59,30 @@ def test_runs_of_a_program_are_judged_again_and_each_of_them(recorded: Path, gre
     result.stdout.fnmatch_lines(["*prefill_s > 0.1*0 s*FAIL"])
 
 
+def test_what_a_record_says_in_another_unit_or_not_at_all_is_not_taken_for_it(
+    project: pytest.Pytester, recorded: Path, greta: Run
+) -> None:
+    other = recorded.with_name("other.json")
+    other.write_bytes(recorded.read_bytes())
+    change(other, lambda one: one["quantities"]["seconds"].update(value=0.9))
+    result = greta(*REPLAY, "other.json")
+    result.stdout.fnmatch_lines(
+        ["note: engine v3 @ 4096 took 0.5 s in summary.json and 0.9 s in other.json*"]
+    )
+    asked = GATES.replace("attn_impl: v3_q_lds", "deterministic: {equals: true, outputs: [attn_imp]}")
+    write_gates(project, asked.replace("prefill_s: s}", "prefill_s: ms}"))
+    result = greta(*REPLAY)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines_random([
+        "*prefill_s > 0.1 *NOT MEASURED*",
+        "* recorded in s, and its unit is ms in gates.yaml",
+        "*deterministic*FAIL*has no 'attn_imp'; did you mean 'attn_impl'?*",
+    ])  # fmt: skip
+    write_gates(project, GATES.replace("prefill_s: s}", "prefill_s: ms}"))
+    greta(*REPLAY).assert_outcomes(passed=1)
+    greta(*REPLAY, "--greta-require=hip").assert_outcomes(failed=1)
+
+
 def test_a_program_that_has_changed_is_other_code(
     project: pytest.Pytester, recorded: Path, greta: Run
 ) -> None:
