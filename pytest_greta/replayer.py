@@ -10,8 +10,11 @@ from pytest_greta.errors import NotRecorded, RecordedFailure, quote, suggestion
 from pytest_greta.gates.evaluation import built_in_for_peak
 from pytest_greta.gates.model import Gate, Measurement, Quantity
 from pytest_greta.gates.programs import PROGRAM_GATES
+from pytest_greta.kernel import Problem
 from pytest_greta.measure.executable import BASELINE
+from pytest_greta.programs.contexts import over_contexts_of, scaling_of
 from pytest_greta.programs.pairing import limits_of, speedup
+from pytest_greta.programs.result import ProgramRun
 from pytest_greta.records.digests import Digests, differing
 from pytest_greta.records.model import Session
 from pytest_greta.records.recordings import Found, Recordings, apart
@@ -20,7 +23,7 @@ from pytest_greta.results import GatedMeasurement
 
 if TYPE_CHECKING:
     from pytest_greta.gates.file import GateFile
-    from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.kernel import Kernel, Variant
     from pytest_greta.programs.result import ProgramCase
 
 FIRST = "first"
@@ -157,6 +160,7 @@ class Replayer:
             elif limits and baseline:
                 beside = next((other for other in bases if other.is_of(one)), None)
                 whole.setdefault("speedup", apart_from(one.recorded.seconds, beside, baseline))
+            self._hold_over_contexts(case, one, gates, whole)
             for some in (whole, *each):
                 _hold_program(one.recorded.units, some, gates)
             whole_run, *runs = (
@@ -172,6 +176,23 @@ class Replayer:
             )
             judged.append((one, GatedMeasurement(whole_run, gates, each=runs)))
         return _replayed(judged, (*notes, *filter(None, [apart(found)])))
+
+    def _hold_over_contexts(
+        self, case: ProgramCase, found: Found, gates: Sequence[Gate], whole: dict[str, Quantity]
+    ) -> None:
+        """Take anew, from the records of the same session, what depends on other contexts."""
+        own = ProgramRun(case.program, case.variant, case.problem, quantities=whole)
+        shorter = [
+            ProgramRun(case.program, case.variant, Problem(context), quantities={**other.recorded.quantities})
+            for context, other in sorted(self.recordings.shorter(found).items())
+        ]
+        for gate in gates:
+            if gate.limit.ratio is not None and gate.name in whole:
+                whole[gate.quantity] = over_contexts_of(gate.name, [*shorter, own])
+            elif gate.name == "scaling" and "seconds" in whole:
+                timed = [one for one in shorter if "seconds" in one.quantities]
+                alone = Quantity(None, reason="no record of the smallest context in the same session")
+                whole["scaling"] = scaling_of(own, timed[0]) if timed else alone
 
     def _missing(self, kernel: str, variant: str, where: str, on: str = "") -> NotRecorded | RecordedFailure:
         """Why there is nothing to gate. `on` is the kind of device that it should be of, in words."""

@@ -48,6 +48,13 @@ def change(path: Path, how: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(data))
 
 
+def slower(one: dict[str, Any]) -> None:
+    """Make a record one of a program that took 0.9 s."""
+    one["seconds"] = [0.9, 0.9]
+    for some in (one["quantities"], *one["each"]):
+        some["seconds"].update(value=0.9)
+
+
 REPLAY = ("--greta-replay", "summary.json")
 
 
@@ -64,7 +71,7 @@ def test_what_a_record_says_in_another_unit_or_not_at_all_is_not_taken_for_it(
 ) -> None:
     other = recorded.with_name("other.json")
     other.write_bytes(recorded.read_bytes())
-    change(other, lambda one: one["quantities"]["seconds"].update(value=0.9))
+    change(other, slower)
     result = greta(*REPLAY, "other.json")
     result.stdout.fnmatch_lines(
         ["note: engine v3 @ 4096 took 0.5 s in summary.json and 0.9 s in other.json*"]
@@ -165,3 +172,48 @@ def test_how_to_measure_contradicts_a_replay(greta: Run) -> None:
     result = greta(*REPLAY, "--greta-resume", "--greta-single-shot", "--greta-serialize", "--greta-rounds=5")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert result.stderr.str().count("takes a measurement, and --greta-replay makes none") == 4
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        (lambda one: one["quantities"]["seconds"].update(value=0.4), ".quantities.seconds: 0.4 s contradicts its own"),
+        (lambda one: one.update(seconds=[0.5, 0.4]), ".each[[]1].seconds: 0.5 s contradicts its own round*0.4 s"),
+        (lambda one: one.update(seconds=[0.5, 0.0]), ": a round took 0 s"),
+        (
+            lambda one: one["quantities"].update(speedup={**one["quantities"]["seconds"], "interval": [0.4, 3.0]}),
+            ".quantities.speedup: it has an interval, and no pairs",
+        ),
+        (
+            lambda one: one["quantities"]["cpu_seconds"].update(value=9.0, interval=[1.0, 2.0]),
+            ".quantities.cpu_seconds: 9 is outside of its own interval",
+        ),
+    ],
+)  # fmt: skip
+def test_a_record_that_was_changed_by_hand_is_refused(
+    recorded: Path, greta: Run, how: Callable[[dict[str, Any]], object], told: str
+) -> None:
+    change(recorded, how)
+    result = greta(*REPLAY)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (result.stderr if result.errlines else result.stdout).fnmatch_lines(
+        [f"*summary.json: measurements[[]0]{told}*"]
+    )
+
+
+def test_what_depends_on_other_contexts_is_taken_anew(
+    project: pytest.Pytester, recorded: Path, greta: Run
+) -> None:
+    write_gates(
+        project, GATES.replace("4096", "[4096, 8192]").replace("attn_impl:", "scaling: 2, attn_impl:")
+    )
+    greta("--greta-summary=summary.json").assert_outcomes(passed=2)
+    data = json.loads(recorded.read_text())
+    slower(data["measurements"][1])
+    recorded.write_text(json.dumps(data))
+    result = greta(*REPLAY)
+    result.stdout.fnmatch_lines(["*scaling <= 2*0.8* (8192)*"])
+    data["measurements"][1]["problem"].update(axes={"heads": 4})
+    del data["measurements"][0]
+    recorded.write_text(json.dumps(data))
+    assert "no record of the smallest context" in greta(*REPLAY).stdout.str()
