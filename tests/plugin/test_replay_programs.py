@@ -151,6 +151,13 @@ def test_rows_of_others_are_runs_of_a_program_too(project: pytest.Pytester, gret
         "*v3 *attn_impl is v3_q_lds *naive (4096)*FAIL",
         "*base *seconds > 0 *22.77 s (4096)*PASS",
     ])  # fmt: skip
+    (project.path / "columns.yaml").write_text(
+        COLUMNS.replace("  device: program\n", "").partition("  quantities")[0]
+        + "  quantities: {prefill_seconds: {column: prefill_s, unit: s}}\n"
+    )
+    result = greta("--greta-columns=columns.yaml", "--greta-replay", "runs.csv")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "runs.csv: 'engine' is a program of gates.yaml" in result.stdout.str() + result.stderr.str()
 
 
 @pytest.mark.usefixtures("recorded")
@@ -217,3 +224,26 @@ def test_what_depends_on_other_contexts_is_taken_anew(
     del data["measurements"][0]
     recorded.write_text(json.dumps(data))
     assert "no record of the smallest context" in greta(*REPLAY).stdout.str()
+
+
+@pytest.mark.usefixtures("recorded")
+def test_nothing_is_resumed_without_a_cache(greta_alone: Run) -> None:
+    result = greta_alone("-p", "no:cacheprovider", "--greta-resume")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert (
+        "--greta-resume: finished runs are kept in pytest's cache"
+        in result.stdout.str() + result.stderr.str()
+    )
+
+
+def test_a_replayed_file_that_pytest_takes_for_its_root_is_told(
+    project: pytest.Pytester, recorded: Path, greta_alone: Run
+) -> None:
+    (project.path.parent / "elsewhere").mkdir()
+    other = recorded.rename(project.path.parent / "elsewhere" / "summary.json")
+    for ini in ("pytest.ini", "tox.ini", "pyproject.toml"):
+        (project.path / ini).unlink(missing_ok=True)
+    result = greta_alone("--greta-replay", str(other))
+    told = result.stdout.str() + result.stderr.str()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"write --greta-replay=FILE, or add --rootdir={project.path}" in told
