@@ -301,15 +301,21 @@ def read_options(config: pytest.Config) -> Options:
         problems.append("--greta-calibrate takes times, which pytest-xdist disturbs: leave out -n")
     if config.getoption(OPTIONS["sign"].ini) and not options.summary:
         problems.append("--greta-sign signs what --greta-summary writes: add --greta-summary=FILE")
-    problems += _replay_problems(options)
+    problems += _replay_problems(options, given(config))
     if problems:
         raise ConfigError(*problems)
     return options
 
 
-def _replay_problems(options: Options) -> list[str]:
-    """What cannot be asked for where nothing is measured."""
-    asked = {"calibrate": options.calibrate, "lock": options.lock, "accept": options.accept}
+def _replay_problems(options: Options, on_command_line: Mapping[str, Any]) -> list[str]:
+    """What cannot be asked for where nothing is measured; how to measure may stand in the ini file."""
+    asked: dict[str, object] = {
+        "calibrate": options.calibrate,
+        "lock": options.lock,
+        "accept": options.accept,
+    }
+    for name in ("resume", "single-shot", "serialize", "rounds"):
+        asked[name] = f"--greta-{name}" in on_command_line
     return [
         f"--greta-{name} takes a measurement, and --greta-replay makes none: leave one of them out"
         for name, value in asked.items()

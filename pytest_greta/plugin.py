@@ -44,6 +44,7 @@ from pytest_greta.stash import (
     STOPPED,
     UNCHECKED,
     VERDICTS,
+    check_outputs,
     gates_path,
     get_clock,
     get_device,
@@ -99,6 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SESSION_NOTES] = []
     config.stash[ON_TERMINAL] = sys.stdout.isatty()
     _or_usage_error(lambda: read_options(config))
+    _or_usage_error(lambda: check_outputs(config))
     if not hasattr(config, "workerinput"):
         from pytest_greta.summary import Summary
 

@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pytest_greta.errors import NotRecorded, RecordedFailure
+from pytest_greta.errors import NotRecorded, RecordedFailure, quote, suggestion
 from pytest_greta.gates.evaluation import built_in_for_peak
 from pytest_greta.gates.model import Gate, Measurement, Quantity
+from pytest_greta.gates.programs import PROGRAM_GATES
+from pytest_greta.kernel import Problem
 from pytest_greta.measure.executable import BASELINE
+from pytest_greta.programs.contexts import over_contexts_of, scaling_of
 from pytest_greta.programs.pairing import limits_of, speedup
+from pytest_greta.programs.result import ProgramRun
 from pytest_greta.records.digests import Digests, differing
 from pytest_greta.records.model import Session
 from pytest_greta.records.recordings import Found, Recordings, apart
@@ -19,10 +23,11 @@ from pytest_greta.results import GatedMeasurement
 
 if TYPE_CHECKING:
     from pytest_greta.gates.file import GateFile
-    from pytest_greta.kernel import Kernel, Problem, Variant
+    from pytest_greta.kernel import Kernel, Variant
     from pytest_greta.programs.result import ProgramCase
 
 FIRST = "first"
+DETERMINISTIC = "deterministic"
 
 
 @dataclass
@@ -155,9 +160,9 @@ class Replayer:
             elif limits and baseline:
                 beside = next((other for other in bases if other.is_of(one)), None)
                 whole.setdefault("speedup", apart_from(one.recorded.seconds, beside, baseline))
+            self._hold_over_contexts(case, one, gates, whole)
             for some in (whole, *each):
-                for gate in gates:
-                    some.setdefault(gate.quantity, Quantity(None, reason=NOT_HELD))
+                _hold_program(one.recorded.units, some, gates)
             whole_run, *runs = (
                 Measurement(
                     case.program,
@@ -171,6 +176,23 @@ class Replayer:
             )
             judged.append((one, GatedMeasurement(whole_run, gates, each=runs)))
         return _replayed(judged, (*notes, *filter(None, [apart(found)])))
+
+    def _hold_over_contexts(
+        self, case: ProgramCase, found: Found, gates: Sequence[Gate], whole: dict[str, Quantity]
+    ) -> None:
+        """Take anew, from the records of the same session, what depends on other contexts."""
+        own = ProgramRun(case.program, case.variant, case.problem, quantities=whole)
+        shorter = [
+            ProgramRun(case.program, case.variant, Problem(context), quantities={**other.recorded.quantities})
+            for context, other in sorted(self.recordings.shorter(found).items())
+        ]
+        for gate in gates:
+            if gate.limit.ratio is not None and gate.name in whole:
+                whole[gate.quantity] = over_contexts_of(gate.name, [*shorter, own])
+            elif gate.name == "scaling" and "seconds" in whole:
+                timed = [one for one in shorter if "seconds" in one.quantities]
+                alone = Quantity(None, reason="no record of the smallest context in the same session")
+                whole["scaling"] = scaling_of(own, timed[0]) if timed else alone
 
     def _missing(self, kernel: str, variant: str, where: str, on: str = "") -> NotRecorded | RecordedFailure:
         """Why there is nothing to gate. `on` is the kind of device that it should be of, in words."""
@@ -226,6 +248,24 @@ class Replayer:
             return "is of a working tree with uncommitted changes"
         same = self.commit.startswith(str(session.commit["id"]))  # a short one of at least seven digits, too
         return "" if same else f"is of commit {str(session.commit['id'])[:12]}, this is {self.commit[:12]}"
+
+
+def _hold_program(units: Mapping[str, str], found: dict[str, Quantity], gates: Sequence[Gate]) -> None:
+    """Make of recorded quantities of a program, in some `units`, what gates of today can be held against."""
+    outputs = [
+        name.removeprefix(f"{DETERMINISTIC}:") for name in found if name.startswith(f"{DETERMINISTIC}:")
+    ]
+    for gate in gates:
+        found.setdefault(gate.quantity, Quantity(None, reason=NOT_HELD))
+        now, then = gate.definition.unit, units.get(gate.quantity, "")
+        if gate.name not in PROGRAM_GATES and gate.limit.ratio is None and then and then != now:
+            reason = (
+                f"recorded in {then}, and {f'its unit is {now}' if now else 'it has no unit'} in gates.yaml"
+            )
+            found[gate.quantity] = Quantity(None, reason=reason, excused=True)
+        for output in gate.outputs if gate.name == DETERMINISTIC and outputs else ():
+            reason = f"the output has no {quote(output)}; {suggestion(output, outputs)}"
+            found.setdefault(f"{DETERMINISTIC}:{output}", Quantity(False, reason=reason))
 
 
 _Judged = tuple[Found, GatedMeasurement]

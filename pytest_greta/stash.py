@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +13,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_greta.errors import ConfigError
-from pytest_greta.options import OPTIONS, read_options
+from pytest_greta.options import FLAGS, OPTIONS, read_options
 
 if TYPE_CHECKING:
     from pytest_greta.device.session_device import SessionDevice
+    from pytest_greta.gates.file import GateFile
     from pytest_greta.gates.model import Verdict
     from pytest_greta.history.benchmark import DeviceClock
     from pytest_greta.kernel import Kernel
+    from pytest_greta.programs.journal import Journal
     from pytest_greta.progress import Progress
     from pytest_greta.records.recordings import Recordings
+    from pytest_greta.replayer import Replayer
     from pytest_greta.session import Session
 
 SESSION = pytest.StashKey["Session"]()
@@ -148,7 +152,6 @@ def load_session(config: pytest.Config) -> Session:
     from pytest_greta.measure.budget import SessionBudget
     from pytest_greta.planner import Planner
     from pytest_greta.programs.campaign import Manner, Programs
-    from pytest_greta.programs.journal import Journal
     from pytest_greta.registration import registered_kernels
     from pytest_greta.runner import SIDE_BY_SIDE, Runner
     from pytest_greta.session import Session
@@ -156,6 +159,7 @@ def load_session(config: pytest.Config) -> Session:
     key = path_of(config, "sign")
     if key is not None and not key.is_file():
         raise ConfigError(f"{OPTIONS['sign'].flag}: there is no key {key}")
+    _check_root(config)
     gates = file.load(gates_path(config))
     kernels, unread = registered_kernels(config)
     gates.check(kernels, unread)
@@ -170,12 +174,7 @@ def load_session(config: pytest.Config) -> Session:
     parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
     planner = Planner(options, gates, builder, device, past, parallel)
     budget = SessionBudget(options.session_budget_seconds)
-    replayer = None
-    if options.replay:
-        from pytest_greta.replayer import Replayer
-
-        recordings, required = get_recordings(config), options.require is not None
-        replayer = Replayer(recordings, gates, gates_digest(config), past.commit, required, device.kind)
+    replayer = _replayer(config, gates, {kernel.name for kernel in kernels}, past.commit, device.kind)
     runner = Runner(options, gates, builder, device, planner, past, progress, budget, replayer, locking)
     by_name = {kernel.name: kernel for kernel in kernels}
     artifacts = Artifacts(gates.artifacts, gates.folder, gates.path, locking)
@@ -188,7 +187,7 @@ def load_session(config: pytest.Config) -> Session:
         OPTIONS["deadline"].flag,
         SIDE_BY_SIDE if parallel else "",
     )
-    journal = Journal(journal_path(config) if gates.programs else None, options.resume)
+    journal = _journal(config, bool(gates.programs))
     programs = Programs(
         gates.programs,
         gates.folder,
@@ -203,6 +202,61 @@ def load_session(config: pytest.Config) -> Session:
     return Session(
         options, gates, by_name, artifacts, programs, device, builder, planner, runner, progress, unread
     )
+
+
+def _replayer(
+    config: pytest.Config, gates: GateFile, kernels: Collection[str], commit: str, kind: str
+) -> Replayer | None:
+    """What gives records in place of measuring; None where that is not asked for. Raises ConfigError."""
+    options = read_options(config)
+    if not options.replay:
+        return None
+    from pytest_greta.replayer import Replayer
+
+    recordings = get_recordings(config)
+    _check_programs(recordings, gates.programs.keys() - kernels)
+    return Replayer(recordings, gates, gates_digest(config), commit, options.require is not None, kind)
+
+
+def _journal(config: pytest.Config, has_programs: bool) -> Journal:
+    """Where finished runs are kept. Raises ConfigError where nothing can be resumed from there."""
+    from pytest_greta.programs.journal import Journal
+
+    path, resumes = journal_path(config) if has_programs else None, read_options(config).resume
+    if resumes and has_programs and path is None:
+        kept = "finished runs are kept in pytest's cache, which is switched off, or cannot be written"
+        raise ConfigError(f"{FLAGS['resume'].flag}: {kept}")
+    return Journal(path, resumes)
+
+
+def _check_root(config: pytest.Config) -> None:
+    """Raises ConfigError where pytest took the folder of a replayed file for the root, and no gates file is there: the
+    value of an option that stands apart is an argument like any other to it.
+    """
+    path, here = gates_path(config), config.invocation_params.dir
+    if (
+        paths_of(config, "replay")
+        and config.inipath is None
+        and config.rootpath != here
+        and not path.exists()
+    ):
+        why = "without an ini file pytest takes the folder of such a file for its root"
+        raise ConfigError(
+            f"{path}: there is no such file; {why}: write --greta-replay=FILE, or add --rootdir={here}"
+        )
+
+
+def _check_programs(recordings: Recordings, programs: Collection[str]) -> None:
+    """Raises ConfigError where rows of a program are taken for runs of a kernel."""
+    wrong = {(f.file, f.recorded.kernel): None for f in recordings.all() if f.recorded.kind == "run"}
+    problems = [
+        f"{file}: {name!r} is a program of gates.yaml, and its rows are taken for runs of a kernel: "
+        "write device: program in the file of --greta-columns"
+        for file, name in wrong
+        if name in programs
+    ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 def gates_path(config: pytest.Config) -> Path:
@@ -231,6 +285,24 @@ def paths_of(config: pytest.Config, option: str) -> list[Path]:
         folder = config.inipath.parent if config.inipath else config.rootpath
         named = config.getini(OPTIONS[option].ini)
     return [folder / str(one) for one in ([named] if isinstance(named, str) else named or ()) if one]
+
+
+def check_outputs(config: pytest.Config) -> None:
+    """Raises ConfigError where what is written at the end cannot be: before anything is measured for it."""
+    path, problems = path_of(config, "summary"), list[str]()
+    if path is not None:
+        from pytest_greta.compiler.cache import NO_FILE, is_special
+
+        flag, path = OPTIONS["summary"].flag, path.resolve()
+        if is_special(path):
+            problems.append(f"{flag}: {path} {NO_FILE}")
+        elif path in [one.resolve() for one in paths_of(config, "replay")]:
+            problems.append(f"{flag}: {path} is a file of --greta-replay, which it would take the place of")
+    folder = path_of(config, "report")
+    if folder is not None and folder.exists() and not folder.is_dir():
+        problems.append(f"{OPTIONS['report'].flag}: {folder} is no folder")
+    if problems:
+        raise ConfigError(*problems)
 
 
 def kernel_of(item: Any) -> Kernel:

@@ -15,6 +15,7 @@ passed; a file that another run deletes is absent.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -31,6 +32,7 @@ States = Mapping[str, str]
 """What is at each of several paths: a hash of it."""
 
 NOTHING = "nothing"
+NO_FILE = "is no regular file"
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _SLICES = 16
@@ -171,8 +173,18 @@ def _checksum(path: Path, payload: bytes) -> bytes:
     return hashlib.sha256(path.name.encode() + b"\0" + payload).digest()
 
 
+def is_special(path: Path) -> bool:
+    """Whether there is something that no file can take the place of: a device, a pipe, a folder."""
+    return path.exists() and not path.is_file()
+
+
 def write_whole(path: Path, payload: bytes) -> None:
-    """Write a file under a temporary name and rename it: it is there whole, or not at all. Raises OSError."""
+    """Write a file under a temporary name and rename it: it is there whole, or not at all; where it is a link, the file
+    that it leads to. Raises OSError, also where what is there is no regular file.
+    """
+    path = path.resolve()
+    if is_special(path):
+        raise OSError(errno.EINVAL, NO_FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     temporary = Path(name)

@@ -13,8 +13,13 @@ def failing(verdicts: Sequence[Verdict], require: str | None, inconclusive: str 
     `inconclusive` is what gates.yaml says of INCONCLUSIVE: `fail`, `warn`, or nothing: it fails where something is
     required. `--greta-require=hip` fails all that was not measured; `--greta-require=cpu` asks for what a CPU can
     decide, so gates on GPU speed stay NOT MEASURED there, but not those on a cpu's. A gate whose history is still short
-    is excused: a new benchmark must be able to start.
+    is excused: a new benchmark must be able to start. What a program has to tell is excused by the failure that kept it
+    from that alone: where nothing else fails, it is required.
     """
+
+    def is_required(verdict: Verdict) -> bool:
+        decidable = not verdict.gate.definition.speed or verdict.gate.times_on("cpu")
+        return require == "hip" or (require == "cpu" and decidable)
 
     def fails(verdict: Verdict) -> bool:
         if verdict.status is Status.INCONCLUSIVE:
@@ -22,10 +27,8 @@ def failing(verdicts: Sequence[Verdict], require: str | None, inconclusive: str 
                 return False
             return inconclusive == "fail" or (not inconclusive and require is not None)
         if verdict.status is Status.NOT_MEASURED:
-            if verdict.measured.excused:
-                return False
-            decidable = not verdict.gate.definition.speed or verdict.gate.times_on("cpu")
-            return require == "hip" or (require == "cpu" and decidable)
+            return not verdict.measured.excused and is_required(verdict)
         return verdict.status is Status.FAIL
 
-    return [verdict for verdict in verdicts if fails(verdict)]
+    unknown = [one for one in verdicts if one.status is Status.NOT_MEASURED and one.gate.definition.reported]
+    return [one for one in verdicts if fails(one)] or [one for one in unknown if is_required(one)]

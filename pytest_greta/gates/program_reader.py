@@ -30,6 +30,9 @@ SOURCES = ("json_marker", "json_lines", "csv", "regex")
 """The forms of output that are read; one of them."""
 SSH = r"ssh://(?:[\w.-]+@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?"
 """Where a program may run."""
+MOST_PORT = 65535
+MOST_REPEATS = 10_000
+"""Runs of one problem that somebody may have meant."""
 VARIABLE = r"[A-Za-z_]\w*"
 """The name of an environment variable."""
 
@@ -62,7 +65,10 @@ class ProgramReader(Entries):
             self.problem(keys["baseline"], f"unknown baseline {quote(baseline)} of {what}; {hint}")
         output = self._output(keys["output"], known) if "output" in keys else OutputSpec()
         on = self.text(keys["on"], "on", "a node such as ssh://host") if "on" in keys else ""
-        if on and not re.fullmatch(SSH, on):
+        port = on.rpartition(":")[2]
+        if re.fullmatch(SSH, on) and port.isdecimal() and not 0 < int(port) <= MOST_PORT:
+            self.problem(keys["on"], f"{quote(on)} has no port; one is a number from 1 to {MOST_PORT}")
+        elif on and not re.fullmatch(SSH, on):
             self.problem(keys["on"], f"{quote(on)} is no node; one reads like ssh://user@host:22")
         for word, where in (("model", "model"), ("csv", "output")):
             is_file = word == "model" or (output.kind == "csv" and output.source != "stdout")
@@ -78,7 +84,7 @@ class ProgramReader(Entries):
             baseline,
             self._environment(keys["environment"], known) if "environment" in keys else {},
             self.template(keys["folder"], "folder", known) if "folder" in keys else "",
-            self._repeats(keys["repeats"]) if "repeats" in keys else {},
+            self._repeats(keys["repeats"], {one.context for one in problems}) if "repeats" in keys else {},
             self.expression(keys["errors"], "errors") if "errors" in keys else "",
             self.expression(keys["blocked"], "blocked") if "blocked" in keys else "",
             on,
@@ -111,9 +117,10 @@ class ProgramReader(Entries):
     def _words(self, node: Node, known: Collection[str]) -> tuple[str, ...]:
         if node.id == "scalar" and re.search(r"\s", node.value):
             self.problem(node, "a command is a list of words, [program, argument, ...]: no shell reads it")
-        return tuple(
-            self.template(item, "a word of a command", known) for item in self.items(node, "command")
-        )
+        items = self.items(node, "command")
+        if items and items[0].id == "scalar" and items[0].style and not items[0].value.strip():
+            self.problem(items[0], "the first word of a command is empty; it is the program")
+        return tuple(self.template(item, "a word of a command", known) for item in items)
 
     def _environment(self, node: Node, known: Collection[str]) -> dict[str, str]:
         found = {}
@@ -129,6 +136,9 @@ class ProgramReader(Entries):
             self.expected(node, what, "text")
             return ""
         text = str(node.value)
+        if "\0" in text:
+            self.problem(node, f"{what} has a null character, which no program can be given")
+            return ""
         found = list(template_problems(text, known))
         for axis in sorted(self.axes.keys() - set(known)):
             found = [
@@ -148,18 +158,29 @@ class ProgramReader(Entries):
             self.problems.append((Position(begin.line, column), problem))
         return "" if found else text
 
-    def _repeats(self, node: Node) -> dict[int, int]:
+    def _repeats(self, node: Node, contexts: Collection[int]) -> dict[int, int]:
         if node.id != "mapping":
-            count = self.number(node, "repeats", integer=True, positive=True)
-            return {} if count is None else {0: int(count)}
+            count = self._count(node)
+            return {} if count is None else {0: count}
         found = {}
         for context, (key, value) in self.names(node, "repeats").items():
-            count = self.number(value, "repeats", integer=True, positive=True)
+            count = self._count(value)
             if not context.isdecimal() or not int(context):
                 self.expected(key, "repeats", "a context, and how often it is run")
             elif count is not None:
-                found[int(context)] = int(count)
+                found[int(context)] = count
+                if contexts and int(context) not in contexts:
+                    listed = ", ".join(map(str, sorted(contexts)))
+                    self.problem(key, f"repeats: context {context} is not listed; there is {listed}")
         return found
+
+    def _count(self, node: Node) -> int | None:
+        """How often something is run."""
+        count = self.number(node, "repeats", integer=True, positive=True)
+        if count is not None and count > MOST_REPEATS:
+            self.expected(node, "repeats", f"a whole number up to {MOST_REPEATS}")
+            return None
+        return None if count is None else int(count)
 
     # -- what is read of it ------------------------------------------------------------------------------
 
@@ -290,7 +311,13 @@ class ProgramReader(Entries):
         if definition.kind != "value":
             return super().bound(node, definition, key)
         if key != "equals":
-            return self.number(node, f"{key} of {definition.name}")
+            number = self.number(node, f"{key} of {definition.name}")
+            if (
+                key == "max_ratio_over_contexts" and number is not None and number < 1
+            ):  # of the most to the least
+                self.expected(node, f"{key} of {definition.name}", "a number from 1")
+                return None
+            return number
         value = scalar(node) if node.id == "scalar" else None
         if value is None or isinstance(value, Odd):
             self.expected(node, definition.name, "a number, a text, true or false")

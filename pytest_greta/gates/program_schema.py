@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_greta.gates.catalogue import CATALOGUE
-from pytest_greta.gates.program_reader import SOURCES
+from pytest_greta.gates.program_reader import MOST_REPEATS, SOURCES
 from pytest_greta.gates.programs import PROGRAM_GATES, VALUE_LIMITS
 from pytest_greta.gates.schema_parts import an_object, by_name, gate_schema
 from pytest_greta.gates.values import scopes_of
@@ -14,6 +14,7 @@ _TEXT = {"type": "string", "minLength": 1}
 _TEMPLATE = {"type": ["string", "number", "boolean"]}
 """What stands there is taken as text."""
 _COUNT = {"type": "integer", "minimum": 1}
+_REPEATS = {**_COUNT, "maximum": MOST_REPEATS}
 
 
 def program() -> dict[str, Any]:
@@ -32,7 +33,7 @@ def program() -> dict[str, Any]:
     contexts = {
         "type": "object",
         "propertyNames": {"pattern": "^0*[1-9][0-9]*$"},
-        "additionalProperties": _COUNT,
+        "additionalProperties": _REPEATS,
     }
     described = {
         "variants": (
@@ -47,7 +48,7 @@ def program() -> dict[str, Any]:
         "baseline": ("Variant that speedups are measured against.", _TEXT),
         "repeats": (
             "Runs of each problem, or by context.",
-            {"anyOf": [_COUNT, {**contexts, "minProperties": 1}]},
+            {"anyOf": [_REPEATS, {**contexts, "minProperties": 1}]},
         ),
         "environment": ("Environment variables besides those of pytest.", environment),
         "folder": ("Where it runs, from the folder of this file.", _TEMPLATE),
@@ -86,6 +87,7 @@ def _value() -> dict[str, Any]:
     """Limits of what a program prints: a number, a text or a bool. A number alone could be any limit."""
     anything, number = {"type": ["number", "string", "boolean"]}, {"type": "number", "minimum": 0}
     limits = {name: anything if name == "equals" else number for name in VALUE_LIMITS}
+    limits["max_ratio_over_contexts"] = {"type": "number", "minimum": 1}
     one_limit = [{"required": [name]} for name in limits]
     reason = {**_TEXT, "description": "Why the limit does not hold yet."}
     expected = {

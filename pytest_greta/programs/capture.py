@@ -9,16 +9,19 @@ from dataclasses import dataclass, field
 HEAD_BYTES = TAIL_BYTES = 32 << 10
 """What is kept of an output at its beginning and at its end."""
 MOST_LINE_BYTES = 1 << 20
-"""A line that is longer is looked at so far; the rest of it is kept nowhere."""
+"""Of a line that is longer, its beginning and its end are looked at; what is between them is kept nowhere. A carriage
+return ends one of those, as the bar of a progress does."""
 SURE_SIGNS = (
     b"Traceback (most recent call last)",
-    b"Memory access fault by GPU",
     b"hipError",
     b"HSA_STATUS_ERROR",
+    *(b"memory access fault by", b"hip error:", b"rocm error:", b"cuda error:"),
+    *(b"segmentation fault", b"core dumped"),
 )
-"""What HIP's runtime, its drivers and Python print when something failed."""
+"""What HIP's runtime, its drivers, shells and Python print when something failed. One without capitals is found however
+it is written."""
 HARMLESS = b"hipErrorNotReady"
-"""What a stream says that still works; no failure."""
+"""What a stream says that still works; no failure by itself."""
 LOST_DEVICE = (b"hipErrorNoDevice", b"no ROCm-capable device is detected", b"hipErrorDeviceUninitialized")
 """What HIP's runtime prints where there is no GPU any more."""
 
@@ -60,29 +63,27 @@ class Lines:
         self._rest = b""
         self._number = 1
         self._is_cut = False
-        """The line at hand is longer than anyone reads: what follows of it is passed over."""
+        """The line at hand is longer than anyone reads: of what follows of it the end is kept."""
 
     def feed(self, chunk: bytes) -> None:
         """Add what was printed."""
         data = self._rest + chunk if self._rest else chunk
         end = data.rfind(b"\n") + 1
+        if len(data) - end > MOST_LINE_BYTES:
+            end = max(end, data.rfind(b"\r") + 1)
         lines, self._rest = data[:end], data[end:]
-        if self._is_cut and lines:
-            lines = lines[lines.find(b"\n") + 1 :]
-            self._number += 1
-            self._is_cut = False
         if lines:
             self._look(lines)
+            self._is_cut = False
         if self._is_cut:
-            self._rest = b""
+            self._rest = self._rest[-min(TAIL_BYTES, MOST_LINE_BYTES) :]
         elif len(self._rest) > MOST_LINE_BYTES:
-            for looker in self._lookers:
-                looker(self._rest, self._number)
+            self._look(self._rest)
             self._rest, self._is_cut = b"", True
 
     def close(self) -> None:
         """The output has ended: its last line may have no newline."""
-        if self._rest and not self._is_cut:
+        if self._rest:
             self._look(self._rest)
         self._rest = b""
 
@@ -112,13 +113,13 @@ class Signs:
             self.found = match.decode(errors="replace").strip()[:300]
 
     def _with_sign(self, lines: bytes) -> bytes | None:
+        lowered = lines.lower()
         for sign in self._signs:
-            at = lines.find(sign)
+            text = lowered if sign.islower() else lines
+            at = text.find(sign)
             while at >= 0:
-                line = lines[
-                    lines.rfind(b"\n", 0, at) + 1 : (lines.find(b"\n", at) + 1 or len(lines) + 1) - 1
-                ]
-                if HARMLESS not in line:
-                    return line
-                at = lines.find(sign, at + 1)
+                if not lines.startswith(HARMLESS, at):
+                    begin = max(lines.rfind(b"\n", 0, at), lines.rfind(b"\r", 0, at)) + 1
+                    return lines[begin:].splitlines()[0]
+                at = text.find(sign, at + 1)
         return None

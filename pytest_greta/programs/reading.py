@@ -65,12 +65,25 @@ class JsonMarker:
 
     def look(self, lines: bytes, number: int) -> None:
         """Look for the marker."""
-        at = lines.find(self._text)
+        at = self._next(lines, 0)
         while at >= 0 and len(self._found) < 2:
             end = lines.find(b"\n", at)
             end = len(lines) if end < 0 else end
             self._found.append((number + lines.count(b"\n", 0, at), lines[at + len(self._text) : end]))
+            at = self._next(lines, end)
+
+    def _next(self, lines: bytes, begin: int) -> int:
+        """Where the marker is as a whole word; -1 where it is not."""
+        at = lines.find(self._text, begin)
+        while at >= 0:
+            end = at + len(self._text)
+            is_part = _are_one_word(lines[at - 1 : at], self._text[:1]) or _are_one_word(
+                self._text[-1:], lines[end : end + 1]
+            )
+            if not is_part:
+                break
             at = lines.find(self._text, end)
+        return at
 
     def result(self) -> tuple[dict[str, Value], str]:
         """The quantities of the one line."""
@@ -85,6 +98,11 @@ class JsonMarker:
         number, text = self._found[0]
         found, problem = from_json(text)
         return found, f"line {number}, behind {self._marker}: {problem}" if problem else ""
+
+
+def _are_one_word(one: bytes, next_one: bytes) -> bool:
+    """Whether two characters that stand side by side are of one word."""
+    return re.fullmatch(rb"\w\w", one + next_one) is not None
 
 
 class JsonLines:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -262,6 +263,37 @@ def _refuse(shown: str, found: Iterable[str]) -> None:
         raise ConfigError(*(f"{shown}: {printable(problem)}" for problem in told))
 
 
+def _of_a_program(one: Mapping[str, Any]) -> Iterator[str]:
+    """What a record of a program says against itself: where in it, and what."""
+    times, each = [*one["seconds"], *one["baseline_seconds"]], one.get("each", ())
+    if times and min(times) <= 0:
+        yield f": a round took {min(times):g} s"
+    of_runs = [_number(run.get("seconds")) for run in each]
+    known = [value for value in of_runs if value is not None]
+    rounds = known if each and len(known) == len(of_runs) else one["seconds"]
+    seconds = _number(one["quantities"].get("seconds"))
+    if rounds and seconds is not None and not math.isclose(seconds, statistics.median(rounds), rel_tol=1e-6):
+        took = statistics.median(rounds)
+        yield f".quantities.seconds: {seconds:g} s contradicts its own rounds, which took {took:g} s"
+    for number, (of_run, of_round) in enumerate(zip(of_runs, one["seconds"], strict=False)):
+        if of_run is not None and not math.isclose(of_run, of_round, rel_tol=1e-6):
+            yield f".each[{number}].seconds: {of_run:g} s contradicts its own round, which took {of_round:g} s"
+    speedup = one["quantities"].get("speedup")
+    if speedup and speedup["interval"] and not any(one["orders"]):
+        yield ".quantities.speedup: it has an interval, and no pairs that this could be of"
+    for name, quantity in one["quantities"].items():
+        value, (low, high) = _number(quantity), quantity["interval"] or (None, None)
+        if value is not None and not (
+            (-math.inf if low is None else low) <= value <= (math.inf if high is None else high)
+        ):
+            yield f".quantities.{name}: {value:g} is outside of its own interval"
+
+
+def _number(quantity: Mapping[str, Any] | None) -> float | None:
+    value = quantity["value"] if quantity else None
+    return None if isinstance(value, (bool, str)) else value
+
+
 def _contradictions(data: Mapping[str, Any], sources: int) -> Iterable[str]:
     """What the schema cannot say."""
     for where, session in [
@@ -276,6 +308,8 @@ def _contradictions(data: Mapping[str, Any], sources: int) -> Iterable[str]:
             yield f"{where}.source: there is no such session in sources"
         if one["kind"] == "run" and (one["device_kind"] not in DEVICES or one["problem"] is None):
             yield f"{where}: a run needs a problem, and device_kind {' or '.join(DEVICES)}"
+        if one["kind"] == "program":
+            yield from (where + told for told in _of_a_program(one))
         if one["kind"] == "code" and not one["target"]:
             yield f"{where}: code needs a target"
         if max(len(one["baseline_seconds"]), len(one["orders"])) > len(one["seconds"]):

@@ -121,6 +121,21 @@ class Recordings:
         """The records of a variant of a program at a problem."""
         return self._programs.get((program, variant, problem.id), [])
 
+    def shorter(self, program: Found) -> dict[int, Found]:
+        """The records of the same variant of a program at shorter contexts, in the same session, by context."""
+        mine, stated = program.recorded, program.recorded.problem
+        return {
+            found.recorded.problem.context: found
+            for key, several in self._programs.items()
+            for found in several
+            if key[:2] == (mine.kernel, mine.variant)
+            and found.is_of(program)
+            and stated
+            and found.recorded.problem
+            and found.recorded.problem.context < stated.context
+            and found.recorded.problem.axes == stated.axes
+        }
+
     def codes(self, kernel: str, variant: str, target: str) -> list[Found]:
         """The records of a variant's code for a target."""
         return [found for found in self._codes.get((kernel, variant), []) if found.recorded.target == target]
@@ -172,7 +187,8 @@ def apart(several: Sequence[Found]) -> str:
     """What to say of times of one variant and problem on one device that are too far apart to be compared."""
     times: dict[str, list[tuple[float, int]]] = {}
     for number, found in enumerate(several):
-        value = found.recorded.quantities.get("prefill_seconds")
+        name = "seconds" if found.recorded.kind == "program" else "prefill_seconds"
+        value = found.recorded.quantities.get(name)
         if value and isinstance(value.value, (int, float)) and value.value > 0:
             device = str((found.session.device or {}).get("identity"))
             times.setdefault(device, []).append((value.value, number))

@@ -15,7 +15,9 @@ from tests.plugin.test_docs import FENCE, files
 from tests.plugin.test_docs_binaries import shape
 
 DOCUMENT = "docs/records.md"
-CODES = {"pytest -k run --greta-columns=columns.yaml --greta-replay monday.csv wednesday.csv": 1}
+CODES = {
+    "pytest -k run --greta-columns=columns.yaml --greta-replay=monday.csv --greta-replay=wednesday.csv": 1
+}
 
 
 def test_the_examples(project: pytest.Pytester, greta: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,13 @@ def change(path: Path, how: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(data))
 
 
+def slower(one: dict[str, Any]) -> None:
+    """Make a record one of a program that took 0.9 s."""
+    one["seconds"] = [0.9, 0.9]
+    for some in (one["quantities"], *one["each"]):
+        some["seconds"].update(value=0.9)
+
+
 REPLAY = ("--greta-replay", "summary.json")
 
 
@@ -56,6 +64,30 @@ def test_runs_of_a_program_are_judged_again_and_each_of_them(recorded: Path, gre
     result = greta(*REPLAY)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*prefill_s > 0.1*0 s*FAIL"])
+
+
+def test_what_a_record_says_in_another_unit_or_not_at_all_is_not_taken_for_it(
+    project: pytest.Pytester, recorded: Path, greta: Run
+) -> None:
+    other = recorded.with_name("other.json")
+    other.write_bytes(recorded.read_bytes())
+    change(other, slower)
+    result = greta(*REPLAY, "other.json")
+    result.stdout.fnmatch_lines(
+        ["note: engine v3 @ 4096 took 0.5 s in summary.json and 0.9 s in other.json*"]
+    )
+    asked = GATES.replace("attn_impl: v3_q_lds", "deterministic: {equals: true, outputs: [attn_imp]}")
+    write_gates(project, asked.replace("prefill_s: s}", "prefill_s: ms}"))
+    result = greta(*REPLAY)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines_random([
+        "*prefill_s > 0.1 *NOT MEASURED*",
+        "* recorded in s, and its unit is ms in gates.yaml",
+        "*deterministic*FAIL*has no 'attn_imp'; did you mean 'attn_impl'?*",
+    ])  # fmt: skip
+    write_gates(project, GATES.replace("prefill_s: s}", "prefill_s: ms}"))
+    greta(*REPLAY).assert_outcomes(passed=1)
+    greta(*REPLAY, "--greta-require=hip").assert_outcomes(failed=1)
 
 
 def test_a_program_that_has_changed_is_other_code(
@@ -119,3 +151,99 @@ def test_rows_of_others_are_runs_of_a_program_too(project: pytest.Pytester, gret
         "*v3 *attn_impl is v3_q_lds *naive (4096)*FAIL",
         "*base *seconds > 0 *22.77 s (4096)*PASS",
     ])  # fmt: skip
+    (project.path / "columns.yaml").write_text(
+        COLUMNS.replace("  device: program\n", "").partition("  quantities")[0]
+        + "  quantities: {prefill_seconds: {column: prefill_s, unit: s}}\n"
+    )
+    result = greta("--greta-columns=columns.yaml", "--greta-replay", "runs.csv")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "runs.csv: 'engine' is a program of gates.yaml" in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.usefixtures("recorded")
+def test_what_is_written_takes_the_place_of_nothing_else(project: pytest.Pytester, greta: Run) -> None:
+    os.mkfifo(project.path / "pipe")
+    result = greta("--greta-summary=pipe")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --greta-summary: */pipe is no regular file"])
+    assert (project.path / "pipe").is_fifo()
+    result = greta(*REPLAY, "--greta-summary=./summary.json", "--greta-report=engine.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*summary.json is a file of --greta-replay*", "*--greta-report: *is no folder"]
+    )
+
+
+@pytest.mark.usefixtures("recorded")
+def test_how_to_measure_contradicts_a_replay(greta: Run) -> None:
+    result = greta(*REPLAY, "--greta-resume", "--greta-single-shot", "--greta-serialize", "--greta-rounds=5")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.stderr.str().count("takes a measurement, and --greta-replay makes none") == 4
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        (lambda one: one["quantities"]["seconds"].update(value=0.4), ".quantities.seconds: 0.4 s contradicts its own"),
+        (lambda one: one.update(seconds=[0.5, 0.4]), ".each[[]1].seconds: 0.5 s contradicts its own round*0.4 s"),
+        (lambda one: one.update(seconds=[0.5, 0.0]), ": a round took 0 s"),
+        (
+            lambda one: one["quantities"].update(speedup={**one["quantities"]["seconds"], "interval": [0.4, 3.0]}),
+            ".quantities.speedup: it has an interval, and no pairs",
+        ),
+        (
+            lambda one: one["quantities"]["cpu_seconds"].update(value=9.0, interval=[1.0, 2.0]),
+            ".quantities.cpu_seconds: 9 is outside of its own interval",
+        ),
+    ],
+)  # fmt: skip
+def test_a_record_that_was_changed_by_hand_is_refused(
+    recorded: Path, greta: Run, how: Callable[[dict[str, Any]], object], told: str
+) -> None:
+    change(recorded, how)
+    result = greta(*REPLAY)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (result.stderr if result.errlines else result.stdout).fnmatch_lines(
+        [f"*summary.json: measurements[[]0]{told}*"]
+    )
+
+
+def test_what_depends_on_other_contexts_is_taken_anew(
+    project: pytest.Pytester, recorded: Path, greta: Run
+) -> None:
+    write_gates(
+        project, GATES.replace("4096", "[4096, 8192]").replace("attn_impl:", "scaling: 2, attn_impl:")
+    )
+    greta("--greta-summary=summary.json").assert_outcomes(passed=2)
+    data = json.loads(recorded.read_text())
+    slower(data["measurements"][1])
+    recorded.write_text(json.dumps(data))
+    result = greta(*REPLAY)
+    result.stdout.fnmatch_lines(["*scaling <= 2*0.8* (8192)*"])
+    data["measurements"][1]["problem"].update(axes={"heads": 4})
+    del data["measurements"][0]
+    recorded.write_text(json.dumps(data))
+    assert "no record of the smallest context" in greta(*REPLAY).stdout.str()
+
+
+@pytest.mark.usefixtures("recorded")
+def test_nothing_is_resumed_without_a_cache(greta_alone: Run) -> None:
+    result = greta_alone("-p", "no:cacheprovider", "--greta-resume")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert (
+        "--greta-resume: finished runs are kept in pytest's cache"
+        in result.stdout.str() + result.stderr.str()
+    )
+
+
+def test_a_replayed_file_that_pytest_takes_for_its_root_is_told(
+    project: pytest.Pytester, recorded: Path, greta_alone: Run
+) -> None:
+    (project.path.parent / "elsewhere").mkdir()
+    other = recorded.rename(project.path.parent / "elsewhere" / "summary.json")
+    for ini in ("pytest.ini", "tox.ini", "pyproject.toml"):
+        (project.path / ini).unlink(missing_ok=True)
+    result = greta_alone("--greta-replay", str(other))
+    told = result.stdout.str() + result.stderr.str()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"write --greta-replay=FILE, or add --rootdir={project.path}" in told

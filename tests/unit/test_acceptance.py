@@ -16,6 +16,7 @@ from pytest_greta.device import DeviceInfo
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Interval, Limit, Measurement, Quantity, Status, Verdict
 from pytest_greta.gates.policy import failing
+from pytest_greta.gates.programs import PROGRAM_GATES
 from pytest_greta.history.acceptance import Acceptance, acceptance
 from pytest_greta.history.records import NO_HISTORY, Identity, historic_run, identity_of, info_of
 from pytest_greta.history.regression import Regression, machine_note, regression
@@ -45,7 +46,8 @@ INFO = {
 
 def verdict(name: str, status: Status, excused: bool = False) -> Verdict:
     quantity = Quantity(None, excused=excused)
-    return Verdict(Gate(name, "k", "v", Limit(max=1.0)), status, quantity, "k", "v", "64")
+    gate = Gate(name, "k", "v", Limit(max=1.0), own=PROGRAM_GATES[name] if name == "exit_status" else None)
+    return Verdict(gate, status, quantity, "k", "v", "64")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,8 @@ def verdict(name: str, status: Status, excused: bool = False) -> Verdict:
         (NOT_MEASURED, "speedup", False, "cpu", "", False),
         (NOT_MEASURED, "vgprs", False, "cpu", "", True),
         (NOT_MEASURED, "regression", True, "hip", "", False),
+        (NOT_MEASURED, "exit_status", True, "hip", "", True),
+        (NOT_MEASURED, "exit_status", True, None, "", False),
     ],
 )
 def test_what_fails_a_test(

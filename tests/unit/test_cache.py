@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_greta.compiler.cache import CodeCache, states
+from pytest_greta.compiler.cache import CodeCache, states, write_whole
 
 
 @pytest.fixture
@@ -290,3 +290,16 @@ def test_runs_that_write_and_delete_at_once_do_not_disturb_each_other(tmp_path: 
     assert [run.communicate()[1] for run in runs] == [""] * 4
     assert [run.returncode for run in runs] == [0] * 4
     assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) <= 2 * 30_000
+
+
+def test_what_is_no_regular_file_stays_what_it_is(tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="is no regular file"):
+        write_whole(pipe, b"new")
+    assert pipe.is_fifo()
+    link.symlink_to(file)
+    write_whole(link, b"new")
+    assert link.is_symlink()
+    assert file.read_bytes() == b"new"
+    assert sorted(tmp_path.iterdir()) == [file, link, pipe]

@@ -41,6 +41,7 @@ def read(output: OutputSpec, text: bytes, *cuts: int) -> tuple[dict[str, Value],
         (MARKED, "\n\nPERF_TIMING [1]\n", {}, "line 3, behind PERF_TIMING: not a JSON object"),
         (MARKED, 'PERF_TIMING {"a": 1, "a": 2}', {}, "*not valid JSON: the name 'a' is there twice"),
         (MARKED, "a\nPERF_TIMING {}\nb\nPERF_TIMING {}\n", {}, "*twice, in line 2 and in line 4: which one counts?"),
+        (MARKED, 'OLD_PERF_TIMING {"a": 1}\nPERF_TIMINGS {}\nPERF_TIMING{"a": 2}', {"a": 2}, ""),
         (MARKED, "", {}, "no line of the output has PERF_TIMING"),
         (OutputSpec("json_lines"), '{"a": 1}\nx\n {"a": 2, "b": 3}\n', {"a": 2, "b": 3}, ""),
         (OutputSpec("json_lines"), '{"a": 1}\n{"a": \n', {"a": 1}, "line 2: not valid JSON: *"),
@@ -98,6 +99,19 @@ def test_a_line_that_never_ends_costs_no_memory_and_hides_nothing(monkeypatch: p
     assert reading.result() == ({"a": 1}, "")
 
 
+@pytest.mark.parametrize("bar", [b"x", b"\r10 % "])
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_the_end_of_a_long_line_is_looked_at(monkeypatch: pytest.MonkeyPatch, bar: bytes, end: bytes) -> None:
+    monkeypatch.setattr(capture, "MOST_LINE_BYTES", 100)
+    reading, signs = reading_of(MARKED), Signs("", SURE_SIGNS)
+    lines = Lines(reading.look, signs.look)
+    for chunk in (*[bar] * 300, b" hipErrorUnknown ", b'PERF_TIMING {"a"', b": 1}", end):
+        lines.feed(chunk)
+    lines.close()
+    assert reading.result() == ({"a": 1}, "")
+    assert "hipErrorUnknown" in signs.found
+
+
 def test_head_and_tail_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture, "HEAD_BYTES", 5)
     monkeypatch.setattr(capture, "TAIL_BYTES", 3)
@@ -116,6 +130,15 @@ def test_head_and_tail_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         ("", SURE_SIGNS, "ok\n a.cpp:8: hipErrorOutOfMemory \nlast\n", "a.cpp:8: hipErrorOutOfMemory"),
         ("", SURE_SIGNS, "hipErrorNotReady\n", ""),
         ("", SURE_SIGNS, "hipErrorNotReady\nhipErrorUnknown", "hipErrorUnknown"),
+        (
+            "",
+            SURE_SIGNS,
+            "while hipErrorNotReady: hipErrorUnknown\n",
+            "while hipErrorNotReady: hipErrorUnknown",
+        ),
+        ("", SURE_SIGNS, "50 %\rROCm error: out of memory\r60 %\n", "ROCm error: out of memory"),
+        ("", SURE_SIGNS, "Memory access fault by agent 1", "Memory access fault by agent 1"),
+        ("", SURE_SIGNS, "Segmentation fault (core dumped)", "Segmentation fault (core dumped)"),
         ("", LOST_DEVICE, "x\nno ROCm-capable device is detected\n", "no ROCm-capable device is detected"),
         ("(?i)^bad", SURE_SIGNS, "good\nBad luck\nhipErrorUnknown\n", "Bad luck"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_greta.errors import ConfigError
 from pytest_greta.gates import file as gatefile
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Status
@@ -272,3 +273,30 @@ def test_a_model_says_its_own_limit(tmp_path: Path, loaded: gatefile.GateFile) -
             check_model(entry, "a", Problem(4096), tmp_path)
     with pytest.raises(ProgramBlocked, match=r"the model .* is missing"):
         context_limit(tmp_path / "none.gguf")
+
+
+MISTAKEN = r"""version: 1
+programs:
+  p:
+    variants: {a: [""], b: [x, "\0"]}
+    contexts: [8, 16]
+    on: "ssh://x:99999"
+    repeats: {8: 20000, 32: 1}
+    output: {json_lines: true}
+    gates: {"*": {t: {max_ratio_over_contexts: 0.5}}}
+"""
+
+
+def test_what_can_never_run_is_told_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "gates.yaml"
+    path.write_text(MISTAKEN)
+    with pytest.raises(ConfigError) as told:
+        gatefile.load(path)
+    assert [problem.removeprefix(f"{path}:") for problem in told.value.problems] == [
+        "4:20: the first word of a command is empty; it is the program",
+        "4:32: a word of a command has a null character, which no program can be given",
+        "6:9: 'ssh://x:99999' has no port; one is a number from 1 to 65535",
+        "7:18: repeats: expected a whole number up to 10000, found the number 20000",
+        "7:25: repeats: context 32 is not listed; there is 8, 16",
+        "9:48: max_ratio_over_contexts of t: expected a number from 1, found the number 0.5",
+    ]
