@@ -211,10 +211,14 @@ def _replayer(
     options = read_options(config)
     if not options.replay:
         return None
+    from pytest_greta.records.merge import conflicts_of
     from pytest_greta.replayer import Replayer
 
     recordings = get_recordings(config)
     _check_programs(recordings, gates.programs.keys() - kernels)
+    merged = {file: one for file, one in recordings.files.items() if one.sources}
+    told = [f"{file}: {line}" for file, one in merged.items() for line in conflicts_of(one)]
+    config.stash.setdefault(SESSION_NOTES, []).extend(told)
     return Replayer(recordings, gates, gates_digest(config), commit, options.require is not None, kind)
 
 

@@ -98,6 +98,11 @@ def merge(summaries: Sequence[Summary]) -> tuple[Summary, list[str]]:
     ), [*_other_code(sources), *conflicts]
 
 
+def conflicts_of(merged: Summary) -> list[str]:
+    """What of a merged file contradicts: it was merged by force."""
+    return [*_other_code(merged.sources), *_told_apart(merged.measurements, merged.sources)[1]]
+
+
 def _text(plain: Any) -> str:
     return json.dumps(plain, sort_keys=True, default=list)
 
