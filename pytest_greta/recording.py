@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_greta import __version__
-from pytest_greta.compiler.cache import write_whole
+from pytest_greta.compiler.cache import is_special, write_whole
 from pytest_greta.errors import shown_path
 from pytest_greta.options import given, read_options
 from pytest_greta.programs.result import ProgramResult
@@ -95,7 +95,8 @@ def write(config: pytest.Config, summary: Summary, path: Path, exit_code: int) -
     where they cannot be signed.
     """
     key = path_of(config, "sign")
-    signature_of(path).unlink(missing_ok=True)  # of what was there before
+    if not is_special(signature_of(path)):
+        signature_of(path).unlink(missing_ok=True)  # of what was there before
     write_whole(path, records(config, summary, exit_code).text().encode())
     try:
         if key is not None:

@@ -211,10 +211,14 @@ def _replayer(
     options = read_options(config)
     if not options.replay:
         return None
+    from pytest_greta.records.merge import conflicts_of
     from pytest_greta.replayer import Replayer
 
     recordings = get_recordings(config)
     _check_programs(recordings, gates.programs.keys() - kernels)
+    merged = {file: one for file, one in recordings.files.items() if one.sources}
+    told = [f"{file}: {line}" for file, one in merged.items() for line in conflicts_of(one)]
+    config.stash.setdefault(SESSION_NOTES, []).extend(told)
     return Replayer(recordings, gates, gates_digest(config), commit, options.require is not None, kind)
 
 
@@ -223,7 +227,8 @@ def _journal(config: pytest.Config, has_programs: bool) -> Journal:
     from pytest_greta.programs.journal import Journal
 
     path, resumes = journal_path(config) if has_programs else None, read_options(config).resume
-    if resumes and has_programs and path is None:
+    is_there = path is not None and os.access(path if path.exists() else path.parent, os.R_OK | os.W_OK)
+    if resumes and has_programs and not (path and is_there and (path.is_file() or not path.exists())):
         kept = "finished runs are kept in pytest's cache, which is switched off, or cannot be written"
         raise ConfigError(f"{FLAGS['resume'].flag}: {kept}")
     return Journal(path, resumes)

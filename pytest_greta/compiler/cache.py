@@ -184,7 +184,7 @@ def write_whole(path: Path, payload: bytes) -> None:
     """
     path = path.resolve()
     if is_special(path):
-        raise OSError(errno.EINVAL, NO_FILE)
+        raise OSError(errno.EINVAL, NO_FILE, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     temporary = Path(name)

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_greta.compiler.cache import write_whole
+from pytest_greta.compiler.cache import NO_FILE, is_special, write_whole
 from pytest_greta.errors import printable, shown_path
 from pytest_greta.records.check import MOST_PROBLEMS
 from pytest_greta.records.model import Recorded, Session, Summary, tried
@@ -41,6 +41,8 @@ def run(options: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     """Merge files. Gives the exit code."""
     read = [tried(path) for path in options.files]
     problems = [problem for one in read if isinstance(one, list) for problem in one]
+    if is_special(options.output.resolve()):
+        problems.append(f"{shown_path(options.output)}: {NO_FILE}")
     if problems:
         return _told(problems, MISTAKE)
     merged, conflicts = merge([one for one in read if isinstance(one, Summary)])
@@ -96,6 +98,11 @@ def merge(summaries: Sequence[Summary]) -> tuple[Summary, list[str]]:
         notes=sorted({note for one in summaries for note in one.notes}),
         sources=sources,
     ), [*_other_code(sources), *conflicts]
+
+
+def conflicts_of(merged: Summary) -> list[str]:
+    """What of a merged file contradicts: it was merged by force."""
+    return [*_other_code(merged.sources), *_told_apart(merged.measurements, merged.sources)[1]]
 
 
 def _text(plain: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pytest_greta.__main__ import main
 from tests.plugin.conftest import Run, write_gates
 
 PROGRAM = """\
@@ -247,3 +248,17 @@ def test_a_replayed_file_that_pytest_takes_for_its_root_is_told(
     told = result.stdout.str() + result.stderr.str()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert f"write --greta-replay=FILE, or add --rootdir={project.path}" in told
+
+
+def test_what_was_merged_by_force_is_told(recorded: Path, greta: Run, project: pytest.Pytester) -> None:
+    data = json.loads(recorded.read_text())
+    (project.path / "a.json").write_text(json.dumps(data))
+    slower(data["measurements"][0])
+    (project.path / "b.json").write_text(json.dumps({**data, "started": "2026-01-02T03:04:05+00:00"}))
+    merged = str(project.path / "m.json")
+    assert (
+        main(["merge", str(project.path / "a.json"), str(project.path / "b.json"), "-o", merged, "--force"])
+        == 0
+    )
+    result = greta("--greta-replay=m.json")
+    result.stdout.fnmatch_lines(["note: m.json: engine v3 @ 4096 has 2 results, of the sessions of *"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
@@ -109,3 +110,11 @@ def test_files_that_cannot_be_read_are_all_told(tmp_path: Path, capsys: pytest.C
     first, second = capsys.readouterr().err.splitlines()
     assert first == f"error: {bad}: no summary.json of greta: it has no 'greta_summary'"
     assert second.startswith(f"error: {tmp_path / 'none.json'}: there is no such file")
+
+
+def test_what_is_no_file_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.json").write_text("{}")
+    assert main(["merge", str(tmp_path / "a.json"), "-o", str(tmp_path / "pipe")]) == 2
+    assert capsys.readouterr().err.endswith("pipe: is no regular file\n")
+    assert (tmp_path / "pipe").is_fifo()
