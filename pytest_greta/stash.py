@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pytest_greta.gates.file import GateFile
     from pytest_greta.gates.model import Verdict
     from pytest_greta.history.benchmark import DeviceClock
+    from pytest_greta.history.records import PastRuns
     from pytest_greta.kernel import Kernel
+    from pytest_greta.measure.budget import SessionBudget
+    from pytest_greta.programs.campaign import Programs
     from pytest_greta.programs.journal import Journal
     from pytest_greta.progress import Progress
     from pytest_greta.records.recordings import Recordings
@@ -151,9 +154,8 @@ def load_session(config: pytest.Config) -> Session:
     from pytest_greta.history.benchmark import History
     from pytest_greta.measure.budget import SessionBudget
     from pytest_greta.planner import Planner
-    from pytest_greta.programs.campaign import Manner, Programs
     from pytest_greta.registration import registered_kernels
-    from pytest_greta.runner import SIDE_BY_SIDE, Runner
+    from pytest_greta.runner import Runner
     from pytest_greta.session import Session
 
     key = path_of(config, "sign")
@@ -174,10 +176,22 @@ def load_session(config: pytest.Config) -> Session:
     parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
     planner = Planner(options, gates, builder, device, past, parallel)
     budget = SessionBudget(options.session_budget_seconds)
-    replayer = _replayer(config, gates, {kernel.name for kernel in kernels}, past.commit, device.kind)
+    replayer = _replayer(config, gates, {kernel.name for kernel in kernels}, past, device.kind)
     runner = Runner(options, gates, builder, device, planner, past, progress, budget, replayer, locking)
     by_name = {kernel.name: kernel for kernel in kernels}
     artifacts = Artifacts(gates.artifacts, gates.folder, gates.path, locking)
+    programs = _programs(config, gates, budget, parallel)
+    return Session(
+        options, gates, by_name, artifacts, programs, device, builder, planner, runner, progress, unread
+    )
+
+
+def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, parallel: bool) -> Programs:
+    """The programs of gates.yaml, as this session runs them."""
+    from pytest_greta.programs.campaign import Manner, Programs
+    from pytest_greta.runner import SIDE_BY_SIDE
+
+    options, progress = read_options(config), get_progress(config)
     manner = Manner(
         options.rounds_for if options.rounds_given else None,
         options.budget_seconds,
@@ -188,7 +202,7 @@ def load_session(config: pytest.Config) -> Session:
         SIDE_BY_SIDE if parallel else "",
     )
     journal = _journal(config, bool(gates.programs))
-    programs = Programs(
+    return Programs(
         gates.programs,
         gates.folder,
         manner,
@@ -199,13 +213,10 @@ def load_session(config: pytest.Config) -> Session:
         progress.measuring,
         notes=config.stash.setdefault(SESSION_NOTES, []),
     )
-    return Session(
-        options, gates, by_name, artifacts, programs, device, builder, planner, runner, progress, unread
-    )
 
 
 def _replayer(
-    config: pytest.Config, gates: GateFile, kernels: Collection[str], commit: str, kind: str
+    config: pytest.Config, gates: GateFile, kernels: Collection[str], past: PastRuns, kind: str
 ) -> Replayer | None:
     """What gives records in place of measuring; None where that is not asked for. Raises ConfigError."""
     options = read_options(config)
@@ -219,7 +230,7 @@ def _replayer(
     merged = {file: one for file, one in recordings.files.items() if one.sources}
     told = [f"{file}: {line}" for file, one in merged.items() for line in conflicts_of(one)]
     config.stash.setdefault(SESSION_NOTES, []).extend(told)
-    return Replayer(recordings, gates, gates_digest(config), commit, options.require is not None, kind)
+    return Replayer(recordings, gates, gates_digest(config), past.commit, options.require is not None, kind)
 
 
 def _journal(config: pytest.Config, has_programs: bool) -> Journal:

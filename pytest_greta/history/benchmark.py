@@ -132,6 +132,10 @@ class History:
 
     @cached_property
     def _commit_info(self) -> Mapping[str, Any]:
+        if not self._config.pluginmanager.has_plugin(
+            "benchmark"
+        ):  # without it only what needs no history goes on
+            return {}
         found: Mapping[str, Any] = self._config.hook.pytest_benchmark_generate_commit_info(
             config=self._config
         )

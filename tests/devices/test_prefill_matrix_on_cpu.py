@@ -62,6 +62,7 @@ BUILDS = [Build(variant, 64) for variant in LADDER] + [
     Build("v6", 64, head_dim=64),
     Build("v5", 32, head_dim=64, defines=(("MATRIX_SET", "3"),)),
     Build("v6", 32, dtype="bf16"),
+    Build("v6", 64, dtype="bf16"),
     Build("v7", 64),
 ]
 
@@ -71,7 +72,7 @@ _USUAL = (
     "v8-64-128-fp16",
     "v7-64-128-fp16",
     "v6-32-128-fp16-3",
-    "v6-32-128-bf16",
+    "v6-64-128-bf16",
 )
 CASES = [
     pytest.param(build, marks=[] if str(build) in _USUAL else crossing, id=str(build)) for build in BUILDS

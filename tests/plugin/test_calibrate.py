@@ -30,7 +30,7 @@ def test_a_calibration_that_cannot_be_stored_is_one_line(project: pytest.Pyteste
     path.mkdir()
     result = greta("--greta-variant=good", "--greta-calibrate=2", "--greta-budget=0.05")
     result.assert_outcomes(errors=1, deselected=1)
-    result.stdout.fnmatch_lines([f"{path} cannot be written: Is a directory"])
+    result.stdout.fnmatch_lines([f"{path} cannot be written: is no regular file"])
     assert "Traceback" not in result.stdout.str()
     assert "stored in" not in result.stdout.str()
 
