@@ -139,7 +139,7 @@ from pytest_greta import Array, Kernel, Launch, Variant
 
 class Scale(Kernel):
     name = "scale"
-    variants = (Variant("plain", "scale.hip"),)
+    variants = (Variant("plain", "scale.hip", "scale"),)
 
     def inputs(self, problem, rng):
         return {"x": rng.random(problem.context, np.float32)}
@@ -178,7 +178,7 @@ def test_constants_are_there_when_a_kernel_runs(
         "  y[i] = factors[i % 4] * x[i];\n"
         "}\n"
     )
-    gates = "{version: 1, kernels: {scale: {baseline: plain, contexts: [4096], gates: {'*': {max_error: 1.0e-6}}}}}"
+    gates = "{version: 1, kernels: {scale: {baseline: plain, contexts: {hip: [4096]}, gates: {'*': {max_error: 1.0e-6}}}}}"
     write_gates(project, gates)
     result = on_gpu()
     if message:
