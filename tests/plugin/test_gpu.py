@@ -178,7 +178,8 @@ def test_constants_are_there_when_a_kernel_runs(
         "  y[i] = factors[i % 4] * x[i];\n"
         "}\n"
     )
-    gates = "{version: 1, kernels: {scale: {baseline: plain, contexts: {hip: [4096]}, gates: {'*': {max_error: 1.0e-6}}}}}"
+    scale = "{baseline: plain, contexts: {hip: [4096]}, gates: {'*': {max_error: 1.0e-6}}}"
+    gates = f"{{version: 1, kernels: {{scale: {scale}}}}}"
     write_gates(project, gates)
     result = on_gpu()
     if message:
