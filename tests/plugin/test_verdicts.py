@@ -98,7 +98,12 @@ def test_what_inconclusive_means_is_up_to_the_gates_file(
     project: pytest.Pytester, greta: Run, key: str, require: list[str], fails: bool
 ) -> None:
     write_gates(project, GATES.replace("kernels:", key + "kernels:") + UNDECIDED)
-    options = ("-k", "test_run", "--greta-rounds=3", "--greta-ctx=2048")  # long enough to be told from noise
+    options = (
+        "-k",
+        "test_run",
+        "--greta-rounds=5",
+        "--greta-ctx=2048",
+    )  # two couples: one hiccup decides nothing
     result = greta("--greta-variant=limited", *options, *require)
     result.assert_outcomes(**{"failed" if fails else "passed": 1})
     result.stdout.fnmatch_lines(["*limited*speedup >= 1.00*INCONCLUSIVE*"])
