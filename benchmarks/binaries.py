@@ -25,7 +25,7 @@ from pytest_greta.binaries.kernels import read_code, read_file
 from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.compiler import Compiler
 from tests.fuzz.code_objects import bundle
-from tests.unit.binary_files import compressed, elf, fatbin
+from tests.unit.binary_files import NOTES, compressed, elf, fatbin
 
 TARGETS = ("gfx942", "gfx90a", "gfx1100", "gfx1030", "gfx1201")
 INSTANTIATIONS, BUNDLES = 500, 4
@@ -71,18 +71,6 @@ def library(folder: Path) -> Path:
     path = folder / "libshop.so"
     path.write_bytes(elf({b".hip_fatbin": fatbin(packed)}))
     return path
-
-
-NOTES = {
-    "scratch_bytes": ".private_segment_fixed_size",
-    "vgprs": ".vgpr_count",
-    "agprs": ".agpr_count",
-    "sgprs": ".sgpr_count",
-    "vgpr_spills": ".vgpr_spill_count",
-    "sgpr_spills": ".sgpr_spill_count",
-    "lds_bytes": ".group_segment_fixed_size",
-}
-"""What llvm-readelf calls the figures."""
 
 
 def hold_against(readelf: str, path: Path) -> None:

@@ -46,6 +46,17 @@ _NAMES = {
 _MARKERS = "osD^vPX*"
 
 
+_LEGEND: dict[str, Any] = {
+    "loc": "lower left",
+    "bbox_to_anchor": (0.02, 0.0),
+    "frameon": False,
+    "labelcolor": _INK,
+    "fontsize": 9,
+    "borderaxespad": 0.2,
+}
+"""Below the chart, of all charts alike."""
+
+
 def svg(chart: Chart, number: int) -> str:
     """A chart as an `svg` element, whose ids are its own by its number on the page. It has neither title nor script."""
     import matplotlib as mpl
@@ -156,17 +167,7 @@ def _lines(chart: Lines) -> Figure:
         axes.set_ylim(*_around([point.y for series in chart.series for point in series.points]))
     _plain_ticks(axes.xaxis, chart.log_x, chart.ticks)
     _plain_ticks(axes.yaxis, chart.log_y)
-    figure.legend(
-        loc="lower left",
-        bbox_to_anchor=(0.02, 0.0),
-        ncols=2,
-        frameon=False,
-        labelcolor=_INK,
-        fontsize=9,
-        handlelength=2.4,
-        borderaxespad=0.2,
-        labelspacing=0.35,
-    )
+    figure.legend(ncols=2, handlelength=2.4, labelspacing=0.35, **_LEGEND)
     return figure
 
 
@@ -257,14 +258,4 @@ def _legend_of_dots(figure: Figure, axes: Axes, chart: Dots) -> None:
     if any(dot.before is not None for dot in chart.dots):
         signs.append(("greta.lock", _BEFORE))
     handles = [axes.plot([], [], label=name, **style)[0] for name, style in signs]
-    figure.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0.02, 0.0),
-        ncols=4,
-        frameon=False,
-        labelcolor=_INK,
-        fontsize=9,
-        handlelength=1,
-        borderaxespad=0.2,
-    )
+    figure.legend(handles=handles, ncols=4, handlelength=1, **_LEGEND)

@@ -166,6 +166,14 @@ def _plugins() -> list[str]:
     return PLUGINS
 
 
+@pytest.fixture(scope="session")
+def library(code_cache: Path) -> bytes:
+    """A shared library with kernels for two targets."""
+    from tests.unit.binary_files import compiled_sums, library_of
+
+    return library_of(compiled_sums(code_cache))
+
+
 def write_gates(project: pytest.Pytester, text: str) -> None:
     """Replace the project's gates.yaml."""
     (project.path / "gates.yaml").write_text(textwrap.dedent(text))

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from pytest_greta.binaries.kernels import read_file
-from pytest_greta.compiler.clang import Job
-from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.records.model import load
-from tests.fuzz.code_objects import bundle
 from tests.plugin.conftest import Run, write_gates
-from tests.unit.binary_files import compressed, elf, fatbin
-from tests.unit.conftest import SUMS
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")
@@ -28,15 +21,6 @@ artifacts:
       "sums<200>": {scratch_bytes: {max: 0, expect: {max: SCRATCH, reason: "waits for a smaller tile"}}}
       "/sums<4>/": {vgprs: [{max: 64, targets: gfx942}, 128]}
 """
-
-
-@pytest.fixture(scope="module")
-def library(code_cache: Path) -> bytes:
-    compiler = Compiler(code_cache)
-    codes = {target: compiler.compile(Job(SUMS, target)).code for target in ("gfx942", "gfx1100")}
-    compiler.close()
-    packed = compressed(bundle({target.encode(): code for target, code in codes.items()}))
-    return elf({b".hip_fatbin": fatbin([packed])})
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from pytest_greta.compiler.compiler import Compiler
 from tests.fuzz.code_objects import bundle
 from tests.plugin.conftest import REPOSITORY, Run
 from tests.plugin.test_docs import FENCE, files
-from tests.unit.binary_files import compressed, elf, fatbin
-from tests.unit.conftest import SUMS
+from tests.unit.binary_files import SUMS, compressed, elf, fatbin
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")

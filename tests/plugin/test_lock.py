@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_greta.compiler.clang import Job
-from pytest_greta.compiler.compiler import Compiler
-from tests.fuzz.code_objects import bundle
 from tests.plugin.conftest import REPOSITORY, Run, write_gates
-from tests.unit.binary_files import compressed, elf, fatbin
-from tests.unit.conftest import SUMS
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")
@@ -43,15 +37,6 @@ def pytest_greta_kernels():
     Faulty.variants = [variant for variant in Faulty.variants if variant.name in ("good", "spills")]
     return [Faulty()]
 """
-
-
-@pytest.fixture(scope="module")
-def library(code_cache: Path) -> bytes:
-    compiler = Compiler(code_cache)
-    codes = {target: compiler.compile(Job(SUMS, target)).code for target in ("gfx942", "gfx1100")}
-    compiler.close()
-    packed = compressed(bundle({target.encode(): code for target, code in codes.items()}))
-    return elf({b".hip_fatbin": fatbin([packed])})
 
 
 @pytest.fixture

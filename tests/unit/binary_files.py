@@ -6,6 +6,25 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pytest_greta.compiler.clang import Job
+from pytest_greta.compiler.compiler import Compiler
+from tests.fuzz.code_objects import bundle as bundle_of
+
+SUMS = Path(__file__).parent / "sums.hip"
+"""Two instantiations of a template, of which one spills, and a plain kernel."""
+
+NOTES = {
+    "scratch_bytes": ".private_segment_fixed_size",
+    "vgprs": ".vgpr_count",
+    "agprs": ".agpr_count",
+    "sgprs": ".sgpr_count",
+    "vgpr_spills": ".vgpr_spill_count",
+    "sgpr_spills": ".sgpr_spill_count",
+    "lds_bytes": ".group_segment_fixed_size",
+}
+"""What llvm-readelf calls the figures."""
 
 HEADERS = {1: "<IQ", 2: "<IIQ", 3: "<QQQ"}
 
@@ -63,3 +82,17 @@ def _member(name: bytes, data: bytes) -> bytes:
         name.ljust(16) + b"0".ljust(12) + b"0     0     644     " + str(len(data)).encode().ljust(10) + b"`\n"
     )
     return head + data + b"\n" * (len(data) % 2)
+
+
+def compiled_sums(cache: Path) -> dict[str, bytes]:
+    """The code of sums.hip by target."""
+    compiler = Compiler(cache)
+    made = {target: compiler.compile(Job(SUMS, target)).code for target in ("gfx942", "gfx1100")}
+    compiler.close()
+    return made
+
+
+def library_of(codes: Mapping[str, bytes]) -> bytes:
+    """A shared library with code by target in a compressed bundle."""
+    packed = compressed(bundle_of({target.encode(): code for target, code in codes.items()}))
+    return elf({b".hip_fatbin": fatbin([packed])})

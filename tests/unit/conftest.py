@@ -14,18 +14,13 @@ from hypothesis import settings
 
 from pytest_greta.binaries.kernels import BinaryFile, read_file
 from pytest_greta.compiler.cache import CodeCache
-from pytest_greta.compiler.clang import Job
-from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.toolchain import find_toolchain
-from tests.fuzz.code_objects import bundle
 from tests.unit.assembler import code_object
-from tests.unit.binary_files import compressed, elf, fatbin
+from tests.unit.binary_files import compiled_sums, library_of
 
 # They say what is true, not how fast: a busy machine would miss a deadline.
 settings.register_profile("greta", deadline=None)
 settings.load_profile("greta")
-
-SUMS = Path(__file__).parent / "sums.hip"
 
 
 @dataclass(frozen=True)
@@ -81,18 +76,14 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compile:
 def built(code_cache: Path) -> dict[str, bytes]:
     """The code of sums.hip by target: two instantiations of a template, of which one spills, and a plain kernel."""
     pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
-    compiler = Compiler(code_cache)
-    made = {target: compiler.compile(Job(SUMS, target)).code for target in ("gfx942", "gfx1100")}
-    compiler.close()
-    return made
+    return compiled_sums(code_cache)
 
 
 @pytest.fixture(scope="session")
 def library_path(built: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shared library with that code in a compressed bundle."""
     path = tmp_path_factory.mktemp("library") / "libk.so"
-    packed = compressed(bundle({target.encode(): code for target, code in built.items()}))
-    path.write_bytes(elf({b".hip_fatbin": fatbin([packed])}))
+    path.write_bytes(library_of(built))
     return path
 
 

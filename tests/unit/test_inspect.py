@@ -20,7 +20,7 @@ from pytest_greta.binaries.columns import COLUMNS
 from pytest_greta.binaries.kernels import BinaryFile, BuiltKernel
 from pytest_greta.gates.model import Quantity
 from tests.fuzz.code_objects import bundle
-from tests.unit.conftest import SUMS
+from tests.unit.binary_files import SUMS
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")

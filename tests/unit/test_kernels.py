@@ -19,18 +19,9 @@ from pytest_greta.binaries.kernels import BinaryFile, badness, read_file
 from pytest_greta.compiler.codeobject import machine_code
 from tests.fuzz.code_objects import bundle as bundle_of
 from tests.fuzz.code_objects import replace_note
+from tests.unit.binary_files import NOTES
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
-
-NOTES = {
-    "scratch_bytes": ".private_segment_fixed_size",
-    "vgprs": ".vgpr_count",
-    "agprs": ".agpr_count",
-    "sgprs": ".sgpr_count",
-    "vgpr_spills": ".vgpr_spill_count",
-    "sgpr_spills": ".sgpr_spill_count",
-    "lds_bytes": ".group_segment_fixed_size",
-}
 
 
 def test_figures_are_those_that_llvm_readelf_prints(
