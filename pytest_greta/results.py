@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_greta.binaries.locked import HeldParts
@@ -29,6 +30,10 @@ class GatedMeasurement:
 
     def verdicts(self) -> list[Verdict]:
         """The verdict of every gate."""
+        return list(self._verdicts)
+
+    @cached_property
+    def _verdicts(self) -> list[Verdict]:
         return [evaluate_runs(gate, self.measurement, self.each) for gate in self.gates]
 
 

@@ -98,10 +98,10 @@ def symbol_of(symbols: Collection[str], file: str, entry: str, what: str = "kern
 
 def constants_in(code: bytes, file: str, given: Mapping[str, bytes]) -> dict[str, bytes]:
     """What variables of code are to hold, by their symbols. Raises CompileError for a name or a size that is not so."""
-    sizes, found = variables(code) if given else {}, {}
-    is_listed = _is_known(code)
+    found: dict[str, bytes] = {}
+    sizes, is_listed = (variables(code), _is_known(code)) if given else ({}, False)
     for name, data in given.items():
-        symbol = symbol_of(sizes, file, name, "__constant__ variable") if sizes or is_listed else name
+        symbol = symbol_of(sizes, file, name, "__constant__ variable") if is_listed else name
         if symbol in sizes and len(data) != sizes[symbol]:
             raise CompileError(f"{file}: {name} holds {sizes[symbol]} bytes, and constants gives {len(data)}")
         found[symbol] = data

@@ -72,7 +72,7 @@ class Recordings:
     """Who has signed them, where that was asked for."""
     _runs: dict[tuple[str, str, int], list[Found]] = field(default_factory=dict)
     _codes: dict[tuple[str, str], list[Found]] = field(default_factory=dict)
-    _programs: dict[tuple[str, str, str], list[Found]] = field(default_factory=dict)
+    _programs: dict[tuple[str, str], list[Found]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for found in self.all():
@@ -80,7 +80,7 @@ class Recordings:
             if one.kind == "code":
                 self._codes.setdefault((one.kernel, one.variant), []).append(found)
             elif one.kind == "program" and one.problem:
-                self._programs.setdefault((one.kernel, one.variant, one.problem.id), []).append(found)
+                self._programs.setdefault((one.kernel, one.variant), []).append(found)
             elif one.kind == "run" and one.problem:
                 self._runs.setdefault((one.kernel, one.variant, one.problem.context), []).append(found)
 
@@ -119,17 +119,18 @@ class Recordings:
 
     def programs(self, program: str, variant: str, problem: Problem) -> list[Found]:
         """The records of a variant of a program at a problem."""
-        return self._programs.get((program, variant, problem.id), [])
+        several = self._programs.get((program, variant), [])
+        return [
+            found for found in several if found.recorded.problem and found.recorded.problem.id == problem.id
+        ]
 
     def shorter(self, program: Found) -> dict[int, Found]:
         """The records of the same variant of a program at shorter contexts, in the same session, by context."""
         mine, stated = program.recorded, program.recorded.problem
         return {
             found.recorded.problem.context: found
-            for key, several in self._programs.items()
-            for found in several
-            if key[:2] == (mine.kernel, mine.variant)
-            and found.is_of(program)
+            for found in self._programs.get((mine.kernel, mine.variant), [])
+            if found.is_of(program)
             and stated
             and found.recorded.problem
             and found.recorded.problem.context < stated.context
