@@ -175,10 +175,11 @@ def test_a_symbol_that_is_undefined_is_seen(tmp_path: Path) -> None:
     #include <hip/hip_runtime.h>
     extern "C" __device__ int elsewhere(int);
     extern "C" __global__ void k(int* p) { *p = elsewhere(*p); }"""
-    with pytest.raises(CompileError, match=r"Unknown function in:.*@elsewhere"):
-        compile_source(tmp_path, source, CPU_TARGET)
-    with pytest.raises(CompileError, match="symbol: elsewhere"):
-        compile_source(tmp_path, source, "gfx942")
+    for target in (CPU_TARGET, "gfx942"):
+        with pytest.raises(CompileError) as raised:
+            compile_source(tmp_path, source, target)
+        (line,) = str(raised.value).splitlines()[1:]
+        assert line.startswith("elsewhere: declared, called and defined nowhere.")
 
 
 def test_launch_bounds_reach_the_backend(tmp_path: Path) -> None:
