@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -53,12 +56,56 @@ def prepare(item: pytest.Item, clock: DeviceClock, group: str) -> None:
     item.add_marker(pytest.mark.benchmark(**settings), append=False)
 
 
-def record(benchmark: BenchmarkFixture, clock: DeviceClock, seconds: Sequence[float]) -> None:
-    """Store measured device seconds as the rounds of this benchmark."""
+def record(
+    config: pytest.Config, benchmark: BenchmarkFixture, clock: DeviceClock, seconds: Sequence[float]
+) -> None:
+    """Store measured device seconds as the rounds of this benchmark: in a worker of xdist too, where pytest-benchmark
+    is off because a host's times mean nothing there.
+    """
     remaining = iter(seconds)
     pedantic: Any = benchmark.pedantic
-    # Where benchmarks are disabled (xdist, --benchmark-disable), pytest-benchmark calls it once and stores nothing.
+    switched_off = config.getoption("benchmark_disable") and not config.getoption("benchmark_enable")
+    benchmark.disabled &= bool(switched_off) or not hasattr(config, "workerinput")
+    # Where benchmarks are disabled (--benchmark-disable), pytest-benchmark calls it once and stores nothing.
     pedantic(lambda: clock.show(next(remaining)), rounds=len(seconds))
+
+
+def quieten(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """No warning that benchmarks are disabled under xdist where all of them are greta's."""
+    session: Any = config._benchmarksession  # type: ignore[attr-defined]  # noqa: SLF001
+    fixtures = [getattr(item, "fixturenames", ()) for item in items]
+    session.xdist_benchmark_found &= any("benchmark" in one and "greta_run" not in one for one in fixtures)
+
+
+def entries_of(item: Any) -> list[tuple[str, str]]:
+    """What an item's `benchmark` fixture would store, as JSON, under a key of this attempt at the test."""
+    from pytest_benchmark.utils import safe_dumps
+
+    benchmark = getattr(item, "funcargs", {}).get("benchmark")
+    if benchmark is None or not benchmark.stats:
+        return []
+    dumps: Any = safe_dumps
+    key = f"{item.nodeid} {getattr(item, 'execution_count', 1)}"  # of pytest-rerunfailures
+    return [(key, dumps(benchmark.stats.as_dict(include_data=True)))]
+
+
+def store_nothing(config: pytest.Config) -> None:
+    """In a worker of xdist: the controller stores what was measured here."""
+    session: Any = config._benchmarksession  # type: ignore[attr-defined]  # noqa: SLF001
+    session.benchmarks.clear()
+
+
+def adopt(config: pytest.Config, entries: Sequence[str]) -> None:
+    """Let pytest-benchmark show, compare and store what other processes measured, as if it had been done here."""
+    from pytest_benchmark.stats import Metadata
+
+    session: Any = config._benchmarksession  # type: ignore[attr-defined]  # noqa: SLF001
+    make: Any = Metadata
+    for entry in map(json.loads, entries):
+        about = SimpleNamespace(**entry, has_error=False, cprofile_stats=None)
+        found = make(about, iterations=entry["stats"]["iterations"], options=entry["options"])
+        found.stats.data = entry["stats"]["data"]
+        session.benchmarks.append(found)
 
 
 def add_info(benchmark: BenchmarkFixture, info: Mapping[str, Any]) -> None:
@@ -223,7 +270,23 @@ class _Told:
 def saves(config: pytest.Config) -> bool:
     """Whether pytest-benchmark stores this session."""
     asked = config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None)
-    return bool(asked) and not hasattr(config, "workerinput")  # a process of xdist stores nothing
+    return bool(asked)
+
+
+@contextmanager
+def storing_alone(config: pytest.Config) -> Iterator[None]:
+    """Hold the folder of the history, so that sessions that end at once do not take one number for their files."""
+    from pytest_benchmark.storage.file import FileStorage
+
+    benchmarks = getattr(config, "_benchmarksession", None)
+    storage = benchmarks.storage if benchmarks and saves(config) else None
+    with ExitStack() as stack:
+        if isinstance(storage, FileStorage) and not hasattr(config, "workerinput"):
+            with suppress(OSError):  # no folder; a file system without locks
+                handle = os.open(storage.path, os.O_RDONLY)
+                stack.callback(os.close, handle)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _plain(value: Any) -> Any:
