@@ -264,7 +264,7 @@ class HipDevice:
     def _own_kernels(self) -> dict[str, Function]:
         """Compile greta's own kernels, or take them from the cache."""
         source = _OWN_SOURCE.read_text()
-        about = self.info.target, self.info.runtime, sorted(self.info.extra.items())
+        about = self.info.target, self.info.runtime, self.info.compiles_with
         request = repr(("own", source, *about))
         with self._cache.lock(request) if self._cache else contextlib.nullcontext():
             code = self._cache.lookup(request) if self._cache else None

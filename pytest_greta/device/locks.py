@@ -82,7 +82,7 @@ class DeviceLock:
         """
         _make(self._folder)
         for name in self._names:
-            if not self._try_one(name, run):
+            if not self._try_one(name):
                 _close(self._held)
                 if self.blocker is None or self.blocker.run == run:  # neighbours of one run need no order
                     self.leave()
@@ -94,7 +94,7 @@ class DeviceLock:
             os.pwrite(handle, said, 0)
         return True
 
-    def _try_one(self, name: str, run: str) -> bool:
+    def _try_one(self, name: str) -> bool:
         path = self._folder / f"{name}.lock"
         if name not in self._doors:
             door = _locked(path.with_suffix(".next"))

@@ -57,9 +57,10 @@ class Place:
 
 def gpu_places(addresses: Sequence[str]) -> list[Place]:
     """GPUs by their PCI addresses, in the runtime's order. The parts of one GPU, which disturb each other, have one
-    address and so one lock.
+    address and so one lock. Where the runtime tells none (zeros), numbers have to do.
     """
-    return [Place(i, f"GPU {i} ({pci})", (f"gpu-{pci}",)) for i, pci in enumerate(addresses)]
+    known = [pci if pci.strip("0:.") else str(i) for i, pci in enumerate(addresses)]
+    return [Place(i, f"GPU {i} ({pci})", (f"gpu-{pci}",)) for i, pci in enumerate(known)]
 
 
 def cpu_places(sharing: Sharing, cores: Sequence[int], env: Mapping[str, str]) -> list[Place]:

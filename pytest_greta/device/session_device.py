@@ -105,7 +105,7 @@ class SessionDevice:
     def compiler_identity(self) -> tuple[str, ...]:
         """Its target, and what else the code of its own compiler depends on. Raises DeviceUnavailable."""
         info = self.worker().info
-        return info.target, info.runtime, info.driver, str(sorted(info.extra.items()))
+        return info.target, info.runtime, info.driver, str(info.compiles_with)
 
     def header_folders(self) -> tuple[Path, ...]:
         """Where its own compiler looks for headers behind the author's folders."""
