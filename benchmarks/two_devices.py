@@ -4,7 +4,7 @@
 
 Prints the ratio of wall times, verdicts that changed, what differs in the form of the two histories, and how many of N
 gates on equal code failed. Each step is printed as it ends; what fails is told, and the next step goes on. Under
-tests/hip_on_cuda: benchmarks/hip_on_cuda.sh says what the environment is; pytest-xdist and execnet are needed too.
+tests/hip_on_cuda: `benchmarks/hip_on_cuda.sh WHEELS -- benchmarks/two_devices.py`, with those of pytest-xdist too.
 Takes about four minutes on two H100s. With `--kind cpu` two halves of the cores stand for the devices.
 """
 
