@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +23,9 @@ from pytest_greta.stats.runs import HistoricRun
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
+
+CODE_FOLDER = "greta-accepted"
+"""Beside the stored runs: the code of those that were accepted."""
 
 Read = tuple[dict[Identity, list[HistoricRun]], list[str]]
 """Runs by identity, oldest first, and what could not be read, a line each."""
@@ -221,7 +224,7 @@ class History:
 
         if not isinstance(self._storage, FileStorage):
             raise ValueError("history is not stored in files")
-        return Path(self._storage.path) / "greta-accepted"
+        return Path(self._storage.path) / CODE_FOLDER
 
     @property
     def _storage(self) -> Any:
@@ -256,6 +259,19 @@ def stored_runs(folder: Path) -> Read:
     return runs, [*told.lines, *problems]
 
 
+def stored_as_next(folder: Path, machine: str, session: Mapping[str, Any], name: str) -> Path:
+    """Store a session as pytest-benchmark does, under the next number. `machine` names its folder in there."""
+    from pytest_benchmark.storage.file import FileStorage
+
+    make: Any = FileStorage
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        storage = make(str(folder), _Told(), default_machine_id=machine)
+        before = set(storage.query())
+        storage.save(session, name)
+        return Path((set(storage.query()) - before).pop())
+
+
 class _Told:
     """A logger of pytest-benchmark's that keeps what it is told."""
 
@@ -265,6 +281,9 @@ class _Told:
     def warning(self, text: str) -> None:
         """Keep a warning, which is about a file that cannot be read."""
         self.lines.append(text)
+
+    def info(self, text: str) -> None:
+        """Where something was stored is told elsewhere."""
 
 
 def saves(config: pytest.Config) -> bool:
@@ -280,12 +299,18 @@ def storing_alone(config: pytest.Config) -> Iterator[None]:
 
     benchmarks = getattr(config, "_benchmarksession", None)
     storage = benchmarks.storage if benchmarks and saves(config) else None
+    is_here = isinstance(storage, FileStorage) and not hasattr(config, "workerinput")
+    with _alone(storage.path) if is_here and storage else nullcontext():
+        yield
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
     with ExitStack() as stack:
-        if isinstance(storage, FileStorage) and not hasattr(config, "workerinput"):
-            with suppress(OSError):  # no folder; a file system without locks
-                handle = os.open(storage.path, os.O_RDONLY)
-                stack.callback(os.close, handle)
-                fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(OSError):  # no folder; a file system without locks
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
