@@ -4,7 +4,7 @@
 #   benchmarks/hip_on_cuda.sh [WHEELS] [-- PYTEST ARGUMENTS]
 #
 # WHEELS    a folder of wheels to install, offline, before anything else; without it the packages must be there
-# arguments for pytest; default: tests/devices/test_hip.py -v -rs
+# arguments for pytest, or a script (.py) with its own; default: tests/devices/test_hip.py -v -rs
 #
 # PYTHON    the interpreter (python3)
 # CUDA_HOME a CUDA toolkit (nvcc's, or /usr/local/cuda); NVRTC_LIBRARY a libnvrtc, where the toolkit has none
@@ -48,5 +48,9 @@ if command -v nvidia-smi >/dev/null; then
 fi
 cd "$root"
 "$python" -c 'import importlib.metadata as m; print("hip-python", m.version("hip-python"))'
+if [[ $1 == *.py && -z ${1##benchmarks/*} ]]; then
+  "$python" "$@"
+  exit
+fi
 # Only these plugins: whatever else is installed on the machine has no part in it.
 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 "$python" -m pytest -p benchmark -p greta "$@"

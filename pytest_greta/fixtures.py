@@ -90,8 +90,8 @@ class GatedRun:
         if run and run.seconds:  # whatever the gates will say: nothing measured is lost
             from pytest_greta.history import benchmark as history
 
-            session = get_session(self._item.config)
-            history.record(self._benchmark, get_clock(self._item.config), run.seconds)
+            config, session = self._item.config, get_session(self._item.config)
+            history.record(config, self._benchmark, get_clock(config), run.seconds)
             history.add_info(
                 self._benchmark,
                 session.runner.history(run, session.targets_of(run.plan.kernel, run.plan.variant)),

@@ -87,6 +87,28 @@ def seed(text: str) -> int:
     return integer(text, "a seed", 0)
 
 
+def devices(text: str) -> tuple[int, ...]:
+    """`0,2`: each once."""
+    return tuple(dict.fromkeys(integer(part, "the number of a device", 0) for part in text.split(",")))
+
+
+def shard(text: str) -> tuple[int, int]:
+    """`2/8`: the second of eight."""
+    part, slash, parts = text.partition("/")
+    if not slash:
+        raise ValueError(f"{text!r} is no part; expected one like 2/8: the second of eight")
+    count = integer(parts, "a number of parts", 1)
+    number = integer(part, "a part", 1)
+    if number > count:
+        raise ValueError(f"part {number} of {count} is not there: parts are counted from 1")
+    return number, count
+
+
+def waiting(text: str) -> float:
+    """Seconds, or 0 for none."""
+    return 0.0 if text.strip() in ("0", "0.0") else seconds(text)
+
+
 def seconds(text: str) -> float:
     """Seconds above zero."""
     try:

@@ -18,6 +18,9 @@ T = TypeVar("T")
 DEFAULT_ROUNDS = 5
 """Where no gate on a speed asks for more."""
 
+DEFAULT_WAIT_SECONDS = 900.0
+"""Another run keeps a device for one test at a time, and a test takes minutes at most."""
+
 DEFAULT_BUDGET_SECONDS = 60.0
 """Time one test spends on rounds, on top of verifying; no round is begun after it."""
 
@@ -69,6 +72,23 @@ OPTIONS = {
             "device",
             "device to run on: hip (an AMD GPU), cpu, or auto: hip where a GPU answers, else cpu [auto]",
             choices=("auto", "hip", "cpu"),
+        ),
+        Option(
+            "devices",
+            "devices to run on, by number as the runtime counts them: 0,2; with pytest-xdist one for each worker [all]",
+            "N[,N...]",
+        ),
+        Option(
+            "wait",
+            "seconds another pytest run that has the device is waited for; what needs one is not measured then "
+            f"[{DEFAULT_WAIT_SECONDS:.0f}]",
+            "SECONDS",
+        ),
+        Option(
+            "shard",
+            "run one part of the tests, e.g. 2/8 on the second of eight machines; parts are equal by expected cost",
+            "PART/PARTS",
+            has_ini=False,
         ),
         Option("gates", "file with the gates [gates.yaml in the root directory]", "PATH"),
         Option(
@@ -173,6 +193,12 @@ class Options(NamedTuple):
     variants: tuple[str, ...] | None
     targets: tuple[str, ...] | None
     device: str
+    devices: tuple[int, ...]
+    """The devices to run on, by number; all where none is named."""
+    wait_seconds: float
+    """How long another run that has the device is waited for."""
+    shard: tuple[int, int] | None
+    """The part of the tests that is run, from 1, and how many parts there are."""
     gates: Path | None
     require: str | None
     rounds: Mapping[int, int]
@@ -265,12 +291,16 @@ def read_options(config: pytest.Config) -> Options:
         return bool(config.getini(FLAGS[name].ini) if given is None and FLAGS[name].has_ini else given)
 
     rounds = read("rounds", option_values.rounds)
+    waits = read("wait", option_values.waiting)
     options = Options(
         contexts=read("ctx", option_values.contexts),
         axes=read("axis", option_values.axes) or {},
         variants=read("variant", option_values.names),
         targets=read("target", option_values.targets),
         device=read("device", _choice(OPTIONS["device"])) or "auto",
+        devices=read("devices", option_values.devices) or (),
+        wait_seconds=DEFAULT_WAIT_SECONDS if waits is None else waits,
+        shard=read("shard", option_values.shard),
         gates=read("gates", Path),
         require=read("require", _choice(OPTIONS["require"])),
         rounds=rounds or {},
@@ -298,7 +328,7 @@ def read_options(config: pytest.Config) -> Options:
     ):
         problems.append("--greta-accept records a run: add --benchmark-autosave, or --benchmark-save=NAME")
     if options.calibrate and config.getoption("dist", "no") != "no":
-        problems.append("--greta-calibrate takes times, which pytest-xdist disturbs: leave out -n")
+        problems.append("--greta-calibrate measures in one process: leave out -n")
     if config.getoption(OPTIONS["sign"].ini) and not options.summary:
         problems.append("--greta-sign signs what --greta-summary writes: add --greta-summary=FILE")
     problems += _replay_problems(options, given(config))

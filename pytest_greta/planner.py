@@ -45,8 +45,6 @@ class Planner:
     builder: Builder
     device: SessionDevice
     past: PastRuns
-    parallel: bool
-    """pytest-xdist runs other tests at the same time, so times mean nothing."""
     _seeds: dict[tuple[str, Problem], int] = field(default_factory=dict)
 
     def plan(
@@ -147,7 +145,7 @@ class Planner:
 
     def _caches(self, kernel: Kernel, gates: Sequence[Gate], device: DeviceInfo) -> str:
         """What caches hold before a timed launch; empty where nobody asks for times. A CPU's are asked for by name."""
-        if self.parallel or not _is_timed(device):
+        if self.device.disturbed or not _is_timed(device):
             return ""
         if device.kind == "cpu" and not any(CATALOGUE[g.name].speed and g.times_on("cpu") for g in gates):
             return ""
@@ -165,7 +163,7 @@ class Planner:
 
     def _limits(self, gates: Sequence[Gate], device: DeviceInfo, name: str) -> tuple[Limit, ...]:
         """What a ratio will be held against, where its times mean something."""
-        judged = _is_timed(device) and not self.parallel
+        judged = _is_timed(device) and not self.device.disturbed
         found = [g for g in gates if judged and g.name == name and g.times_on(device.kind)]
         return tuple(gate.expected.bound if gate.expected else gate.limit for gate in found)
 
@@ -177,7 +175,7 @@ class Planner:
             return 1, 1
         if self.options.rounds_given:
             return (self.options.rounds_for(problem.context),) * 2
-        if self.parallel:
+        if self.device.disturbed:
             return 1, 1
         decides = any(other.limits for other in counterparts.values())
         fewest = ROUNDS if compared else self.options.rounds_for(problem.context)

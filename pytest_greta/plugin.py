@@ -30,7 +30,6 @@ from pytest_greta.stash import (
     BENCHMARK,
     COLLECTED,
     DEVICE,
-    EXPECTED,
     FAILED,
     LEFT_OUT,
     LOCKED,
@@ -49,6 +48,7 @@ from pytest_greta.stash import (
     get_clock,
     get_device,
     get_session,
+    is_controller,
     kernel_of,
     load_session,
     tell_controller,
@@ -101,6 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[ON_TERMINAL] = sys.stdout.isatty()
     _or_usage_error(lambda: read_options(config))
     _or_usage_error(lambda: check_outputs(config))
+    summary = None
     if not hasattr(config, "workerinput"):
         from pytest_greta.summary import Summary
 
@@ -110,13 +111,18 @@ def pytest_configure(config: pytest.Config) -> None:
             from pytest_greta.reporting import Reporting
 
             config.pluginmanager.register(Reporting(summary), "greta-report")
+    if (
+        is_controller(config) or hasattr(config, "workerinput") or read_options(config).shard
+    ):  # several processes
+        from pytest_greta.distribution import register
+
+        register(config, summary)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Under xdist the controller collects nothing itself, so it reads the gates here: mistakes are told once."""
     config = session.config
-    distributes = getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
-    if distributes and (any_given(config) or gates_path(config).exists()):
+    if is_controller(config) and (any_given(config) or gates_path(config).exists()):
         _or_usage_error(lambda: load_session(config).close())
 
 
@@ -130,11 +136,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         greta.close()
     _tell_of_the_cache(session.config, host, greta)
     problems = session.config.stash[PROBLEMS]
-    if (
-        problems
-        and getattr(session.config.option, "dist", "no") != "no"
-        and not hasattr(session.config, "workerinput")
-    ):
+    if problems and is_controller(session.config):
         lines = "\n".join(f"ERROR: {problem}" for problem in as_lines(problems))
         pytest.exit(lines, returncode=pytest.ExitCode.USAGE_ERROR)
 
@@ -142,9 +144,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def _tell_of_the_cache(config: pytest.Config, device: SessionDevice | None, session: Session | None) -> None:
     """Why compiled code could not be kept, for the summary; a worker of xdist sends it to the controller."""
     notes = config.stash[SESSION_NOTES]
-    told = [device.cache_problem if device else "", session.builder.compiler.cache.problem if session else ""]
-    told.append(session.runner.machine_note if session else "")
-    told.append(session.programs.journal.problem if session else "")
+    told = [device.cache_problem, device.lock_problem, device.waited_note] if device else []
+    told += [session.builder.compiler.cache.problem if session else ""]
+    told += [session.runner.machine_note, session.programs.journal.problem] if session else []
     notes += dict.fromkeys(note for note in told if note and note not in notes)
     tell_controller(config, "greta_notes", list(notes))
 
@@ -262,22 +264,6 @@ def _refuse(config: pytest.Config, items: list[pytest.Item], problems: list[str]
     items.clear()
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Hear what a worker of xdist has refused, and what it has to tell."""
-    problems = node.config.stash[PROBLEMS]
-    told = getattr(node, "workeroutput", {}).get("greta_problems", [])
-    problems += [problem for problem in told if problem not in problems]
-    expected = getattr(node, "workeroutput", {}).get("greta_expected")
-    if expected is not None:
-        node.config.stash[EXPECTED] = expected
-    left_out = node.config.stash[LEFT_OUT]
-    cases = [tuple(case) for case in getattr(node, "workeroutput", {}).get("greta_left_out", [])]
-    left_out += [case for case in cases if case not in left_out]
-    notes = node.config.stash[SESSION_NOTES]
-    notes += [note for note in getattr(node, "workeroutput", {}).get("greta_notes", []) if note not in notes]
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start compiling, in the background, all that the collected tests need."""
@@ -286,8 +272,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     jobs = [job for item in session.items if set(AXES) & set(_fixtures(item)) for job in _jobs(greta, item)]
     _interrupt_on_sigterm(session.config)
-    if not greta.planner.parallel:  # under xdist every process collects all tests and runs a few
+    if not greta.device.is_side_by_side:  # under xdist every process collects all tests and runs a few
         greta.builder.compiler.submit(jobs)
+    greta.device.release()
 
 
 def _interrupt_on_sigterm(config: pytest.Config) -> None:
@@ -329,7 +316,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         return []
     from pytest_greta import __version__
 
-    return [f"greta {__version__}: {line}" for line in session.headline()]
+    headline = session.headline()
+    session.device.release()
+    return [f"greta {__version__}: {line}" for line in headline]
 
 
 def _fixtures(item: pytest.Item) -> Sequence[str]:
@@ -365,6 +354,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Between two tests, others may have the device."""
+    try:
+        return (yield)
+    finally:
+        device = item.config.stash.get(DEVICE, None)
+        if device is not None:
+            device.release()
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Verdicts travel with the report of the call, as plain data that xdist passes on to its controller."""
     report = yield
@@ -374,12 +374,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         from pytest_greta.recording import carry
 
         carry(item, report, subject_of(item, _parameters(item)))
-    if report.failed and BENCHMARK in item.stash and not item.stash.get(FAILED, []):
+    if BENCHMARK in item.stash:
         from pytest_greta.history import benchmark as history
 
-        history.add_info(
-            item.stash[BENCHMARK], {"accepted": False, "why_not": "its test failed", "new_level": ""}
-        )
+        info: dict[str, object] = {"test_seconds": call.duration} if call.when == "call" else {}
+        if report.failed and not item.stash.get(FAILED, []):
+            info |= {"accepted": False, "why_not": "its test failed", "new_level": ""}
+        history.add_info(item.stash[BENCHMARK], info)
     return report
 
 
@@ -388,5 +389,9 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """The device is part of the machine that pytest-benchmark's history compares."""
     from pytest_greta.history import benchmark as history
 
-    if SESSION in config.stash or (history.compares(config) and gates_path(config).is_file()):
+    summary: Any = config.pluginmanager.get_plugin("greta-summary")
+    if is_controller(config) and summary.devices:  # of the workers
+        history.update_machine_info(machine_info, "; ".join(sorted(summary.devices)))
+    elif SESSION in config.stash or (history.compares(config) and gates_path(config).is_file()):
         history.update_machine_info(machine_info, get_device(config).identity())
+        get_device(config).release()

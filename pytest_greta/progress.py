@@ -41,6 +41,15 @@ class Progress:
         self._text = text
         self.waited()
 
+    def tell(self, text: str) -> None:
+        """A line that must be seen, wherever it goes: a worker of xdist has standard error alone."""
+        if self._terminal is not None:
+            self._write_line(text)
+            return
+        with self._uncaptured():
+            sys.stderr.write(f"greta: {text}\n")
+            sys.stderr.flush()
+
     def waited(self) -> None:
         """Show the time again; called about once a second while a launch runs."""
         now = time.monotonic()

@@ -56,9 +56,6 @@ if TYPE_CHECKING:
     from pytest_greta.replayer import Replayer
 
 
-SIDE_BY_SIDE = "pytest-xdist runs tests side by side, which disturbs their times"
-
-
 @dataclass
 class Runner:
     """Compiles and measures, and remembers what later tests need of earlier ones."""
@@ -306,9 +303,7 @@ class Runner:
             return "launches are serialised (--greta-serialize)"
         if run.telemetry and run.telemetry.is_throttled:
             return run.telemetry.throttled
-        if self.planner.parallel:
-            return SIDE_BY_SIDE
-        return ""
+        return self.device.disturbed
 
     def _add_scaling(self, run: Run, gates: Sequence[Gate]) -> None:
         """The `scaling` quantity: against the smallest context that is listed, or that this session runs.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from pytest_greta.errors import ConfigError
 from pytest_greta.options import FLAGS, OPTIONS, read_options
 
 if TYPE_CHECKING:
+    from pytest_greta.device.places import Sharing
     from pytest_greta.device.session_device import SessionDevice
     from pytest_greta.gates.file import GateFile
     from pytest_greta.gates.model import Verdict
@@ -70,8 +73,15 @@ RECORDINGS = pytest.StashKey["Recordings"]()
 """What `--greta-replay` names, read."""
 RECORDS = pytest.StashKey[list[dict[str, Any]]]()
 """On an item: what it measured, as records of summary.json."""
+ORDER = pytest.StashKey[int]()
+"""On an item: where it stands in a serial run."""
 CALIBRATED = pytest.StashKey[list[str]]()
 """What this session found with `--greta-calibrate`, a line each."""
+
+
+def is_controller(config: pytest.Config) -> bool:
+    """Whether pytest-xdist's workers run the tests of this session."""
+    return getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
 
 
 def tell_controller(config: pytest.Config, name: str, value: object) -> None:
@@ -112,8 +122,26 @@ def get_device(config: pytest.Config) -> SessionDevice:
             serialize=options.serialize,
             show=progress.show,
             waited=progress.waited,
+            sharing=sharing(config),
+            tell=progress.tell,
         )
     return config.stash[DEVICE]
+
+
+def sharing(config: pytest.Config) -> Sharing:
+    """What of the machine's devices this process may take, and beside whom: a worker of xdist is one of several."""
+    from pytest_greta.device.places import Sharing
+
+    options, run = read_options(config), f"{os.getpid()} {time.time()}"
+    given = getattr(config, "workerinput", {})
+    number = re.sub(r"\D", "", given.get("workerid", ""))
+    return Sharing(
+        options.devices,
+        options.wait_seconds,
+        int(number or 0),
+        int(given.get("workercount", 1)),
+        given.get("testrunuid", run),
+    )
 
 
 def get_recordings(config: pytest.Config) -> Recordings:
@@ -173,23 +201,21 @@ def load_session(config: pytest.Config) -> Session:
     )
     locking = Locking(lock.load(gates.folder / lock.NAME), options.lock)
     builder = Builder(Compiler(cache_folder(config), cache_bytes=options.cache_bytes), device)
-    parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
-    planner = Planner(options, gates, builder, device, past, parallel)
-    budget = SessionBudget(options.session_budget_seconds)
-    replayer = _replayer(config, gates, {kernel.name for kernel in kernels}, past, device.kind)
+    planner = Planner(options, gates, builder, device, past)
+    budget = SessionBudget(options.session_budget_seconds / sharing(config).workers)
+    replayer = _replayer(config, gates, {kernel.name for kernel in kernels}, past)
     runner = Runner(options, gates, builder, device, planner, past, progress, budget, replayer, locking)
     by_name = {kernel.name: kernel for kernel in kernels}
     artifacts = Artifacts(gates.artifacts, gates.folder, gates.path, locking)
-    programs = _programs(config, gates, budget, parallel)
+    programs = _programs(config, gates, budget)
     return Session(
         options, gates, by_name, artifacts, programs, device, builder, planner, runner, progress, unread
     )
 
 
-def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, parallel: bool) -> Programs:
+def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget) -> Programs:
     """The programs of gates.yaml, as this session runs them."""
-    from pytest_greta.programs.campaign import Manner, Programs
-    from pytest_greta.runner import SIDE_BY_SIDE
+    from pytest_greta.programs.campaign import SIDE_BY_SIDE, Manner, Programs
 
     options, progress = read_options(config), get_progress(config)
     manner = Manner(
@@ -199,7 +225,7 @@ def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, par
         options.serialize,
         options.deadline_seconds,
         OPTIONS["deadline"].flag,
-        SIDE_BY_SIDE if parallel else "",
+        SIDE_BY_SIDE if sharing(config).is_side_by_side else "",
     )
     journal = _journal(config, bool(gates.programs))
     return Programs(
@@ -216,7 +242,7 @@ def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, par
 
 
 def _replayer(
-    config: pytest.Config, gates: GateFile, kernels: Collection[str], past: PastRuns, kind: str
+    config: pytest.Config, gates: GateFile, kernels: Collection[str], past: PastRuns
 ) -> Replayer | None:
     """What gives records in place of measuring; None where that is not asked for. Raises ConfigError."""
     options = read_options(config)
@@ -230,7 +256,14 @@ def _replayer(
     merged = {file: one for file, one in recordings.files.items() if one.sources}
     told = [f"{file}: {line}" for file, one in merged.items() for line in conflicts_of(one)]
     config.stash.setdefault(SESSION_NOTES, []).extend(told)
-    return Replayer(recordings, gates, gates_digest(config), past.commit, options.require is not None, kind)
+    return Replayer(
+        recordings,
+        gates,
+        gates_digest(config),
+        past.commit,
+        options.require is not None,
+        get_device(config).kind,
+    )
 
 
 def _journal(config: pytest.Config, has_programs: bool) -> Journal:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from pytest_greta.errors import printable
 from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES, path_of
+
+T = TypeVar("T")
 
 _COLOURS = {
     "PASS": "green",
@@ -23,6 +26,15 @@ _COLOURS = {
 
 
 _AGAIN = "nothing was recorded: make room, or the folder writable, and run pytest --greta-lock again"
+
+
+def _storing(config: pytest.Config) -> AbstractContextManager[None]:
+    """Around what stores runs, where that is asked for."""
+    if not (config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None)):
+        return nullcontext()
+    from pytest_greta.history.benchmark import storing_alone
+
+    return storing_alone(config)
 
 
 class Summary:
@@ -76,12 +88,22 @@ class Summary:
         """The verdicts of all tests."""
         return [row for rows in self.rows_of.values() for row in rows]
 
+    def put_in_order(self, places: Mapping[str, int]) -> None:
+        """By the place of each test, where tests were reported in the order in which they ended."""
+
+        def in_order(by_test: dict[str, T]) -> dict[str, T]:
+            return dict(sorted(by_test.items(), key=lambda pair: places.get(pair[0], 0)))
+
+        self.rows_of, self.locked = in_order(self.rows_of), in_order(self.locked)
+        self.records = in_order(self.records)
+
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Fail a session that left gates out where something is required; lose no verdict to a full disk."""
         result = None
         try:
-            result = yield
+            with _storing(session.config):
+                result = yield
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             self.unsaved = f"not all could be saved: {error.strerror or error}{where}"

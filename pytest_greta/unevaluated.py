@@ -42,7 +42,7 @@ def is_narrowed(config: pytest.Config) -> bool:
     return (
         config.args_source is pytest.Config.ArgsSource.ARGS
         or any(config.getoption(name, None) for name in pytests)
-        or bool(options.contexts or options.axes or options.variants or options.targets)
+        or bool(options.contexts or options.axes or options.variants or options.targets or options.shard)
     )
 
 

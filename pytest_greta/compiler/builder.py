@@ -93,18 +93,27 @@ class Builder:
         code = cache.lookup(request)
         cached = code is not None
         if code is None:
-            before = _hiprtc_inputs(source, folders, options)
-            try:
-                text = source.read_text()
-                code = self._device.compile(text, source.name, options, _COMPILE_SECONDS)
-            except OSError as error:
-                raise CompileError(f"{source.name} cannot be read: {error.strerror}") from error
-            except DeviceFault as fault:
-                raise CompileError(f"{source.name}: the device's compiler failed: {fault}") from fault
-            except CompileError as error:
-                raise CompileError(f"{source.name} does not compile for {target}:\n{error}") from error
-            cache.store(request, before, _hiprtc_inputs(source, folders, options), code)
+            with cache.lock(
+                request
+            ):  # held behind the device's own lock, always: nobody waits for a device in here
+                code = cache.lookup(request) or self._compiled(source, target, request, folders, options)
         return CodeObject(target, code, _resources_of(code), cached)
+
+    def _compiled(
+        self, source: Path, target: str, request: str, folders: Sequence[Path], options: Sequence[str]
+    ) -> bytes:
+        """What hiprtc makes of a source, and keep it. Raises CompileError."""
+        before = _hiprtc_inputs(source, folders, options)
+        try:
+            code = self._device.compile(source.read_text(), source.name, options, _COMPILE_SECONDS)
+        except OSError as error:
+            raise CompileError(f"{source.name} cannot be read: {error.strerror}") from error
+        except DeviceFault as fault:
+            raise CompileError(f"{source.name}: the device's compiler failed: {fault}") from fault
+        except CompileError as error:
+            raise CompileError(f"{source.name} does not compile for {target}:\n{error}") from error
+        self.compiler.cache.store(request, before, _hiprtc_inputs(source, folders, options), code)
+        return code
 
     def resource_history(
         self, kernel: Kernel, variant: Variant, targets: Sequence[str], problem: Problem

@@ -42,6 +42,11 @@ class DeviceInfo:
     extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def compiles_with(self) -> list[tuple[str, str]]:
+        """What of `extra` its code depends on: not which of several equal devices it is, for one compile serves all."""
+        return sorted((name, value) for name, value in self.extra.items() if name != "pci")
+
+    @property
     def identity(self) -> str:
         """What must be equal for two timings to be compared: stable from run to run."""
         text = f"{self.kind}: {self.name}, {self.target}, {self.compute_units} CUs, {self.runtime}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -34,19 +34,42 @@ def open_hip(index: int = 0, cache: CodeCache | None = None) -> Device:
     Raises DeviceUnavailable with one line that says what is missing and what to do.
     """
     bindings = import_bindings()
-    try:
-        try:
-            count = call(bindings.hip.hipGetDeviceCount)
-        except HipError as error:
-            if error.name != "hipErrorNoDevice":
-                raise
-            count = 0
-        call(bindings.hiprtc.hiprtcVersion)  # loads libhiprtc: every launch needs a compiled source
-        if count == 0:
-            raise DeviceUnavailable(f"no HIP device: {hip_missing.no_device_text(os.environ)}")
+    with _explained(bindings, index):
+        count = _count(bindings)
         if not 0 <= index < count:
             raise DeviceUnavailable(f"no HIP device {index}: there are {count}, counted from 0")
         return HipDevice(bindings, index, cache)
+
+
+def hip_addresses() -> list[str]:
+    """The PCI addresses of the HIP devices that are visible, in their order. None is opened.
+
+    Raises DeviceUnavailable as `open_hip` does.
+    """
+    bindings = import_bindings()
+    with _explained(bindings, 0):
+        return [_pci_address(properties_of(bindings, index)) for index in range(_count(bindings))]
+
+
+def _count(bindings: Bindings) -> int:
+    """How many devices there are. Raises DeviceUnavailable where there is none."""
+    try:
+        count = int(call(bindings.hip.hipGetDeviceCount))
+    except HipError as error:
+        if error.name != "hipErrorNoDevice":
+            raise
+        count = 0
+    call(bindings.hiprtc.hiprtcVersion)  # loads libhiprtc: every launch needs a compiled source
+    if count == 0:
+        raise DeviceUnavailable(f"no HIP device: {hip_missing.no_device_text(os.environ)}")
+    return count
+
+
+@contextlib.contextmanager
+def _explained(bindings: Bindings, index: int) -> Iterator[None]:
+    """What goes wrong inside as DeviceUnavailable, with one line that says what is missing."""
+    try:
+        yield
     except CompileError as error:
         first = str(error).splitlines()[0]
         raise DeviceUnavailable(
@@ -241,13 +264,14 @@ class HipDevice:
     def _own_kernels(self) -> dict[str, Function]:
         """Compile greta's own kernels, or take them from the cache."""
         source = _OWN_SOURCE.read_text()
-        about = self.info.target, self.info.runtime, sorted(self.info.extra.items())
+        about = self.info.target, self.info.runtime, self.info.compiles_with
         request = repr(("own", source, *about))
-        code = self._cache.lookup(request) if self._cache else None
-        if code is None:
-            code = self.compile(source, _OWN_SOURCE.name, ["-O3"])
-            if self._cache:
-                self._cache.store(request, {}, {}, code)
+        with self._cache.lock(request) if self._cache else contextlib.nullcontext():
+            code = self._cache.lookup(request) if self._cache else None
+            if code is None:
+                code = self.compile(source, _OWN_SOURCE.name, ["-O3"])
+                if self._cache:
+                    self._cache.store(request, {}, {}, code)
         module = self.load(code)
         return {name: self.function(module, name) for name in OWN_KERNELS}
 

@@ -43,7 +43,18 @@ class _Server:
         self.bound: dict[tuple[str, str, tuple[int, ...]], list[BoundLaunch]] = {}
         """By slot, draw, and which buffers the slot has."""
 
-    def open(self, kind: str, cache_folder: Path, cache_bytes: int | None) -> DeviceInfo:
+    def addresses(self) -> list[str]:
+        from pytest_greta.device.hip import hip_addresses
+
+        return hip_addresses()
+
+    def open(
+        self, kind: str, cache_folder: Path, cache_bytes: int | None, index: int, cores: Sequence[int]
+    ) -> DeviceInfo:
+        if cores:
+            os.sched_setaffinity(
+                0, cores
+            )  # before the runtime makes its threads: it has as many as it may use
         self.cache = CodeCache(cache_folder, cache_bytes)
         if kind == "cpu":
             from pytest_greta.device.cpu import open_cpu
@@ -52,7 +63,7 @@ class _Server:
         else:
             from pytest_greta.device.hip import open_hip
 
-            self.device = open_hip(cache=CodeCache(cache_folder))
+            self.device = open_hip(index, CodeCache(cache_folder))
             if not self.device.info.emulated:
                 self.telemetry = open_recorder(self.device.info.extra["pci"])
         return dataclasses.replace(self.device.info, telemetry_missing=self.telemetry.missing)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_greta.device import hip_missing
+from pytest_greta.device.places import ALONE, Guard, Sharing
 from pytest_greta.errors import DeviceUnavailable
 
 if TYPE_CHECKING:
@@ -36,15 +37,19 @@ class SessionDevice:
         serialize: bool = False,
         show: Callable[[str], None] = lambda _: None,
         waited: Callable[[], None] = lambda: None,
+        sharing: Sharing = ALONE,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`wanted` is `hip`, `cpu` or `auto`; `cache_folder` holds what the device made of code before,
         `cache_bytes` of it.
 
-        `show` is told what happens, `waited` is called about once a second while an answer is awaited.
+        `show` is told what happens, `waited` is called about once a second while an answer is awaited, `tell` says who
+        has the device that is waited for. `sharing` says which of several devices is taken, and beside whom.
         """
         self._wanted, self._serialize = wanted, serialize
         self._cache_folder, self._cache_bytes = cache_folder, cache_bytes
         self._show, self._waited = show, waited
+        self._guard, self._sharing = Guard(sharing, tell, waited), sharing
         self._worker: Worker | None = None
         self._info: DeviceInfo | None = None
         self._lost = ""
@@ -65,6 +70,7 @@ class SessionDevice:
             self._worker = self._open("hip")
         except DeviceUnavailable as error:
             self.note = f"no AMD GPU answers: {error}"
+            self._guard.forget()
             return "cpu"
         return "hip"
 
@@ -84,6 +90,8 @@ class SessionDevice:
         if self._lost:
             raise DeviceUnavailable(self._lost)
         kind = self.kind
+        if self._worker is not None and self._worker.alive and self._guard.hold() != self._worker.place:
+            self._worker.close()  # of the device that another process has now
         if self._worker is None or not self._worker.alive:
             try:
                 self._worker = self._open(kind)
@@ -97,7 +105,7 @@ class SessionDevice:
     def compiler_identity(self) -> tuple[str, ...]:
         """Its target, and what else the code of its own compiler depends on. Raises DeviceUnavailable."""
         info = self.worker().info
-        return info.target, info.runtime, info.driver, str(sorted(info.extra.items()))
+        return info.target, info.runtime, info.driver, str(info.compiles_with)
 
     def header_folders(self) -> tuple[Path, ...]:
         """Where its own compiler looks for headers behind the author's folders."""
@@ -107,8 +115,28 @@ class SessionDevice:
         """Compile on the device's own compiler. Raises CompileError, DeviceFault or DeviceUnavailable."""
         return self.worker().compile(source, name, options, deadline_seconds)
 
+    def release(self) -> None:
+        """Let others have the device, if there are any: nothing is measured until `worker` is asked for again."""
+        if self._guard.is_locked and self._worker is not None and self._worker.alive:
+            self._worker.let_go()
+        self._guard.release()
+
+    @property
+    def is_side_by_side(self) -> bool:
+        """Whether other processes of this run run tests at the same time."""
+        return self._sharing.is_side_by_side
+
+    @property
+    def disturbed(self) -> str:
+        """Why the times of this run mean nothing whatever is measured; empty where they do."""
+        if self._sharing.is_side_by_side and self._guard.problem:
+            return f"pytest-xdist runs tests side by side, and {self._guard.problem}"
+        return ""
+
     def identity(self) -> str:
         """The device for history, stable from run to run; `none` where there is none."""
+        if self._info is not None:
+            return self._info.identity
         try:
             return self.worker().info.identity
         except DeviceUnavailable:
@@ -118,6 +146,19 @@ class SessionDevice:
         """What to know of the device, each in one sentence: why it is not a GPU, what it does not tell."""
         missing = self._info.telemetry_missing if self._info else ""
         return [note for note in (self.note, missing) if note]
+
+    @property
+    def lock_problem(self) -> str:
+        """Why the device could not be locked; empty where it could, or need not be."""
+        return self._guard.problem
+
+    @property
+    def waited_note(self) -> str:
+        """How long other runs were waited for; empty where it was no time to speak of."""
+        seconds = self._guard.waited_seconds
+        return (
+            f"other runs that had the device were waited for, {seconds:.0f} s in all" if seconds >= 1 else ""
+        )
 
     def device_name(self) -> str:
         """The device that ran something; empty if none has."""
@@ -135,13 +176,14 @@ class SessionDevice:
         if self._worker is not None:
             self._worker.close()
             self.cache_problem = self._worker.cache_problem
+        self._guard.release()
 
     def _open(self, kind: str) -> Worker:
         from pytest_greta.device.worker import Worker
 
         self._show(f"opening the {kind} device")
         environment = SERIALIZED if self._serialize else {}
-        worker = Worker(kind, self._cache_folder, self._waited, environment, self._cache_bytes)
+        worker = Worker(kind, self._cache_folder, self._waited, environment, self._cache_bytes, self._guard)
         worker.info = dataclasses.replace(worker.info, serialized=self._serialize)
         self._info = worker.info
         return worker

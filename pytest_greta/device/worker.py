@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_greta.compiler.toolchain import READ_BY_COMPILERS
+from pytest_greta.device.places import Guard, Place, gpu_places
 from pytest_greta.device.protocol import BufferPlan, Launched, Step
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.telemetry import Telemetry
@@ -51,8 +52,11 @@ class Worker:
         waited: Callable[[], None] = lambda: None,
         environment: Mapping[str, str] | None = None,
         cache_bytes: int | None = None,
+        guard: Guard | None = None,
     ) -> None:
-        """Start a worker and open the device of `kind`. Raises DeviceUnavailable.
+        """Start a worker and open the device of `kind` that `guard` holds then, the first without one.
+
+        Raises DeviceUnavailable.
 
         `cache_folder` holds what the device made of code before, `cache_bytes` of it.
 
@@ -85,16 +89,32 @@ class Worker:
         self._channel = Connection(os.dup(ours.fileno()))
         self._dead = False
         try:
+            self.place = self._held(kind, guard)
             self.info: DeviceInfo = self._ask(
-                "open", _OPEN_SECONDS, kind=kind, cache_folder=cache_folder, cache_bytes=cache_bytes
+                *("open", _OPEN_SECONDS),
+                kind=kind,
+                cache_folder=cache_folder,
+                cache_bytes=cache_bytes,
+                index=self.place.index,
+                cores=self.place.cores,
             )
         except DeviceFault as fault:
             self.kill()
             details = "".join(f"\n{line}" for line in self.output().splitlines()[-10:])
             raise DeviceUnavailable(f"the {kind} device could not be opened: {fault}{details}") from fault
-        except DeviceUnavailable:
+        except BaseException:  # also Ctrl-C while another run is waited for
             self.kill()
             raise
+
+    def _held(self, kind: str, guard: Guard | None) -> Place:
+        """The device to open, held. Raises DeviceUnavailable."""
+        if guard is None:
+            return Place(0, kind)
+        if kind == "hip":
+            guard.among(gpu_places(self._ask("addresses", _OPEN_SECONDS)))
+        else:
+            guard.among_shares()
+        return guard.hold()
 
     @property
     def alive(self) -> bool:
@@ -151,6 +171,11 @@ class Worker:
     def allocate(self, buffers: Mapping[str, BufferPlan]) -> None:
         """Free what was allocated before, and allocate these, with their bands filled."""
         self._ask("allocate", _REQUEST_SECONDS, buffers=dict(buffers))
+
+    def let_go(self) -> None:
+        """Free what was allocated: others may take the device now."""
+        with suppress(DeviceFault):
+            self.allocate({})
 
     def add(self, buffers: Mapping[str, BufferPlan]) -> None:
         """Allocate these as well; none of them where one does not fit."""

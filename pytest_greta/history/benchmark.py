@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +23,9 @@ from pytest_greta.stats.runs import HistoricRun
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
+
+CODE_FOLDER = "greta-accepted"
+"""Beside the stored runs: the code of those that were accepted."""
 
 Read = tuple[dict[Identity, list[HistoricRun]], list[str]]
 """Runs by identity, oldest first, and what could not be read, a line each."""
@@ -53,12 +59,56 @@ def prepare(item: pytest.Item, clock: DeviceClock, group: str) -> None:
     item.add_marker(pytest.mark.benchmark(**settings), append=False)
 
 
-def record(benchmark: BenchmarkFixture, clock: DeviceClock, seconds: Sequence[float]) -> None:
-    """Store measured device seconds as the rounds of this benchmark."""
+def record(
+    config: pytest.Config, benchmark: BenchmarkFixture, clock: DeviceClock, seconds: Sequence[float]
+) -> None:
+    """Store measured device seconds as the rounds of this benchmark: in a worker of xdist too, where pytest-benchmark
+    is off because a host's times mean nothing there.
+    """
     remaining = iter(seconds)
     pedantic: Any = benchmark.pedantic
-    # Where benchmarks are disabled (xdist, --benchmark-disable), pytest-benchmark calls it once and stores nothing.
+    switched_off = config.getoption("benchmark_disable") and not config.getoption("benchmark_enable")
+    benchmark.disabled &= bool(switched_off) or not hasattr(config, "workerinput")
+    # Where benchmarks are disabled (--benchmark-disable), pytest-benchmark calls it once and stores nothing.
     pedantic(lambda: clock.show(next(remaining)), rounds=len(seconds))
+
+
+def quieten(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """No warning that benchmarks are disabled under xdist where all of them are greta's."""
+    session: Any = config._benchmarksession  # type: ignore[attr-defined]  # noqa: SLF001
+    fixtures = [getattr(item, "fixturenames", ()) for item in items]
+    session.xdist_benchmark_found &= any("benchmark" in one and "greta_run" not in one for one in fixtures)
+
+
+def entries_of(item: Any) -> list[tuple[str, str]]:
+    """What an item's `benchmark` fixture would store, as JSON, under a key of this attempt at the test."""
+    from pytest_benchmark.utils import safe_dumps
+
+    benchmark = getattr(item, "funcargs", {}).get("benchmark")
+    if benchmark is None or not benchmark.stats:
+        return []
+    dumps: Any = safe_dumps
+    key = f"{item.nodeid} {getattr(item, 'execution_count', 1)}"  # of pytest-rerunfailures
+    return [(key, dumps(benchmark.stats.as_dict(include_data=True)))]
+
+
+def store_nothing(config: pytest.Config) -> None:
+    """In a worker of xdist: the controller stores what was measured here."""
+    session: Any = config._benchmarksession  # type: ignore[attr-defined]  # noqa: SLF001
+    session.benchmarks.clear()
+
+
+def adopt(config: pytest.Config, entries: Sequence[str]) -> None:
+    """Let pytest-benchmark show, compare and store what other processes measured, as if it had been done here."""
+    from pytest_benchmark.stats import Metadata
+
+    session: Any = config._benchmarksession  # type: ignore[attr-defined]  # noqa: SLF001
+    make: Any = Metadata
+    for entry in map(json.loads, entries):
+        about = SimpleNamespace(**entry, has_error=False, cprofile_stats=None)
+        found = make(about, iterations=entry["stats"]["iterations"], options=entry["options"])
+        found.stats.data = entry["stats"]["data"]
+        session.benchmarks.append(found)
 
 
 def add_info(benchmark: BenchmarkFixture, info: Mapping[str, Any]) -> None:
@@ -174,7 +224,7 @@ class History:
 
         if not isinstance(self._storage, FileStorage):
             raise ValueError("history is not stored in files")
-        return Path(self._storage.path) / "greta-accepted"
+        return Path(self._storage.path) / CODE_FOLDER
 
     @property
     def _storage(self) -> Any:
@@ -209,6 +259,19 @@ def stored_runs(folder: Path) -> Read:
     return runs, [*told.lines, *problems]
 
 
+def stored_as_next(folder: Path, machine: str, session: Mapping[str, Any], name: str) -> Path:
+    """Store a session as pytest-benchmark does, under the next number. `machine` names its folder in there."""
+    from pytest_benchmark.storage.file import FileStorage
+
+    make: Any = FileStorage
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        storage = make(str(folder), _Told(), default_machine_id=machine)
+        before = set(storage.query())
+        storage.save(session, name)
+        return Path((set(storage.query()) - before).pop())
+
+
 class _Told:
     """A logger of pytest-benchmark's that keeps what it is told."""
 
@@ -219,11 +282,36 @@ class _Told:
         """Keep a warning, which is about a file that cannot be read."""
         self.lines.append(text)
 
+    def info(self, text: str) -> None:
+        """Where something was stored is told elsewhere."""
+
 
 def saves(config: pytest.Config) -> bool:
     """Whether pytest-benchmark stores this session."""
     asked = config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None)
-    return bool(asked) and not hasattr(config, "workerinput")  # a process of xdist stores nothing
+    return bool(asked)
+
+
+@contextmanager
+def storing_alone(config: pytest.Config) -> Iterator[None]:
+    """Hold the folder of the history, so that sessions that end at once do not take one number for their files."""
+    from pytest_benchmark.storage.file import FileStorage
+
+    benchmarks = getattr(config, "_benchmarksession", None)
+    storage = benchmarks.storage if benchmarks and saves(config) else None
+    is_here = isinstance(storage, FileStorage) and not hasattr(config, "workerinput")
+    with _alone(storage.path) if is_here and storage else nullcontext():
+        yield
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        with suppress(OSError):  # no folder; a file system without locks
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _plain(value: Any) -> Any:

@@ -131,11 +131,17 @@ def historic_run(info: Mapping[str, Any], commit: str, when: str) -> tuple[Ident
             new_level=str(info["new_level"]),
             code=code if kept and isinstance(code, Mapping) else {},
             timing=str(info.get("timing", "")),
+            test_seconds=_seconds_in(info.get("test_seconds")),
             family={str(k): str(v) for k, v in family.items()} if isinstance(family, Mapping) else {},
         )
         return (kernel, variant, context, str(info["problem"]), run.device), run
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise ValueError(str(error) if type(error) is ValueError else repr(error)) from error
+
+
+def _seconds_in(value: object) -> float:
+    """Seconds, or 0 where it says none."""
+    return float(value) if isinstance(value, (int, float)) and 0 <= value < math.inf else 0.0
 
 
 def read_runs(

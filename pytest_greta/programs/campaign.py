@@ -38,6 +38,7 @@ from pytest_greta.programs.result import ProgramCase, ProgramResult, ProgramRun
 from pytest_greta.stats.pairs import PairedTest
 
 SERIALISED = "launches are serialised (--greta-serialize)"
+SIDE_BY_SIDE = "pytest-xdist runs other tests beside a program, which has no device to itself"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Several summary.json as one: of the jobs of a CI matrix, of a Slurm array."""
+"""Several summary.json as one, or several histories: of the jobs of a CI matrix, of a Slurm array."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Any
 
 from pytest_greta.compiler.cache import NO_FILE, is_special, write_whole
 from pytest_greta.errors import printable, shown_path
+from pytest_greta.history import merging
 from pytest_greta.records.check import MOST_PROBLEMS
 from pytest_greta.records.model import Recorded, Session, Summary, tried
 
-HELP = "several summary.json as one"
+HELP = "several summary.json as one, or several histories of pytest-benchmark"
 FAILED, MISTAKE = 1, 2
 """Exit codes: files that contradict each other, or cannot be written; files that cannot be read."""
 
@@ -24,10 +25,19 @@ FAILED, MISTAKE = 1, 2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="written by --greta-summary, or merged"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="written by --greta-summary, or merged; or folders of --benchmark-storage, of which the newest run counts",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="where the merged file goes"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="where the merged file goes, or the folder in which the merged run is stored as the next",
     )
     parser.add_argument(
         "--force",
@@ -39,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     """Merge files. Gives the exit code."""
+    if any(path.is_dir() for path in options.files):
+        return _merge_histories(options.files, options.output, options.force)
     read = [tried(path) for path in options.files]
     problems = [problem for one in read if isinstance(one, list) for problem in one]
     if is_special(options.output.resolve()):
@@ -55,6 +67,25 @@ def run(options: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         return _told([f"{shown_path(options.output)}: cannot be written: {error.strerror or error}"], FAILED)
     count, sessions = len(merged.measurements), len(merged.sources)
     sys.stdout.write(f"{shown_path(options.output)}: {count} measurements of {sessions} sessions\n")
+    return 0
+
+
+def _merge_histories(folders: Sequence[Path], into: Path, is_forced: bool) -> int:
+    """Merge the newest runs of several folders. Gives the exit code."""
+    read = [merging.read(folder) for folder in folders]
+    problems = [one for one in read if isinstance(one, str)]
+    if into.exists() and not into.is_dir():
+        problems.append(f"{shown_path(into)}: is no folder")
+    if problems:
+        return _told(problems, MISTAKE)
+    session, conflicts = merging.merged([one for one in read if not isinstance(one, str)])
+    if conflicts and not is_forced:
+        return _told([*conflicts, "nothing was written; --force keeps all of it"], FAILED)
+    try:
+        path = merging.store(session, folders, into)
+    except OSError as error:
+        return _told([f"{shown_path(into)}: cannot be written: {error.strerror or error}"], FAILED)
+    sys.stdout.write(f"{shown_path(path)}: {len(session['benchmarks'])} runs of {len(folders)} sessions\n")
     return 0
 
 

@@ -83,6 +83,8 @@ class HistoricRun:
     """What `executable.code_info` said of its code; empty where nothing was kept."""
     family: Mapping[str, str] = field(default_factory=dict)
     """What `history.family` said of the data; empty in older records."""
+    test_seconds: float = 0.0
+    """Wall seconds of the test that measured it; 0 in older records."""
 
     @property
     def short_commit(self) -> str:

@@ -66,7 +66,11 @@ struct HipDeviceProperties {
   int multiProcessorCount;
   int unused_1[44];  // kernelExecTimeoutEnabled ... maxSurfaceCubemapLayered
   std::size_t surfaceAlignment;
-  int unused_2[10];  // concurrentKernels ... memoryBusWidth
+  int unused_2[2];  // concurrentKernels, ECCEnabled
+  int pciBusID;
+  int pciDeviceID;
+  int pciDomainID;
+  int unused_9[5];  // tccDriver ... memoryBusWidth
   int l2CacheSize;
   int unused_3[5];  // persistingL2CacheMaxSize ... localL1CacheSupported
   std::size_t sharedMemPerMultiprocessor;

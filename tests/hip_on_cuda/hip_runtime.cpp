@@ -167,6 +167,9 @@ HIP_ON_CUDA_API HipStatus hipGetDevicePropertiesR0600(HipDeviceProperties* prope
   properties->major = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
   properties->minor = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
   properties->multiProcessorCount = attribute(device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+  properties->pciBusID = attribute(device, CU_DEVICE_ATTRIBUTE_PCI_BUS_ID);
+  properties->pciDeviceID = attribute(device, CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID);
+  properties->pciDomainID = attribute(device, CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID);
   properties->l2CacheSize = attribute(device, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE);
   // An honest name: nobody takes this device for an AMD GPU.
   std::snprintf(properties->gcnArchName, sizeof properties->gcnArchName, "sm_%d%d", properties->major,

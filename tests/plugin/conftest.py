@@ -93,6 +93,7 @@ def project(
     # Python takes old bytecode for a file that is rewritten within a second to the same size.
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("GRETA_LOCKS", str(pytester.path / "locks"))  # its devices are nobody else's
     pytester.makeconftest(CONFTEST.format(repository=str(REPOSITORY)))
     pytester.makepyfile(test_gates=TESTS)
     write_gates(pytester, GATES)

@@ -44,7 +44,7 @@ def test_a_calibration_that_cannot_be_stored_is_one_line(project: pytest.Pyteste
         ),
         (
             ["--greta-calibrate=5", "-n2"],
-            "--greta-calibrate takes times, which pytest-xdist disturbs: leave out -n",
+            "--greta-calibrate measures in one process: leave out -n",
         ),
     ],
 )

@@ -389,11 +389,15 @@ def test_a_failed_run_is_no_reference(measured: pytest.Pytester, greta: Run) -> 
     result.stdout.fnmatch_lines(["*device yet: none of * earlier runs was accepted; the last: a single shot"])
 
 
-def test_under_xdist_the_gate_is_not_measured(old: pytest.Pytester, greta_alone: Run) -> None:
+def test_under_xdist_the_gate_holds_and_the_controller_stores_the_run(
+    old: pytest.Pytester, greta_alone: Run
+) -> None:
     use(old, "slow")
-    result = greta_alone("--greta-ctx=2048", "--greta-variant=v", "-n2", "-Wdefault")
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*regression*NOT MEASURED*", "*pytest-xdist runs tests side by side*"])
+    result = greta_alone(*OPTIONS, "-n1")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*regression <= 4.000*FAIL (beside the accepted v of commit unversioned, *"])
+    assert [info["accepted"] for info in infos(old)] == [True] * 10 + [False]
+    assert infos(old)[-1]["why_not"] == "regressed"
 
 
 @pytest.mark.usefixtures("measured")

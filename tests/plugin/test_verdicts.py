@@ -219,13 +219,6 @@ def test_verdicts_are_the_same_under_xdist(
         result.stdout.fnmatch_lines([line])
 
 
-def test_times_are_not_taken_under_xdist(project: pytest.Pytester, greta_alone: Run) -> None:
-    write_gates(project, GATES + "        speedup: {min: 0.01, devices: cpu}\n")
-    result = greta_alone("--greta-variant=slow", "-n2", "-Wdefault")
-    result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*speedup*NOT MEASURED*", "*pytest-xdist runs tests side by side*"])
-
-
 def test_variants_of_other_kernels_are_deselected_not_skipped(project: pytest.Pytester, greta: Run) -> None:
     project.makeconftest(
         (project.path / "conftest.py").read_text().replace("[Faulty()]", "[Faulty(), other()]")

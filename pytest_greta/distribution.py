@@ -1,0 +1,215 @@
+"""pytest-xdist with devices: what its controller and its workers tell each other. Registered where xdist is active.
+
+xdist distributes. What is here is the order in which it finds the tests, and the runs for pytest-benchmark's history,
+which the workers measure and the controller stores as a serial run would.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_greta import spreading
+from pytest_greta.cases import PROGRAM
+from pytest_greta.device.places import expected_count
+from pytest_greta.options import any_given, read_options
+from pytest_greta.spreading import Case
+from pytest_greta.stash import (
+    EXPECTED,
+    LEFT_OUT,
+    ORDER,
+    PROBLEMS,
+    SESSION_NOTES,
+    gates_path,
+    get_session,
+    is_controller,
+    name_in_marker,
+    sharing,
+)
+
+if TYPE_CHECKING:
+    from pytest_greta.stats.runs import HistoricRun
+    from pytest_greta.summary import Summary
+
+Known = Mapping[tuple[str, str, str], float]
+
+
+def register(config: pytest.Config, summary: Summary | None) -> None:
+    """Add what this process does for others, or beside them. `summary` is that of the process with the terminal."""
+    if summary is not None and is_controller(config):
+        config.pluginmanager.register(Controller(config, summary), "greta-controller")
+        return
+    config.pluginmanager.register(Order(), "greta-order")
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Worker(), "greta-worker")
+
+
+class Controller:
+    """In the process that has the terminal."""
+
+    def __init__(self, config: pytest.Config, summary: Summary) -> None:
+        self._config, self._summary = config, summary
+        self._entries: dict[str, tuple[int, str]] = {}
+        """Runs for the history by their key, with the place of their test in a serial run."""
+        self._known: list[list[Any]] | None = None
+        self._places: dict[str, int] = {}
+        """Of tests in a serial run."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker what tests cost before: all must find them in the same order."""
+        if self._known is None:
+            self._known = [[*key, seconds] for key, seconds in known_costs(self._config).items()]
+        node.workerinput["greta_costs"] = self._known
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """Neighbours, which share inputs and references, in one process; one that has none left takes from others."""
+        if config.getvalue("dist") != "load" or not (any_given(config) or gates_path(config).exists()):
+            return None
+        from xdist.scheduler import WorkStealingScheduling
+
+        return WorkStealingScheduling(config, log)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Hear what a worker has refused, and what it has to tell."""
+        stash, told = self._config.stash, getattr(node, "workeroutput", {})
+        problems, left_out, notes = stash[PROBLEMS], stash[LEFT_OUT], stash[SESSION_NOTES]
+        problems += [problem for problem in told.get("greta_problems", []) if problem not in problems]
+        if told.get("greta_expected") is not None:
+            stash[EXPECTED] = told["greta_expected"]
+        cases = [tuple(case) for case in told.get("greta_left_out", [])]
+        left_out += [case for case in cases if case not in left_out]
+        notes += [note for note in told.get("greta_notes", []) if note not in notes]
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Keep what a test measured: a report that comes later knows more of it."""
+        self._places[report.nodeid] = getattr(report, "greta_order", 0)
+        for key, entry in getattr(report, "greta_entries", []):
+            self._entries[key] = report.greta_order, entry
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Put all in the order of a serial run, and hand runs to pytest-benchmark before it stores them."""
+        self._summary.put_in_order(self._places)
+        if self._entries and session.config.pluginmanager.has_plugin("benchmark"):
+            from pytest_greta.history import benchmark as history
+
+            in_order = sorted(self._entries.items(), key=lambda pair: (pair[1][0], pair[0]))
+            history.adopt(session.config, [entry for _, (_, entry) in in_order])
+        return (yield)
+
+
+class Order:
+    """Which tests this process collects, and in which order."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
+        """When all else has chosen."""
+        result = yield
+        take_part(config, items)
+        for number, item in enumerate(items):
+            item.stash[ORDER] = number
+        arrange(config, items)
+        if hasattr(config, "workerinput") and config.pluginmanager.has_plugin("benchmark"):
+            from pytest_greta.history import benchmark as history
+
+            history.quieten(config, items)
+        return result
+
+
+class Worker:
+    """In a process that runs tests."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, Any, Any]:
+        """A run that was measured travels with the reports of its test."""
+        report = yield
+        report.greta_order = item.stash.get(ORDER, 0)
+        if call.when != "setup" and "greta_run" in getattr(item, "fixturenames", ()):
+            from pytest_greta.history import benchmark as history
+
+            report.greta_entries = history.entries_of(item)
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Leave it to the controller to store runs."""
+        if session.config.pluginmanager.has_plugin("benchmark"):
+            from pytest_greta.history import benchmark as history
+
+            history.store_nothing(session.config)
+        return (yield)
+
+
+def take_part(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what other machines test, where `--greta-shard` says that this is one of several."""
+    part = read_options(config).shard
+    if part is None:
+        return
+    cases = [case_of(item) for item in items]
+    kept = set(spreading.shard(cases, spreading.costs_of(cases, _known(config)), *part))
+    left = [item for number, item in enumerate(items) if number not in kept]
+    items[:] = [item for number, item in enumerate(items) if number in kept]
+    if left:
+        config.hook.pytest_deselected(items=left)
+
+
+def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker of xdist: the order in which work is shared out evenly, the same in all of them."""
+    own = sharing(config)
+    cases = [case_of(item) for item in items] if own.is_side_by_side else []
+    if not any(case.needs_device for case in cases):
+        return
+    kind = read_options(config).require or read_options(config).device
+    if kind == "auto":
+        kind = get_session(config).device.kind
+    devices = expected_count(kind, own, os.environ)
+    order = spreading.arranged(cases, spreading.costs_of(cases, _known(config)), own.workers, devices)
+    items[:] = [items[number] for number in order]
+
+
+def case_of(item: pytest.Item) -> Case:
+    """What a test will run, as far as its parameters say."""
+    fixtures = getattr(item, "fixturenames", ())
+    parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    program = parameters.get(PROGRAM)
+    if program is not None and hasattr(program, "problem"):
+        return Case(f"program {program.program}", program.variant, program.program, program.problem.id)
+    problem = getattr(parameters.get("greta_problem"), "problem", None)
+    if "greta_run" not in fixtures or problem is None:
+        return Case()
+    session = get_session(item.config)
+    kernel = session.kernel(name_in_marker(item)).name
+    form = ",".join(f"{name}={value}" for name, value in sorted(problem.sizes.items()))
+    return Case(kernel, str(parameters.get("greta_variant")), form, str(problem))
+
+
+def _known(config: pytest.Config) -> Known:
+    """What tests cost before: by the controller's word in a worker of xdist."""
+    told = getattr(config, "workerinput", {}).get("greta_costs")
+    if told is None:
+        return known_costs(config)
+    return {(kernel, variant, problem): seconds for kernel, variant, problem, seconds in told}
+
+
+def known_costs(config: pytest.Config) -> dict[tuple[str, str, str], float]:
+    """Seconds of tests by kernel, variant and problem, of the run stored last, on whatever device."""
+    if not config.pluginmanager.has_plugin("benchmark"):
+        return {}
+    from pytest_greta.history.benchmark import History
+
+    latest: dict[tuple[str, str, str], HistoricRun] = {}
+    for (kernel, variant, _, problem, _), runs in History(config).all_runs().items():
+        before = latest.get((kernel, variant, problem))
+        if before is None or before.when < runs[-1].when:
+            latest[kernel, variant, problem] = runs[-1]
+    return {key: run.test_seconds or sum(run.seconds) for key, run in latest.items()}

@@ -1,0 +1,161 @@
+"""Several devices in one run, several runs on one device, and one run on several machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from pytest_greta.__main__ import main
+from pytest_greta.records.model import load
+from tests.plugin.conftest import GATES, PLUGINS, Run, write_gates
+
+pytest.importorskip("pyopencl", reason="the cpu device needs the extra 'cpu'")
+
+SPEEDUP = GATES.replace("[256]", "[256, 512]") + "        speedup: {min: 1.0e-6, devices: cpu}\n"
+STORED = ("--benchmark-autosave", "--benchmark-save-data")
+
+
+def stored(folder: Path) -> list[dict[str, Any]]:
+    """What pytest-benchmark has stored, in its order."""
+    files = sorted(folder.glob(".benchmarks/*/*.json"), key=lambda path: path.name)
+    return [json.loads(path.read_text()) for path in files]
+
+
+def form(value: Any) -> Any:
+    """What a value is made of, without its numbers and texts."""
+    if isinstance(value, dict):
+        return {name: form(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return sorted({json.dumps(form(part)) for part in value})
+    return "number" if isinstance(value, (int, float)) else type(value).__name__
+
+
+def test_under_xdist_times_are_taken_and_the_history_is_that_of_a_serial_run(
+    project: pytest.Pytester, greta: Run, greta_alone: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight devices are there, as shares of the CPU; three processes use the two that are named."""
+    write_gates(project, SPEEDUP)
+    options = ("--greta-variant=noop,slow", "--greta-rounds=6", "--greta-summary=summary.json", *STORED)
+    tests = ("-k", "test_run", "--greta-device=cpu")
+    greta(*options, *tests).assert_outcomes(passed=2, failed=2)
+    serial = load(project.path / "summary.json")
+    monkeypatch.setenv("GRETA_CPU_SHARES", "8")
+    result = greta_alone(*options, *tests, "-n3", "--greta-devices=2,5", "--junitxml=junit.xml")
+    result.assert_outcomes(passed=2, failed=2)  # and no warning that benchmarks are disabled
+    result.stdout.fnmatch_lines(
+        ["device cpu: *, 1 CUs, *", "*slow*speedup >= *x [[]*PASS", "*test_run[[]slow-512]*"]
+    )
+    locks = {path.name for path in (project.path / "locks").iterdir()}
+    assert locks == {f"cpu-share-{i}-of-8.{part}" for i in (2, 5) for part in ("lock", "next")}
+    first, second = stored(project.path)
+    assert [one["fullname"] for one in first["benchmarks"]] == [
+        one["fullname"] for one in second["benchmarks"]
+    ]
+    for one, other in zip(first["benchmarks"], second["benchmarks"], strict=True):
+        assert list(one) == list(other)
+        assert list(one["extra_info"]) == list(other["extra_info"])
+        free = {"quantities", "verdicts"}  # `scaling` is there where another context was measured before
+        for name, value in one["extra_info"].items():
+            assert name in free or form(value) == form(other["extra_info"][name]), name
+        for name in one.keys() - {"extra_info"}:
+            assert form(one[name]) == form(other[name]), name
+        assert other["extra_info"]["test_seconds"] > 0
+    assert form(first["machine_info"]) == form(second["machine_info"])
+    assert ", 1 CUs, " in second["machine_info"]["greta_device"]
+    parallel = load(project.path / "summary.json")
+    assert [one.test for one in parallel.measurements] == [one.test for one in serial.measurements]
+    assert [(v["gate"], v["status"]) for one in parallel.measurements for v in one.verdicts] == [
+        (v["gate"], v["status"]) for one in serial.measurements for v in one.verdicts
+    ]
+    root = ET.parse(project.path / "junit.xml").getroot()
+    assert len([p for p in root.iter("property") if p.get("name") == "greta speedup"]) == 4
+
+
+def test_two_runs_on_one_device_take_turns_and_lose_nothing(project: pytest.Pytester) -> None:
+    write_gates(project, SPEEDUP)
+    command = [sys.executable, "-m", "pytest", *PLUGINS, "-q", "-k", "test_run", "--greta-variant=good,slow"]
+    options = ["--greta-devices=0", "--greta-rounds=6", *STORED, "-p", "no:cacheprovider"]
+    runs = [
+        subprocess.Popen(
+            [*command, *options, f"--greta-summary={i}.json"], cwd=project.path, stdout=subprocess.PIPE
+        )
+        for i in range(2)
+    ]
+    assert [run.communicate(timeout=120) and run.returncode for run in runs] == [0, 0]
+    for one in stored(project.path):
+        assert [entry["name"] for entry in one["benchmarks"]] == [
+            f"test_run[{variant}-{context}]" for variant in ("good", "slow") for context in (256, 512)
+        ]
+    assert len(stored(project.path)) == 2
+    assert all(len(load(project.path / f"{i}.json").measurements) == 4 for i in range(2))
+
+
+def test_a_device_that_another_run_keeps_is_not_measured_and_says_who_has_it(
+    project: pytest.Pytester, greta: Run
+) -> None:
+    from pytest_greta.device.locks import DeviceLock
+
+    other = DeviceLock([f"cpu-core-{core}" for core in os.sched_getaffinity(0)], project.path / "locks")
+    assert other.try_hold("another run")
+    options = ("--greta-variant=good", "-k", "test_run", "--greta-devices=0", "--greta-wait=0")
+    result = greta(*options, "-rs")
+    result.assert_outcomes(skipped=1)
+    why = "*of the CPU (cores * did not become free within 0 s (--greta-wait): held by process *"
+    result.stdout.fnmatch_lines([f"SKIPPED*NOT MEASURED: {why}"])
+    greta(*options, "--greta-require=cpu").assert_outcomes(failed=1)
+    other.release()
+    greta(*options).assert_outcomes(passed=1)
+
+
+def test_parts_of_a_session_are_the_session(
+    project: pytest.Pytester, greta: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_gates(project, SPEEDUP)
+    whole = greta("--greta-variant=good,slow", "--collect-only", "-q").outlines
+    tests = [line for line in whole if "::" in line]
+    found = []
+    for part in (1, 2):
+        result = greta(
+            *("--greta-variant=good,slow", f"--greta-shard={part}/2", "--greta-rounds=3", *STORED),
+            *(f"--greta-summary={part}.json", f"--benchmark-storage=node{part}"),
+        )
+        result.assert_outcomes(passed=3, deselected=3)
+        assert not [line for line in result.outlines if line.startswith("not evaluated")]
+        found += [one.test for one in load(project.path / f"{part}.json").measurements]
+    assert sorted(found) == sorted(tests)
+    folder = project.path
+    nodes = [str(folder / f"node{part}") for part in (1, 2)]
+    assert main(["merge", *(f"{folder}/{part}.json" for part in (1, 2)), "-o", f"{folder}/all.json"]) == 0
+    assert main(["merge", *nodes, "-o", str(folder / ".benchmarks")]) == 0
+    assert capsys.readouterr().out.endswith(": 4 runs of 2 sessions\n")
+    assert len(load(folder / "all.json").measurements) == 6
+    (merged,) = stored(folder)
+    assert sorted(entry["fullname"] for entry in merged["benchmarks"]) == sorted(
+        test for test in tests if "test_run" in test
+    )
+    assert list(folder.glob(".benchmarks/greta-accepted/*.code"))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--greta-shard=3/2", "--greta-shard: part 3 of 2 is not there: parts are counted from 1"),
+        ("--greta-shard=2", "--greta-shard: '2' is no part; expected one like 2/8: the second of eight"),
+        (
+            "--greta-devices=0,x",
+            "--greta-devices: 'x' is not the number of a device; expected a whole number",
+        ),
+        ("--greta-wait=-1", "--greta-wait: '-1' is not a time"),
+    ],
+)
+def test_mistakes_are_told(greta: Run, option: str, message: str) -> None:
+    result = greta(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}*"])
