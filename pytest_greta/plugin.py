@@ -101,6 +101,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[ON_TERMINAL] = sys.stdout.isatty()
     _or_usage_error(lambda: read_options(config))
     _or_usage_error(lambda: check_outputs(config))
+    if read_options(config).is_marked:
+        from pytest_greta.marking import Marking
+
+        config.pluginmanager.register(Marking(), "greta-marking")
     if not hasattr(config, "workerinput"):
         from pytest_greta.summary import Summary
 
@@ -372,8 +376,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.greta_locked = item.stash.get(LOCKED, None)
     if call.when == "call" and (VERDICTS in item.stash or STOPPED in item.stash):
         from pytest_greta.recording import carry
+        from pytest_greta.tails import shorten
 
         carry(item, report, subject_of(item, _parameters(item)))
+        shorten(item, report)
     if report.failed and BENCHMARK in item.stash and not item.stash.get(FAILED, []):
         from pytest_greta.history import benchmark as history
 
