@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pytest_greta import option_values
 from pytest_greta.errors import ConfigError
@@ -235,25 +235,6 @@ class Options(NamedTuple):
     def rounds_for(self, context: int) -> int:
         """Timed rounds at a context."""
         return self.rounds.get(context, self.rounds.get(0, DEFAULT_ROUNDS))
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Declare the options and their ini twins."""
-    group = parser.getgroup("greta", "gates for GPU kernels (pytest-greta)")
-    for option in OPTIONS.values():
-        kwargs: dict[str, Any] = (
-            {"choices": option.choices} if option.choices else {"metavar": option.metavar}
-        )
-        if option.repeated:
-            kwargs |= {"action": "extend", "nargs": "+"} if option.several else {"action": "append"}
-        group.addoption(option.flag, default=None, help=option.help, dest=option.ini, **kwargs)
-        if option.has_ini:
-            kind: Literal["linelist", "string"] = "linelist" if option.repeated else "string"
-            parser.addini(option.ini, f"default of {option.flag}: {option.help}", type=kind)
-    for flag in FLAGS.values():
-        group.addoption(flag.flag, action="store_true", default=None, help=flag.help, dest=flag.ini)
-        if flag.has_ini:
-            parser.addini(flag.ini, f"default of {flag.flag}: {flag.help}", type="bool")
 
 
 def any_given(config: pytest.Config) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from pluggy import PluginValidationError
 
 from pytest_greta.cases import ARTIFACT, AXES, PROGRAM, UNUSED, Mistaken, parametrize, subject_of
+from pytest_greta.declaring import add_options
 from pytest_greta.errors import as_lines
 from pytest_greta.fixtures import (
     greta_artifact,
@@ -25,7 +26,7 @@ from pytest_greta.fixtures import (
     greta_variant,
 )
 from pytest_greta.hookspec import HOOKS
-from pytest_greta.options import add_options, any_given, read_options
+from pytest_greta.options import any_given, read_options
 from pytest_greta.stash import (
     BENCHMARK,
     COLLECTED,
@@ -76,9 +77,9 @@ __all__ = [
 # -- configuration ---------------------------------------------------------------------------------------
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare `--greta-*` and their ini twins."""
-    add_options(parser)
+    add_options(parser, pluginmanager)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -133,6 +133,7 @@ def get_progress(config: pytest.Config) -> Progress:
 
     if PROGRESS not in config.stash:
         config.stash[PROGRESS] = Progress(config, config.stash[ON_TERMINAL])
+        config.pluginmanager.register(config.stash[PROGRESS], "greta-progress")
     return config.stash[PROGRESS]
 
 
