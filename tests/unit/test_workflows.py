@@ -92,7 +92,14 @@ def test_the_documents_commands_are_run() -> None:
     """What docs/ci.md shows and no workflow runs is for a person at a terminal; these are all of them."""
     run = {command for path in WORKFLOWS for command in commands(path.name)}
     others = documented("docs/ci.md") - run
-    starts = ("sudo usermod ", "docker run ", ".venv/bin/pytest-benchmark ")
+    starts = (
+        *("sudo usermod ", "docker run ", ".venv/bin/pytest-benchmark ", "run=$(gh ", "gh run download "),
+        *(
+            "GRETA_PYTHON=",
+            "pytest --greta-annotate=",
+            ".venv/bin/pytest --greta-require=hip --benchmark-autosave ",
+        ),
+    )
     assert sorted(c for c in others if not c.startswith(starts)) == []
     assert len(others) == len(starts)
 
