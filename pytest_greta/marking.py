@@ -15,7 +15,7 @@ from pytest_greta.cases import AXES, subject_of
 from pytest_greta.ci import github, gitlab
 from pytest_greta.ci.marks import Mark, Spot, line_of_kernel, relative, repository_root, spots
 from pytest_greta.compiler.cache import write_whole
-from pytest_greta.compiler.diagnostics import first_error
+from pytest_greta.compiler.diagnostics import compile_error
 from pytest_greta.errors import GretaError, printable, shown_path
 from pytest_greta.kernel import Variant
 from pytest_greta.options import read_options
@@ -100,7 +100,7 @@ def _stopped(item: pytest.Item, status: str, reason: str) -> Mark:
     """A test that could not evaluate its gates: at the compiler's first error, or at its kernel."""
     parameters = getattr(item, "callspec", None)
     kernel, variant, where = subject_of(item, parameters.params if parameters else {})
-    what, error = f"{kernel} {variant} @ {where}", first_error(reason)
+    what, error = f"{kernel} {variant} @ {where}", compile_error(reason)
     place = _place(item, error.file, error.line, error.column) if error and error.line else None
     place = place or _kernel_place(item, reason) or _NOWHERE
     gate, why = ("compiles", error.message) if error else ("all gates", reason)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from pytest_greta.compiler.diagnostics import first_error
+from pytest_greta.compiler.diagnostics import compile_error
 from pytest_greta.errors import printable
 from pytest_greta.gates.advice import Advice, advice
 from pytest_greta.gates.model import Status, Verdict
@@ -57,7 +57,7 @@ class Row:
     @staticmethod
     def stopped(kernel: str, variant: str, where: str, status: str, reason: str) -> Row:
         """The row of a test that could not evaluate its gates; of code that does not compile, with the first error."""
-        error = first_error(reason)
+        error = compile_error(reason)
         if error is None:
             return Row(kernel, variant, where, "", "all gates", "", status, reason, check=False, noted=False)
         place = f"{PurePath(error.file).name}:{error.line}" if error.line else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_greta.compiler.diagnostics import first_error
+from pytest_greta.compiler.diagnostics import compile_error
 from pytest_greta.errors import printable
 from pytest_greta.gates.model import Status, Verdict
 from pytest_greta.stash import FAILED, STOPPED, VERDICTS
@@ -35,7 +35,7 @@ def shorten(item: pytest.Item, report: Any) -> None:
     if verdicts and told.startswith(verdicts[0].line()):
         crash.message = f"{headline(verdicts)}\n{told}"
     elif STOPPED in item.stash and _is_of(told, *item.stash[STOPPED]):
-        error = first_error(told)
+        error = compile_error(told)
         crash.message = f"{printable(error.message)}\n{told}" if error else told
 
 

@@ -24,6 +24,11 @@ class Diagnostic:
     column: int = 0
 
 
+def compile_error(message: str) -> Diagnostic | None:
+    """The first error in a message that says what does not compile; None of any other message."""
+    return first_error(message) if " does not compile for " in message else None
+
+
 def first_error(log: str) -> Diagnostic | None:
     """The first error in what a compiler printed; notes and warnings before it are none. None where there is none."""
     found = _ERROR.search(log)

@@ -219,10 +219,17 @@ def test_no_example_writes_history_for_a_branch() -> None:
 # -- the page --------------------------------------------------------------------------------------------
 
 
-def test_the_annotations_of_the_page_are_those_of_the_readmes_kernel(pytester: pytest.Pytester) -> None:
+def test_what_the_pages_show_of_the_readmes_kernel(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     for name, text in files("README.md").items():
         (pytester.path / name).write_text(text.replace("vgprs: 16", "vgprs: 2"))
     (pytester.path / ".git").mkdir()
-    result = pytester.runpytest_inprocess(*PLUGINS, "--greta-annotate=github", "-k", "resources")
+    options = ("--greta-annotate=github", "--greta-explain", "-k", "resources")
+    result = pytester.runpytest_inprocess(*PLUGINS, *options)
     shown = re.findall(r"^::error .*$", PAGE, re.MULTILINE)
     assert [line for line in result.outlines if line.startswith("::error")] == shown
+    gates = (REPOSITORY / "docs/gates.md").read_text()
+    (explained,) = re.findall(r"^\$ pytest --greta-explain\n(.*?)^```$", gates, re.MULTILINE | re.DOTALL)
+    assert explained in result.stdout.str()

@@ -17,7 +17,7 @@ from tests.plugin.conftest import Run
 def test_help_reads_like_pytests(greta: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     text = greta("--help").stdout.str()
-    parts = re.split(r"\n(?=  -|\S)", text[: text.index("\n[pytest] configuration options")])
+    parts = re.split(r"\n(?=  -|\S)", text[: text.index("\n[pytest] ")])
     options = [part.rstrip() for part in parts if part.startswith("  --greta-")]
     assert len(options) == len(OPTIONS) + len(FLAGS)
     for option in options:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_greta.ci import github, gitlab
 from pytest_greta.ci.marks import Mark, line_of_kernel, relative, repository_root, spots
-from pytest_greta.compiler.diagnostics import Diagnostic, first_error
+from pytest_greta.compiler.diagnostics import Diagnostic, compile_error, first_error
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -85,6 +85,13 @@ def test_no_source_is_too_strange(source: str) -> None:
 )
 def test_the_first_error_of_a_log_is_told_with_its_place(log: str, found: Diagnostic | None) -> None:
     assert first_error(log) == found
+
+
+def test_an_error_of_anything_else_is_no_compilers() -> None:
+    assert compile_error("k.hip does not compile for gfx942: k.hip:8:5: error: e") == Diagnostic(
+        "e", "k.hip", 8, 5
+    )
+    assert compile_error("outputs() raised ValueError\nx: error: e") is None
 
 
 # -- places ----------------------------------------------------------------------------------------------

@@ -94,11 +94,7 @@ def test_the_documents_commands_are_run() -> None:
     others = documented("docs/ci.md") - run
     starts = (
         *("sudo usermod ", "docker run ", ".venv/bin/pytest-benchmark ", "run=$(gh ", "gh run download "),
-        *(
-            "GRETA_PYTHON=",
-            "pytest --greta-annotate=",
-            ".venv/bin/pytest --greta-require=hip --benchmark-autosave ",
-        ),
+        *("GRETA_PYTHON=", "pytest --greta-annotate="),
     )
     assert sorted(c for c in others if not c.startswith(starts)) == []
     assert len(others) == len(starts)
