@@ -102,10 +102,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[ON_TERMINAL] = sys.stdout.isatty()
     _or_usage_error(lambda: read_options(config))
     _or_usage_error(lambda: check_outputs(config))
-    if read_options(config).is_marked:
-        from pytest_greta.marking import Marking
-
-        config.pluginmanager.register(Marking(), "greta-marking")
     if not hasattr(config, "workerinput"):
         from pytest_greta.summary import Summary
 
@@ -115,6 +111,10 @@ def pytest_configure(config: pytest.Config) -> None:
             from pytest_greta.reporting import Reporting
 
             config.pluginmanager.register(Reporting(summary), "greta-report")
+    if read_options(config).is_marked:
+        from pytest_greta.marking import Marking
+
+        config.pluginmanager.register(Marking(), "greta-marking")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -33,6 +33,8 @@ class Row:
     """Its reason is told although it passes: a failure is accepted, nothing was to measure, or not all was asked."""
     name: str = ""
     """Name of the gate; empty of a test that could not evaluate any."""
+    source: str = ""
+    """Of code that does not compile: where the compiler's first error is."""
 
     @staticmethod
     def of(verdict: Verdict) -> Row:
@@ -59,11 +61,12 @@ class Row:
         """The row of a test that could not evaluate its gates; of code that does not compile, with the first error."""
         error = compile_error(reason)
         if error is None:
-            return Row(kernel, variant, where, "", "all gates", "", status, reason, check=False, noted=False)
-        place = f"{PurePath(error.file).name}:{error.line}" if error.line else ""
+            return Row(kernel, variant, where, "", "all gates", "", status, reason, check=False, noted=True)
         shown = error.message if len(error.message) <= _LONGEST else f"{error.message[: _LONGEST - 3]}..."
-        noted = shown != error.message or not place
-        return Row(kernel, variant, where, place, "compiles", shown, status, reason, check=False, noted=noted)
+        source = f"{PurePath(error.file).name}:{error.line}" if error.line else ""
+        noted = shown != error.message or not source
+        row = Row(kernel, variant, where, "", "compiles", shown, status, reason, check=False, noted=noted)
+        return replace(row, source=source)
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
@@ -113,9 +116,9 @@ def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
         return []
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        explained = row.noted or row.status in _EXPLAINED or not row.place
-        note = row.reason if explained else ""
-        groups.setdefault((row.kernel, row.place, row.variant, row.gate, row.status, note), []).append(row)
+        note = row.reason if row.noted or row.status in _EXPLAINED else ""
+        place = row.place or row.source
+        groups.setdefault((row.kernel, place, row.variant, row.gate, row.status, note), []).append(row)
     kernels = {row.kernel for row in rows}
     notes = list(dict.fromkeys(key[5] for key in groups if key[5]))
     cells = []

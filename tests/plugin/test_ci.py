@@ -114,3 +114,36 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_runs(checkout:
     result = greta("--greta-code-quality=folder")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --greta-code-quality: *folder is no regular file"])
+
+
+def test_mistakes_and_gates_that_nobody_evaluated_are_told_too(
+    checkout: Path, greta: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report that says nothing would say that nothing is wrong."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    tests = checkout / "test_gates.py"
+    tests.write_text("def test_unchecked(greta_code):\n    pass\n")
+    (line,) = errors(greta("--greta-variant=good"))
+    where, _, what = line.removeprefix("::error ").partition("::")
+    assert where == "file=test_gates.py,line=1,title=greta%3A test"
+    assert what == "test_unchecked[good-gfx942]: no gate of greta_code was evaluated: call .check()"
+    tests.write_text("def test_other():\n    pass\n")
+    result = greta("--greta-require=cpu", "--greta-code-quality=quality.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    told = errors(result)
+    assert told[0].startswith(
+        "::error file=gates.yaml,line=8,title=greta%3A not evaluated::no test evaluated"
+    )
+    assert told[1].startswith(
+        "::error title=greta%3A not evaluated::no test with greta_run runs kernel 'faulty'"
+    )
+    assert len(json.loads((checkout / "quality.json").read_text())) == 2
+    (checkout / "gates.yaml").write_text(GATES.replace("scratch_bytes", "scratch_byte"))
+    result = greta("--greta-require=cpu", "--greta-code-quality=quality.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = errors(result)
+    assert line.startswith(
+        "::error file=gates.yaml,line=8,col=13,title=greta%3A mistake::gates.yaml:8:13: unknown"
+    )
+    (entry,) = json.loads((checkout / "quality.json").read_text())
+    assert entry["location"] == {"path": "gates.yaml", "lines": {"begin": 8}}
