@@ -18,7 +18,6 @@ from pytest_greta.history.records import NO_HISTORY
 from pytest_greta.options import FLAGS, OPTIONS
 from pytest_greta.programs.campaign import SERIALISED
 from pytest_greta.records.replay import NOT_HELD
-from pytest_greta.runner import SIDE_BY_SIDE
 from pytest_greta.table import Row, explained
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -58,7 +57,7 @@ def test_every_option_is_there() -> None:
     [
         (CPU_TIMES, "AMD GPU"),
         (EMULATED_TIMES, "on a GPU"),
-        (SIDE_BY_SIDE, "-n"),
+        ("pytest-xdist runs tests side by side, which disturbs their times", "-n"),
         (SERIALISED, "--greta-serialize"),
         ("a single shot has no baseline beside it", "--greta-single-shot"),
         (f"{NO_HISTORY}: ...; runs are kept with --benchmark-autosave", "--benchmark-autosave"),
