@@ -155,6 +155,14 @@ def test_every_input_of_the_action_is_explained_and_used() -> None:
             assert rows[name].strip("`") == given["default"]
 
 
+def test_the_action_keeps_nothing_of_a_pull_request() -> None:
+    """Whatever `save-history` says, and also of `pull_request_target`, which runs on the default branch."""
+    (gates,) = [step for step in STEPS if step.get("name") == "Gates"]
+    (save,) = [step for step in STEPS if step.get("uses", "").startswith("actions/cache/save@")]
+    for condition in (gates["env"]["GRETA_SAVE"], save["if"]):
+        assert "inputs.save-history == 'true' && !startsWith(github.event_name, 'pull_request')" in condition
+
+
 def test_no_expression_of_the_action_stands_in_a_script() -> None:
     """What a workflow is told by strangers, such as the name of a branch, would be run there."""
     assert not [step for step in STEPS if "${{" in step.get("run", "")]
