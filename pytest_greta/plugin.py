@@ -12,6 +12,7 @@ import pytest
 from pluggy import PluginValidationError
 
 from pytest_greta.cases import ARTIFACT, AXES, PROGRAM, UNUSED, Mistaken, parametrize, subject_of
+from pytest_greta.declaring import add_options
 from pytest_greta.errors import as_lines
 from pytest_greta.fixtures import (
     greta_artifact,
@@ -25,7 +26,7 @@ from pytest_greta.fixtures import (
     greta_variant,
 )
 from pytest_greta.hookspec import HOOKS
-from pytest_greta.options import add_options, any_given, read_options
+from pytest_greta.options import any_given, read_options
 from pytest_greta.stash import (
     BENCHMARK,
     COLLECTED,
@@ -76,9 +77,9 @@ __all__ = [
 # -- configuration ---------------------------------------------------------------------------------------
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare `--greta-*` and their ini twins."""
-    add_options(parser)
+    add_options(parser, pluginmanager)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -117,6 +118,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_greta.distribution import register
 
         register(config, summary)
+    if read_options(config).is_marked:
+        from pytest_greta.marking import Marking
+
+        config.pluginmanager.register(Marking(), "greta-marking")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -372,8 +377,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.greta_locked = item.stash.get(LOCKED, None)
     if call.when == "call" and (VERDICTS in item.stash or STOPPED in item.stash):
         from pytest_greta.recording import carry
+        from pytest_greta.tails import shorten
 
         carry(item, report, subject_of(item, _parameters(item)))
+        shorten(item, report)
     if BENCHMARK in item.stash:
         from pytest_greta.history import benchmark as history
 

@@ -161,6 +161,7 @@ def get_progress(config: pytest.Config) -> Progress:
 
     if PROGRESS not in config.stash:
         config.stash[PROGRESS] = Progress(config, config.stash[ON_TERMINAL])
+        config.pluginmanager.register(config.stash[PROGRESS], "greta-progress")
     return config.stash[PROGRESS]
 
 
@@ -338,11 +339,14 @@ def paths_of(config: pytest.Config, option: str) -> list[Path]:
 
 def check_outputs(config: pytest.Config) -> None:
     """Raises ConfigError where what is written at the end cannot be: before anything is measured for it."""
-    path, problems = path_of(config, "summary"), list[str]()
-    if path is not None:
+    problems = list[str]()
+    for option in ("summary", "code-quality"):
+        path = path_of(config, option)
+        if path is None:
+            continue
         from pytest_greta.compiler.cache import NO_FILE, is_special
 
-        flag, path = OPTIONS["summary"].flag, path.resolve()
+        flag, path = OPTIONS[option].flag, path.resolve()
         if is_special(path):
             problems.append(f"{flag}: {path} {NO_FILE}")
         elif path in [one.resolve() for one in paths_of(config, "replay")]:

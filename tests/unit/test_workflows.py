@@ -57,7 +57,8 @@ def node_modules() -> str:
 
 def test_actionlint_accepts_the_workflows() -> None:
     binary = shutil.which("actionlint") or shutil.which("actionlint", path=str(Path(sys.executable).parent))
-    paths = list(map(str, WORKFLOWS))
+    examples = (REPOSITORY / "docs/examples").glob("*.yml")
+    paths = list(map(str, [*WORKFLOWS, *(path for path in examples if "gitlab" not in path.name)]))
     if binary:
         done = subprocess.run([binary, *paths], cwd=REPOSITORY, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -92,7 +93,10 @@ def test_the_documents_commands_are_run() -> None:
     """What docs/ci.md shows and no workflow runs is for a person at a terminal; these are all of them."""
     run = {command for path in WORKFLOWS for command in commands(path.name)}
     others = documented("docs/ci.md") - run
-    starts = ("sudo usermod ", "docker run ", ".venv/bin/pytest-benchmark ")
+    starts = (
+        *("sudo usermod ", "docker run ", ".venv/bin/pytest-benchmark ", "run=$(gh ", "gh run download "),
+        *("GRETA_PYTHON=", "pytest --greta-annotate="),
+    )
     assert sorted(c for c in others if not c.startswith(starts)) == []
     assert len(others) == len(starts)
 
