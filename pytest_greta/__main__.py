@@ -8,14 +8,14 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from pytest_greta import __version__
+from pytest_greta import __version__, explain
 from pytest_greta.binaries import inspect
 from pytest_greta.records import merge
 from pytest_greta.report import command as report
 
 MISTAKE = 2
 """Exit code, as argparse has it."""
-COMMANDS = {"inspect": inspect, "merge": merge, "report": report}
+COMMANDS = {"explain": explain, "inspect": inspect, "merge": merge, "report": report}
 """Modules with `HELP`, `add_arguments(parser)` and `run(options, parser)`, which gives the exit code."""
 
 
