@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_greta.errors import ToolMissing
+from pytest_greta.remedies import AMDSMI
 
 PERIOD_SECONDS = 0.25
 """Time between two readings. A reading makes the GPU's firmware copy a table, so a few in a second are enough;
@@ -340,8 +341,8 @@ def _import_amdsmi() -> Any:
         with contextlib.redirect_stdout(printed):  # amdsmi prints why it does not find its library
             return importlib.import_module("amdsmi")
     except ModuleNotFoundError:
-        cause = "amdsmi is not installed (it comes with ROCm: python -m pip install /opt/rocm/share/amd_smi)"
-        raise ToolMissing(_lost(cause)) from None
+        cause = f"amdsmi is not installed (it comes with ROCm: {AMDSMI})"
+        raise ToolMissing(_lost(cause), AMDSMI) from None
     except (ImportError, OSError, LookupError, AttributeError) as error:
         # Without its library it fails with a KeyError, with one of another release with an AttributeError.
         reason = " ".join(printed.getvalue().split()) or f"{type(error).__name__}: {error}"

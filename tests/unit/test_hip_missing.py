@@ -200,21 +200,21 @@ def ordinary_user() -> Iterator[None]:
 
 def test_no_driver(dev: Path) -> None:
     (dev / "kfd").unlink()
-    text = hip_missing.no_device_text({}, dev)
+    text = hip_missing.no_device_lack({}, dev).text
     assert text.startswith(f"no {dev / 'kfd'}: the amdgpu driver is not loaded")
     assert "--device=/dev/kfd" in text
 
 
 def test_no_render_node(dev: Path) -> None:
     (dev / "dri" / "renderD128").unlink()
-    assert "has no renderD*" in hip_missing.no_device_text({}, dev)
+    assert "has no renderD*" in hip_missing.no_device_lack({}, dev).text
 
 
 @pytest.mark.parametrize("closed", ["kfd", "dri/renderD128"])
 def test_no_permission(dev: Path, closed: str, request: pytest.FixtureRequest) -> None:
     (dev / closed).chmod(0)
     request.getfixturevalue("ordinary_user")
-    text = hip_missing.no_device_text({}, dev)
+    text = hip_missing.no_device_lack({}, dev).text
     assert text.startswith(f"no permission to read and write {dev / closed}, which belong to group ")
     assert "sudo usermod -aG " in text
     assert text.endswith(f"--group-add {(dev / closed).stat().st_gid}")
@@ -223,14 +223,14 @@ def test_no_permission(dev: Path, closed: str, request: pytest.FixtureRequest) -
 @pytest.mark.parametrize("variable", hip_missing.VISIBLE)
 @pytest.mark.parametrize(("value", "said"), [("", "is set and empty"), ("-1", "is '-1'")])
 def test_hidden_by_a_variable(dev: Path, variable: str, value: str, said: str) -> None:
-    text = hip_missing.no_device_text({variable: value}, dev)
+    text = hip_missing.no_device_lack({variable: value}, dev).text
     assert text == f"{variable} {said}, which hides every GPU: unset it, or name one ({variable}=0)"
 
 
 def test_a_variable_that_names_no_device(dev: Path) -> None:
-    text = hip_missing.no_device_text({"HIP_VISIBLE_DEVICES": "7"}, dev)
+    text = hip_missing.no_device_lack({"HIP_VISIBLE_DEVICES": "7"}, dev).text
     assert text.startswith("the runtime finds no GPU under HIP_VISIBLE_DEVICES=7")
-    assert "rocminfo" in hip_missing.no_device_text({}, dev)
+    assert "rocminfo" in hip_missing.no_device_lack({}, dev).text
 
 
 def test_where_hiprtc_finds_hips_other_headers() -> None:
