@@ -58,6 +58,11 @@ def hip_runtime_command() -> str:
     return next((_HIP_RUNTIME[name] for name in names if name in _HIP_RUNTIME), "")
 
 
+def amdsmi_command() -> str:
+    """What installs ROCm's own amdsmi; empty where ROCm does not bring it."""
+    return AMDSMI if Path(AMDSMI.rpartition(" ")[2]).is_dir() else ""
+
+
 def fitting_hip_python(rocm: Path) -> str:
     """What installs the hip-python of an installed ROCm; empty where its version is not known."""
     try:

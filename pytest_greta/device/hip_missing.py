@@ -92,7 +92,8 @@ def _way_out(name: str, namespaced: bool, env: Mapping[str, str]) -> Lack:
         lib = exact[0].parent
         is_root = namespaced and lib.name == "lib"
         setting = f"ROCM_PATH={lib.parent}" if is_root else f"LD_LIBRARY_PATH={lib}"
-        return Lack(f"it is in {lib}: set {setting}", f"export {setting}")
+        before = ":$LD_LIBRARY_PATH" if not is_root and env.get("LD_LIBRARY_PATH") else ""
+        return Lack(f"it is in {lib}: set {setting}", f"export {setting}{before}")
     if found:
         return Lack(
             f"there is only {found[0]}: install ROCm's development package, "
@@ -109,8 +110,20 @@ def _way_out(name: str, namespaced: bool, env: Mapping[str, str]) -> Lack:
 
 def no_device_lack(env: Mapping[str, str], dev: Path = Path("/dev")) -> Lack:
     """The runtime finds no GPU: hidden by a variable, no driver, no permission, or none there."""
+    lack = driver_lack(env, dev)
+    if lack is not None:
+        return lack
     hidden = [v for v in VISIBLE if v in env]
-    for variable in hidden:
+    if hidden:
+        settings = " ".join(f"{v}={env[v]}" for v in hidden)
+        said = f"the runtime finds no GPU under {settings}: unset it, or name a device that exists"
+        return Lack(said, f"unset {' '.join(hidden)}")
+    return Lack("the runtime finds no GPU that it supports (rocminfo lists what it sees)")
+
+
+def driver_lack(env: Mapping[str, str], dev: Path = Path("/dev")) -> Lack | None:
+    """Why no runtime could open a GPU: hidden by a variable, no driver, no permission. None where one could."""
+    for variable in (v for v in VISIBLE if v in env):
         if env[variable].strip() in ("", "-1"):
             value = f"is {env[variable]!r}" if env[variable] else "is set and empty"
             said = f"{variable} {value}, which hides every GPU: unset it, or name one ({variable}=0)"
@@ -121,18 +134,26 @@ def no_device_lack(env: Mapping[str, str], dev: Path = Path("/dev")) -> Lack:
     if not kfd.exists():
         return Lack(
             f"no {kfd}: the amdgpu driver is not loaded, or this machine has no AMD GPU ({container})",
-            "sudo modprobe amdgpu",
+            "sudo modprobe amdgpu" if _has_amd_gpu() else "",
         )
     if not nodes:
         return Lack(f"{kfd} is there but {dev / 'dri'} has no renderD*: {container}")
     closed = [n for n in (kfd, *nodes) if not os.access(n, os.R_OK | os.W_OK, effective_ids=True)]
     if kfd in closed or len(closed) == len(nodes):
         return _permission_lack(closed)
-    if hidden:
-        settings = " ".join(f"{v}={env[v]}" for v in hidden)
-        said = f"the runtime finds no GPU under {settings}: unset it, or name a device that exists"
-        return Lack(said, f"unset {' '.join(hidden)}")
-    return Lack("the runtime finds no GPU that it supports (rocminfo lists what it sees)")
+    return None
+
+
+def _has_amd_gpu(devices: Path = Path("/sys/bus/pci/devices")) -> bool:
+    """Whether a display controller or accelerator of AMD's is on the bus, by PCI's codes of vendor and class."""
+    for device in devices.glob("*"):
+        try:
+            vendor, kind = ((device / name).read_text().strip() for name in ("vendor", "class"))
+        except OSError:
+            continue
+        if vendor == "0x1002" and kind.startswith(("0x03", "0x12")):
+            return True
+    return False
 
 
 def _permission_lack(closed: list[Path]) -> Lack:
