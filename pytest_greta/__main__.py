@@ -14,12 +14,20 @@ from pytest_greta.binaries import inspect
 from pytest_greta.doctor import command as doctor
 from pytest_greta.records import merge
 from pytest_greta.report import command as report
+from pytest_greta.scaffold import command as init
 
 SCRIPT = "greta"
 """The console script: the same commands."""
 MISTAKE = 2
 """Exit code, as argparse has it."""
-COMMANDS = {"doctor": doctor, "explain": explain, "inspect": inspect, "merge": merge, "report": report}
+COMMANDS = {
+    "doctor": doctor,
+    "explain": explain,
+    "init": init,
+    "inspect": inspect,
+    "merge": merge,
+    "report": report,
+}
 """Modules with `HELP`, `add_arguments(parser)` and `run(options, parser)`, which gives the exit code."""
 
 
