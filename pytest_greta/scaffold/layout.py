@@ -56,10 +56,23 @@ def ask_pytest(root: Path) -> Layout:
     """The layout of the project in a folder. Raises ConfigError where pytest does not start there, or where the folder
     is a part of another project.
     """
-    command = [sys.executable, "-m", "pytest", "--noconftest", "-p", __name__]
+    said, last = _asked(root, "--noconftest")
+    if not said:  # an option of the configuration may be one that a conftest file declares
+        said, last = _asked(root)
+    if not said:
+        raise ConfigError(f"pytest does not start in {root}: {last}")
+    found = json.loads(said)
+    ini = Path(found["ini"]) if found["ini"] else None
+    if ini is not None and ini.parent != root:
+        raise ConfigError(f"{root} is a part of the project that {ini} configures: run this in {ini.parent}")
+    return Layout(root, ini, tuple(found["testpaths"]), tuple(found["python_files"]))
+
+
+def _asked(root: Path, *options: str) -> tuple[str, str]:
+    """What the plugin says; nothing where pytest does not start, and the last line of what it says in its place."""
     try:
         done = subprocess.run(
-            command,
+            [sys.executable, "-m", "pytest", *options, "-p", __name__],
             cwd=root,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -69,16 +82,10 @@ def ask_pytest(root: Path) -> Layout:
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )
     except subprocess.TimeoutExpired:
-        raise ConfigError(f"pytest does not start in {root} within {_DEADLINE_SECONDS:g} s") from None
+        return "", f"no answer within {_DEADLINE_SECONDS:g} s"
     said = [line.removeprefix(_MARK) for line in done.stdout.splitlines() if line.startswith(_MARK)]
-    if not said:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise ConfigError(f"pytest does not start in {root}: {''.join(last)}")
-    found = json.loads(said[0])
-    ini = Path(found["ini"]) if found["ini"] else None
-    if ini is not None and ini.parent != root:
-        raise ConfigError(f"{root} is a part of the project that {ini} configures: run this in {ini.parent}")
-    return Layout(root, ini, tuple(found["testpaths"]), tuple(found["python_files"]))
+    told = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    return said[-1] if said else "", next((line for line in told if "error: " in line), (told or [""])[-1])
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int:

@@ -16,7 +16,7 @@ from pytest_greta.device import hip_state, server
 from pytest_greta.doctor import command, devices, machine
 from pytest_greta.doctor.finding import Finding, look
 from pytest_greta.errors import DeviceUnavailable, ToolMissing
-from pytest_greta.remedies import CLONE, install_extra
+from pytest_greta.remedies import CLONE, fitting_hip_python, hip_runtime_command, install_extra
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +171,28 @@ def test_an_extra_is_brought_by_its_packages() -> None:
     assert "jinja2>=3.1" in brings
     assert "matplotlib" in brings
     assert install_extra("none") == f"python -m pip install '{CLONE}[none]'"
+
+
+def test_the_hip_python_of_an_installed_rocm_is_named(tmp_path: Path) -> None:
+    assert fitting_hip_python(tmp_path) == ""
+    (tmp_path / ".info").mkdir()
+    (tmp_path / ".info/version").write_text("7.2.1-43\n")
+    assert fitting_hip_python(tmp_path) == "python -m pip install 'hip-python==7.2.*'"
+
+
+@pytest.mark.parametrize(
+    ("system", "said"),
+    [
+        ({"ID": "ubuntu", "ID_LIKE": "debian"}, "sudo apt install libamdhip64-dev"),
+        ({"ID": "fedora"}, "sudo dnf install rocm-hip-devel"),
+        ({"ID": "arch"}, ""),
+    ],
+)
+def test_the_runtime_is_the_distributions(
+    monkeypatch: pytest.MonkeyPatch, system: dict[str, str], said: str
+) -> None:
+    monkeypatch.setattr("platform.freedesktop_os_release", lambda: system)
+    assert hip_runtime_command() == said
 
 
 def test_the_script_and_the_module_are_called_by_their_names(

@@ -56,6 +56,12 @@ def test_a_configuration_that_pytest_refuses_is_told(tmp_path: Path) -> None:
         ask_pytest(tmp_path)
 
 
+def test_an_option_that_a_conftest_declares_is_known(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --mine=1\n")
+    (tmp_path / "conftest.py").write_text("def pytest_addoption(parser):\n    parser.addoption('--mine')\n")
+    assert ask_pytest(tmp_path).ini == tmp_path / "pytest.ini"
+
+
 def test_a_folder_that_is_there_is_not_written_into(tmp_path: Path) -> None:
     layout = Layout(tmp_path, testpaths=("missing",))
     (tmp_path / "gpu").mkdir()
