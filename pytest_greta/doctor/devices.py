@@ -17,7 +17,7 @@ from pytest_greta.device import hip_state
 from pytest_greta.device.hip_identity import kernel_driver
 from pytest_greta.device.hip_missing import driver_lack
 from pytest_greta.device.worker import Worker, worker_environment
-from pytest_greta.doctor.finding import Finding
+from pytest_greta.doctor.finding import Finding, one_line
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
 
 if TYPE_CHECKING:
@@ -82,7 +82,15 @@ def _said() -> tuple[Mapping[str, Finding], str]:
 
 
 def hip_device() -> Iterator[Finding]:
-    """The GPU that a session would take: opened, a kernel compiled by its own compiler and loaded."""
+    """The GPU that a session would take: opened, a kernel compiled by its own compiler and loaded; and its clock."""
+    try:
+        yield from _hip_device()
+    except DeviceUnavailable as error:
+        yield Finding(HIP, False, one_line(error), error.command)
+        yield Finding(CLOCK, False, "measured on a GPU, when one opens")
+
+
+def _hip_device() -> Iterator[Finding]:
     with tempfile.TemporaryDirectory(prefix="greta-") as folder:
         worker = Worker("hip", Path(folder))
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from pytest_greta.__main__ import main
 from pytest_greta.device import hip_state, server
 from pytest_greta.doctor import command, devices, machine
+from pytest_greta.doctor.command import closing
 from pytest_greta.doctor.finding import Finding, look
 from pytest_greta.errors import DeviceUnavailable, ToolMissing
 from pytest_greta.remedies import CLONE, fitting_hip_python, hip_runtime_command, install_extra
@@ -51,6 +53,18 @@ def test_what_is_missing_has_the_words_of_a_session(findings: dict[str, Finding]
         pytest.skip("HIP's runtime is here, or hip-python is not")
     assert "libamdhip64.so" in findings["HIP runtime"].text
     assert hip_state.GPUS not in findings  # nobody could be asked
+
+
+def test_the_example_of_the_docs_is_what_is_found(findings: dict[str, Finding]) -> None:
+    page = (Path(__file__).parents[2] / "docs/getting-started.md").read_text()
+    shown = page.partition("$ greta doctor\n")[2].partition("```")[0]
+    lines = re.findall(r"^(?:yes|no ) {2}(.{17}) +(\S+ \S+)", shown, re.MULTILINE)
+    assert len(lines) == 4
+    for name, begins in lines:
+        one = findings[name.strip()]
+        assert one.text.startswith(begins) or one.is_there != (f"yes  {name}" in shown), name
+    able = closing({machine.CODE: True, devices.HIP: False, devices.CPU: True})
+    assert "\n".join(able).strip() in shown
 
 
 # -- a doctor never crashes ------------------------------------------------------------------------------
