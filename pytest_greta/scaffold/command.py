@@ -68,7 +68,7 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         for line in drafts.write(layout, _draft(layout, options.path, targets)):
             sys.stdout.write(f"{line}\n")
     except GretaError as error:
-        problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+        problems = error.problems if isinstance(error, ConfigError) else str(error).splitlines()
         sys.stderr.writelines(f"error: {line}\n" for line in as_lines(problems))
         return MISTAKE
     except OSError as error:

@@ -16,10 +16,11 @@ from pytest_greta.compiler.codeobject import KernelArgument
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates import file as gatefile
 from pytest_greta.gates.model import Quantity
-from pytest_greta.scaffold import command, draft, source
+from pytest_greta.scaffold import built, command, draft, source
 from pytest_greta.scaffold.draft import Draft, added, template
 from pytest_greta.scaffold.layout import Layout, ask_pytest
 from pytest_greta.scaffold.limits import identifier, limit_of, lines_of
+from tests.unit.binary_files import compiled_sums, library_of
 
 Output = pytest.CaptureFixture[str]
 
@@ -218,6 +219,22 @@ class _Kept:
 
     def __exit__(self, *_: object) -> None:
         return None
+
+
+@pytest.mark.parametrize(("most", "patterns"), [(100, ["sums<4>", "sums<200>", "copies"]), (1, ["*"])])
+def test_a_built_file_is_gated_by_the_names_of_its_kernels(
+    tmp_path: Path, code_cache: Path, monkeypatch: pytest.MonkeyPatch, most: int, patterns: list[str]
+) -> None:
+    pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
+    pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")
+    (tmp_path / "libk.so").write_bytes(library_of(compiled_sums(code_cache)))
+    monkeypatch.setattr(built, "MOST_KERNELS", most)
+    made = built.from_built(Layout(tmp_path), tmp_path / "libk.so")
+    assert any("pytest --greta-lock" in note for note in made.notes) == (most == 1)
+    list(draft._gates(tmp_path / "gates.yaml", made))
+    found = gatefile.load(tmp_path / "gates.yaml").artifacts["k"]
+    assert list(found.files) == ["libk.so"]
+    assert list(dict.fromkeys(gate.variant for gate in found.gates)) == patterns
 
 
 # -- mistakes ------------------------------------------------------------------------------------------------
