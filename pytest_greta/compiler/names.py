@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from pytest_greta.remedies import extra_text
+from pytest_greta.compiler.bundles import EXTRA
 
 LONGEST_MANGLED = 1 << 14
 """Longer names stay as they are: demanglers go a step deeper for each letter."""
-NOT_DEMANGLED = "names are not demangled: that takes "
+NOT_DEMANGLED = f"names are not demangled: that takes {EXTRA}"
 
 _ANONYMOUS = "(anonymous namespace)"
 _SIGNS = re.compile(r"[<>()\[\]{} ]")
@@ -39,7 +39,7 @@ def demangled(symbols: Iterable[str]) -> tuple[dict[str, str], str]:
             missed = missed or demangle is None
             name = demangle(symbol) if demangle else ""
         names[symbol] = name or symbol
-    return names, NOT_DEMANGLED + extra_text("binaries") if missed else ""
+    return names, NOT_DEMANGLED if missed else ""
 
 
 def called(symbol: str) -> str:

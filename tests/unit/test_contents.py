@@ -19,7 +19,6 @@ from pytest_greta.compiler import bundles
 from pytest_greta.compiler.codeobject import read_contents
 from pytest_greta.compiler.prebuilt import targets_in
 from pytest_greta.errors import CompileError
-from pytest_greta.remedies import extra_text
 from tests.fuzz.code_objects import bundle as bundle_of
 from tests.fuzz.code_objects import bundled
 from tests.unit.binary_files import compressed, elf, fatbin, static_library
@@ -262,7 +261,7 @@ def test_zstd_names_the_extra_that_it_takes(
 
     monkeypatch.setattr(builtins, "__import__", without)
     told = problem(tmp_path / "k.co", packed)
-    assert told == f"k.co: the offload bundle is compressed with zstd, which takes {extra_text('binaries')}"
+    assert told == f"k.co: the offload bundle is compressed with zstd, which takes {bundles.EXTRA}"
     with pytest.raises(CompileError, match="which takes python -m pip install"):
         targets_in(tmp_path / "k.co")
     assert len(found(tmp_path / "k.co", compressed(bundle, 3, "zlib"))) == 2  # the standard library's
