@@ -21,6 +21,7 @@ from pytest_greta.binaries.lock import Entry, Key, LockFile
 from pytest_greta.gates.model import Interval, Quantity
 from pytest_greta.history.benchmark import stored_runs
 from pytest_greta.records.model import RecordedProblem, Summary
+from pytest_greta.remedies import extra_text
 from pytest_greta.report.contents import Sources, report_of
 from pytest_greta.report.markdown import markdown, text
 from pytest_greta.report.parts import Dots, Lines, Report, Section, Table
@@ -443,7 +444,7 @@ def test_without_the_extra_the_tables_are_written_and_a_line_says_what_to_instal
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     (path,) = samples.write(tmp_path, Summary(samples.session()))
     assert main(["report", str(path)]) == 2
-    said = "report.html needs jinja2 and matplotlib: install the extra 'report' (pip install 'pytest-greta[report]')"
+    said = f"report.html needs jinja2 and matplotlib: {extra_text('report')}"
     assert capsys.readouterr().err == f"error: {said}\n"
     assert Path("summary.md").exists()
     assert not Path("report.html").exists()
