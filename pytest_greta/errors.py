@@ -77,6 +77,10 @@ class DeviceUnavailable(Lacking):
     """A device that cannot be opened: what is missing, where it was looked for, what to do."""
 
 
+class DeviceBusy(DeviceUnavailable):
+    """A device that another run did not give away in time: who has it."""
+
+
 class NotRecorded(GretaError):
     """Nothing of what a test is about was recorded, or not of this code: it is not measured."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_greta.device.hip_missing import VISIBLE
 from pytest_greta.device.locks import FOLDER_VARIABLE, DeviceLock, blockers, folder_of
-from pytest_greta.errors import DeviceUnavailable
+from pytest_greta.errors import DeviceBusy, DeviceUnavailable
 
 SHARES_VARIABLE = "GRETA_CPU_SHARES"
 """So many shares the cores are cut into, also more than there are: how many devices are used is tested so."""
@@ -151,7 +151,7 @@ class Guard:
         self.among(cpu_places(self._sharing, sorted(os.sched_getaffinity(0)), os.environ))
 
     def hold(self) -> Place:
-        """One of the devices, when it is free. Raises DeviceUnavailable when another run kept it for too long."""
+        """One of the devices, when it is free. Raises DeviceBusy when another run kept it for too long."""
         if self._is_held and self._last is not None:
             return self._last
         try:
@@ -189,7 +189,7 @@ class Guard:
                     self._gave_up = ""
                     return place
             if self._gave_up:
-                raise DeviceUnavailable(self._gave_up)
+                raise DeviceBusy(self._gave_up)
             others = [one for one in blockers(self._locks.values()) if one.run != run]
             now = time.monotonic()
             foreign_seconds += now - looked if others else 0.0
@@ -203,7 +203,7 @@ class Guard:
                 self.waited_seconds += foreign_seconds
                 limit = f"{self._sharing.wait_seconds:g} s (--greta-wait)"
                 self._gave_up = f"{names} did not become free within {limit}: held by {held}"
-                raise DeviceUnavailable(self._gave_up)
+                raise DeviceBusy(self._gave_up)
         raise AssertionError("polls do not end")
 
     def _polls(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_greta.device import hip_missing
 from pytest_greta.device.places import ALONE, Guard, Sharing
-from pytest_greta.errors import DeviceUnavailable
+from pytest_greta.errors import DeviceBusy, DeviceUnavailable
 
 if TYPE_CHECKING:
     from pytest_greta.device import DeviceInfo
@@ -68,6 +68,8 @@ class SessionDevice:
             return "cpu"
         try:
             self._worker = self._open("hip")
+        except DeviceBusy:
+            return "hip"
         except DeviceUnavailable as error:
             self.note = f"no AMD GPU answers: {error}"
             self._guard.forget()
@@ -96,7 +98,7 @@ class SessionDevice:
             try:
                 self._worker = self._open(kind)
             except DeviceUnavailable as error:
-                if self._info is None:
+                if self._info is None or isinstance(error, DeviceBusy):
                     raise
                 self._lost = f"blocked: the device was lost during this run and does not come back: {error}"
                 raise DeviceUnavailable(self._lost) from error

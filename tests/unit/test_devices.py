@@ -25,7 +25,8 @@ from pytest_greta.device.places import (
     expected_count,
     gpu_places,
 )
-from pytest_greta.errors import DeviceUnavailable
+from pytest_greta.device.session_device import SessionDevice
+from pytest_greta.errors import DeviceBusy, DeviceUnavailable
 
 HOLD = """
 import sys, time
@@ -173,12 +174,12 @@ def test_another_run_is_waited_for_up_to_a_limit(other: subprocess.Popen[str]) -
     waiting = Guard(Sharing((), 1.3, run="ours"), lines.append)
     waiting.among([Place(0, "GPU 0", ("gpu-0",))])
     why = rf"^GPU 0 did not become free within 1\.3 s \(--greta-wait\): held by process {other.pid} \("
-    with pytest.raises(DeviceUnavailable, match=why):
+    with pytest.raises(DeviceBusy, match=why):
         waiting.hold()
     assert len(lines) == 1
     assert lines[0].startswith(f"waiting for GPU 0, held by process {other.pid} (")
     began = time.monotonic()
-    with pytest.raises(DeviceUnavailable, match=why):  # once is enough
+    with pytest.raises(DeviceBusy, match=why):  # once is enough
         waiting.hold()
     assert time.monotonic() - began < 1
     other.kill()
@@ -244,3 +245,22 @@ def test_devices_are_counted_without_opening_one(tmp_path: Path, monkeypatch: py
         (tmp_path / str(number) / "properties").write_text(f"cpu_cores_count 1\nsimd_count {simds}\n")
     assert expected_count("hip", beside, {}) == 3
     assert expected_count("hip", beside, {"HIP_VISIBLE_DEVICES": "0,2"}) == 2
+
+
+def test_a_device_is_opened_again_and_given_back_without_being_lost(folder: Path) -> None:
+    """While its worker is gone another run takes it: that is no loss, and ends no session."""
+    pytest.importorskip("pyopencl", reason="the cpu device needs the extra 'cpu'")
+    device = SessionDevice("cpu", folder / "cache", sharing=Sharing((0,), 0.0, run="ours"))
+    opened = device.worker()
+    opened.kill()
+    device.release()
+    other = DeviceLock(opened.place.locks, folder)
+    assert other.try_hold("theirs")
+    with pytest.raises(DeviceBusy):
+        device.worker()
+    assert not device.blocked
+    other.release()
+    again = device.worker()
+    assert (again.alive, again.place, device.disturbed) == (True, opened.place, "")
+    device.close()
+    assert other.try_hold("theirs")

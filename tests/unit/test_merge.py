@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -118,3 +119,52 @@ def test_what_is_no_file_is_not_written_over(tmp_path: Path, capsys: pytest.Capt
     assert main(["merge", str(tmp_path / "a.json"), "-o", str(tmp_path / "pipe")]) == 2
     assert capsys.readouterr().err.endswith("pipe: is no regular file\n")
     assert (tmp_path / "pipe").is_fifo()
+
+
+def stored(folder: Path, node: str, *names: str, commit: str = "c" * 40, median: float = 1.0) -> Path:
+    """A folder of `--benchmark-storage` with one run."""
+    entries = [{"fullname": name, "stats": {"median": median}, "extra_info": {}} for name in names]
+    machine = {"node": node, "greta_device": "hip: MI300X"}
+    data = {
+        "machine_info": machine,
+        "commit_info": {"id": commit, "dirty": False},
+        "benchmarks": entries,
+        "datetime": STARTED[0],
+        "version": "5",
+    }
+    place = folder / node / "Linux-64bit"
+    place.mkdir(parents=True)
+    (place / "0007_old.json").write_text("{}")
+    (place / "0008_run.json").write_text(json.dumps(data))
+    return folder / node
+
+
+def test_histories_are_one_whatever_their_order_and_become_the_next_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [str(stored(tmp_path, "n1", "a", "b")), str(stored(tmp_path, "n2", "c"))]
+    for number, some in enumerate(permutations(nodes), 1):
+        assert main(["merge", *some, "-o", str(tmp_path / "all")]) == 0
+        assert (tmp_path / f"all/Linux-64bit/{number:04}_run.json").exists()
+    first, second = (path.read_text() for path in sorted((tmp_path / "all").glob("*/*.json")))
+    assert first == second
+    data = json.loads(first)
+    assert [one["fullname"] for one in data["benchmarks"]] == ["a", "b", "c"]
+    assert data["machine_info"] == {"node": "n1, n2", "greta_device": "hip: MI300X"}
+    assert capsys.readouterr().out.endswith(": 3 runs of 2 sessions\n")
+
+
+def test_histories_that_contradict_are_told_and_kept_only_by_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = stored(tmp_path, "n1", "a"), stored(tmp_path, "n2", "a", commit="d" * 40, median=2.0)
+    command = ["merge", str(one), str(other), "-o", str(tmp_path / "all")]
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert "error: the sessions are of different commits: cccccccccccc, dddddddddddd\n" in told
+    assert "error: a has several results\n" in told
+    assert not (tmp_path / "all").exists()
+    assert main([*command, "--force"]) == 0
+    (other / "Linux-64bit/0009_run.json").write_text("[")
+    assert main(command) == 2
+    assert "0009_run.json: is damaged, or not of pytest-benchmark" in capsys.readouterr().err
