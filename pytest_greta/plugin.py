@@ -45,6 +45,7 @@ from pytest_greta.stash import (
     UNCHECKED,
     VERDICTS,
     check_outputs,
+    forget,
     gates_path,
     get_clock,
     get_device,
@@ -101,6 +102,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[ON_TERMINAL] = sys.stdout.isatty()
     _or_usage_error(lambda: read_options(config))
     _or_usage_error(lambda: check_outputs(config))
+    if read_options(config).is_recorded:
+        from pytest_greta.recording import Recording
+
+        config.pluginmanager.register(Recording(), "greta-recording")
     if not hasattr(config, "workerinput"):
         from pytest_greta.summary import Summary
 
@@ -346,9 +351,7 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that is run again (pytest-rerunfailures) begins anew: its attempts do not add up."""
-    for key in (VERDICTS, UNCHECKED, FAILED, STOPPED, NOTES, BENCHMARK, LOCKED, RECORDS):
-        if key in item.stash:
-            del item.stash[key]
+    forget(item, VERDICTS, UNCHECKED, FAILED, STOPPED, NOTES, BENCHMARK, LOCKED, RECORDS)
     item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("greta ")]
 
 
@@ -380,6 +383,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         history.add_info(
             item.stash[BENCHMARK], {"accepted": False, "why_not": "its test failed", "new_level": ""}
         )
+    if call.when == "teardown":
+        forget(item, VERDICTS, RECORDS)  # its reports have them, and an item lives as long as the session
     return report
 
 

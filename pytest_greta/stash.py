@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_greta.programs.campaign import Programs
     from pytest_greta.programs.journal import Journal
     from pytest_greta.progress import Progress
+    from pytest_greta.records.model import Recorded
     from pytest_greta.records.recordings import Recordings
     from pytest_greta.replayer import Replayer
     from pytest_greta.session import Session
@@ -68,10 +69,17 @@ LOCKED = pytest.StashKey[list[Any]]()
 """On an item: what its kernels take, as a lock file records it."""
 RECORDINGS = pytest.StashKey["Recordings"]()
 """What `--greta-replay` names, read."""
-RECORDS = pytest.StashKey[list[dict[str, Any]]]()
+RECORDS = pytest.StashKey[list["Recorded"]]()
 """On an item: what it measured, as records of summary.json."""
 CALIBRATED = pytest.StashKey[list[str]]()
 """What this session found with `--greta-calibrate`, a line each."""
+
+
+def forget(item: pytest.Item, *keys: pytest.StashKey[Any]) -> None:
+    """Drop what an item carries."""
+    for key in keys:
+        if key in item.stash:
+            del item.stash[key]
 
 
 def tell_controller(config: pytest.Config, name: str, value: object) -> None:
@@ -118,12 +126,13 @@ def get_device(config: pytest.Config) -> SessionDevice:
 
 def get_recordings(config: pytest.Config) -> Recordings:
     """The records that are gated in place of measuring. Raises ConfigError with all that is wrong with their files."""
-    from pytest_greta.records.recordings import Recordings
+    from pytest_greta.records.recordings import Recordings, kept
     from pytest_greta.records.sources import load_all
 
     if RECORDINGS not in config.stash:
         columns, allowed = path_of(config, "columns"), path_of(config, "allowed-signers")
-        config.stash[RECORDINGS] = Recordings(*load_all(paths_of(config, "replay"), columns, allowed))
+        read = lambda: Recordings(*load_all(paths_of(config, "replay"), columns, allowed))  # noqa: E731
+        config.stash[RECORDINGS] = kept(read)
     return config.stash[RECORDINGS]
 
 

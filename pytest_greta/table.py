@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from pytest_greta.errors import printable
 from pytest_greta.gates.model import Status, Verdict
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A verdict as plain strings: it travels with the test's report, also between xdist's processes."""
 
     kernel: str
@@ -54,7 +53,7 @@ class Row:
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        return dict(vars(self))
+        return self._asdict()
 
 
 @dataclass(frozen=True)
@@ -138,12 +137,12 @@ def _without_details(rows: Sequence[Row]) -> list[Row]:
             kept.append(row)
             continue
         if test not in held:
-            kept.append(replace(row, gate=""))
+            kept.append(row._replace(gate=""))
         held[test] = held.get(test, 0) + 1
     return [
         row
         if row.gate
-        else replace(row, gate=_checks(held[row.kernel, row.variant, row.where]), measured="held")
+        else row._replace(gate=_checks(held[row.kernel, row.variant, row.where]), measured="held")
         for row in kept
     ]
 

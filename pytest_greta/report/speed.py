@@ -13,6 +13,8 @@ from pytest_greta.report.words import NOT_MEASURED, as_number, ends, first_of, i
 
 MOST_QUANTITIES = 24
 """Columns of a table of all that programs printed."""
+MOST_DRAWN = 4
+"""Kernels and programs of which there are charts; a chart takes a tenth of a second."""
 _SLOPES = (("linear", 1.0), ("quadratic", 2.0))
 
 
@@ -26,12 +28,18 @@ def speed(subjects: Sequence[Subject]) -> list[Section]:
     sections = []
     for name, make in parts.items():
         made = [make(subject, _named(subject, subjects)) for subject in subjects]
+        drawn = [one.charts for one in made if one.charts]
+        more = (
+            [f"Drawn are the first {MOST_DRAWN} of {len(drawn)}; the tables have all."]
+            if len(drawn) > MOST_DRAWN
+            else []
+        )
         sections.append(
             Section(
                 name,
                 titles[name],
-                list(dict.fromkeys(note for one in made for note in one.notes)),
-                [chart for one in made for chart in one.charts],
+                list(dict.fromkeys([*more, *(note for one in made for note in one.notes)])),
+                [chart for charts in drawn[:MOST_DRAWN] for chart in charts],
                 [table for one in made for table in one.tables],
             )
         )
@@ -142,7 +150,12 @@ def _cell(run: Timed) -> str:
     speedup = as_number(run.get("speedup"))
     beside = f" ({speedup:.2f}x)" if speedup is not None else ""
     worst = "FAIL" in run.statuses.values()
-    return f"{number(run.time.value if run.time else None, 's')}{beside}{' FAIL' if worst else ''}"
+    seconds = as_number(run.time)
+    # As campaigns write times down: to hundredths from 10 s on.
+    time = (
+        f"{seconds:.2f} s" if seconds and seconds >= 10 else number(run.time.value if run.time else None, "s")
+    )
+    return f"{time}{beside}{' FAIL' if worst else ''}"
 
 
 def _measured(subject: Subject, name: str) -> Table:

@@ -61,11 +61,11 @@ def test_which_gates_are_for_a_run(loaded: gatefile.GateFile) -> None:
     def texts(variant: str, context: int, heads: int) -> list[str]:
         return [gate.text for gate in entry.gates_for(variant, problem(context, heads)) if gate.line]
 
-    assert texts("a", 8, 2) == ["t <= 5", "t over contexts <= 3x", "text is a{"]
-    assert texts("c", 16, 2) == ["speedup >= 2.00", "t <= 9", "t over contexts <= 3x", "text is c{"]
+    assert texts("a", 8, 2) == ["t <= 5", "t over contexts <= 3.00x", "text is a{"]
+    assert texts("c", 16, 2) == ["speedup >= 2.00", "t <= 9", "t over contexts <= 3.00x", "text is c{"]
     # The whole entry of a variant takes the place of that of every variant; a ratio is a gate of its own.
     assert texts("b", 16, 2) == [
-        "t over contexts <= 3x",
+        "t over contexts <= 3.00x",
         "text is b{",
         "left_processes <= 3",
         "speedup >= 4.00",

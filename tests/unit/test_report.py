@@ -134,8 +134,8 @@ def test_the_closing_table_of_the_campaign_of_february() -> None:
             quantities = {**one.quantities, "speedup": ratio}
             runs.append(dataclasses.replace(one, quantities=quantities))
     table = markdown(report_of(Sources([Summary(samples.session(), runs)])))
-    assert "| 8192 | 403.3 s | 3540.7 s (0.11x) | 2026.7 s (0.20x) |" in table
-    assert "| 16384 | 1181.6 s | 13366.9 s (0.09x) | 7508.2 s (0.16x) |" in table
+    assert "| 8192 | 403.26 s | 3540.68 s (0.11x) | 2026.69 s (0.20x) |" in table
+    assert "| 16384 | 1181.64 s | 13366.90 s (0.09x) | 7508.25 s (0.16x) |" in table
 
 
 def test_what_was_recorded_in_several_places_stands_apart() -> None:
