@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pluggy import PluginValidationError
 
-from pytest_greta.cases import ARTIFACT, AXES, PROGRAM, UNUSED, Mistaken, parametrize, subject_of
+from pytest_greta.cases import ARTIFACT, AXES, PROGRAM, UNUSED, Mistaken, parametrize, subject_of, timed_in
 from pytest_greta.errors import as_lines
 from pytest_greta.fixtures import (
     greta_artifact,
@@ -198,11 +198,11 @@ def pytest_collection_modifyitems(
     asked for.
     """
     for item in items:
-        problem = _problem_of(item)
-        if "greta_run" in _fixtures(item) and problem and config.pluginmanager.has_plugin("benchmark"):
+        about = timed_in(item, _parameters(item))
+        if about and config.pluginmanager.has_plugin("benchmark"):
             from pytest_greta.history import benchmark as history
 
-            history.prepare(item, get_clock(config), f"{kernel_of(item).name} @ {problem.id}")
+            history.prepare(item, get_clock(config), about)
     result = yield
     ours = [item for item in items if set(AXES) & set(_fixtures(item))]
     problems, collected = config.stash[PROBLEMS], config.stash[COLLECTED]
@@ -393,5 +393,6 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """The device is part of the machine that pytest-benchmark's history compares."""
     from pytest_greta.history import benchmark as history
 
-    if SESSION in config.stash or (history.compares(config) and gates_path(config).is_file()):
+    ran = SESSION in config.stash and bool(config.stash[COLLECTED])  # programs alone open no device
+    if ran or (history.compares(config) and gates_path(config).is_file()):
         history.update_machine_info(machine_info, get_device(config).identity())

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,14 +190,17 @@ def load_session(config: pytest.Config) -> Session:
     runner = Runner(options, gates, builder, device, planner, past, progress, budget, replayer, locking)
     by_name = {kernel.name: kernel for kernel in kernels}
     artifacts = Artifacts(gates.artifacts, gates.folder, gates.path, locking)
-    programs = _programs(config, gates, budget, parallel)
+    programs = _programs(config, gates, budget, parallel, past)
     return Session(
         options, gates, by_name, artifacts, programs, device, builder, planner, runner, progress, unread
     )
 
 
-def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, parallel: bool) -> Programs:
+def _programs(
+    config: pytest.Config, gates: GateFile, budget: SessionBudget, parallel: bool, past: PastRuns
+) -> Programs:
     """The programs of gates.yaml, as this session runs them."""
+    from pytest_greta.history.programs import regression_of_program
     from pytest_greta.programs.campaign import Manner, Programs
     from pytest_greta.runner import SIDE_BY_SIDE
 
@@ -211,6 +215,7 @@ def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, par
         SIDE_BY_SIDE if parallel else "",
     )
     journal = _journal(config, bool(gates.programs))
+    against_past = partial(regression_of_program, past, options.require is not None)
     return Programs(
         gates.programs,
         gates.folder,
@@ -220,6 +225,7 @@ def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, par
         progress.show,
         progress.waited,
         progress.measuring,
+        against_past if config.pluginmanager.has_plugin("benchmark") else None,
         notes=config.stash.setdefault(SESSION_NOTES, []),
     )
 

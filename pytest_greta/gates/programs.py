@@ -56,6 +56,8 @@ PROGRAM_GATES: Mapping[str, GateDef] = {definition.name: definition for definiti
     _number("vram_bytes", "bytes", "Most device memory in use during the run, by all processes (sampled).",
             integer=True),
     _shared("speedup", "Time of the baseline over that of the variant, from interleaved pairs of runs."),
+    _shared("regression",
+            "Time now over that of the accepted runs before: of this program, variant, problem and machine."),
     _shared("scaling", "Exponent of `seconds` against the context, from the smallest context of this session."),
     _shared("deterministic", "The outputs that it names are the same in every run.",
             limits=("equals",), per_output=True),
