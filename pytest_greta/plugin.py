@@ -149,7 +149,7 @@ def _tell_of_the_cache(config: pytest.Config, device: SessionDevice | None, sess
     notes = config.stash[SESSION_NOTES]
     told = [device.cache_problem if device else "", session.builder.compiler.cache.problem if session else ""]
     told.append(session.runner.machine_note if session else "")
-    told.append(session.programs.journal.problem if session else "")
+    told.append(session.programs.journal.problem if session and session.programs.has_run else "")
     notes += dict.fromkeys(note for note in told if note and note not in notes)
     tell_controller(config, "greta_notes", list(notes))
 

@@ -41,6 +41,10 @@ class Progress:
         self._text = text
         self.waited()
 
+    def tell(self, text: str) -> None:
+        """Write a line that stays, in the middle of a test: what somebody may want to end the session for."""
+        self._write_line(text)
+
     def waited(self) -> None:
         """Show the time again; called about once a second while a launch runs."""
         now = time.monotonic()

@@ -290,4 +290,5 @@ class Session:
         what += f"; artifacts: {artifacts}" if artifacts else ""
         programs = " ".join(self.gate_file.programs)
         what += f"; programs: {programs}" if programs else ""
-        return [what, *self.device.notes()]
+        unkept = self.programs.journal.problem if self.tested_programs and not self.options.replay else ""
+        return [what, *self.device.notes(), *([unkept] if unkept else [])]

@@ -252,12 +252,11 @@ def _journal(config: pytest.Config, has_programs: bool) -> Journal:
     """Where finished runs are kept. Raises ConfigError where nothing can be resumed from there."""
     from pytest_greta.programs.journal import Journal
 
-    path, resumes = journal_path(config) if has_programs else None, read_options(config).resume
-    is_there = path is not None and os.access(path if path.exists() else path.parent, os.R_OK | os.W_OK)
-    if resumes and has_programs and not (path and is_there and (path.is_file() or not path.exists())):
-        kept = "finished runs are kept in pytest's cache, which is switched off, or cannot be written"
-        raise ConfigError(f"{FLAGS['resume'].flag}: {kept}")
-    return Journal(path, resumes)
+    resumes = read_options(config).resume
+    journal = Journal(journal_path(config) if has_programs else None, resumes, get_progress(config).tell)
+    if resumes and has_programs and journal.problem:
+        raise ConfigError(f"{FLAGS['resume'].flag}: {journal.problem}")
+    return journal
 
 
 def _check_root(config: pytest.Config) -> None:

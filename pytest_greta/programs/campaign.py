@@ -87,6 +87,11 @@ class Programs:
     _has_looked: bool = False
 
     @property
+    def has_run(self) -> bool:
+        """Whether any program was run here."""
+        return self._has_looked
+
+    @property
     def project(self) -> str:
         """Stands for the project: what a killed session of another left is not this one's to end."""
         return hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]

@@ -230,13 +230,19 @@ def test_the_journal_has_every_round_of_the_last_campaign(tmp_path: Path) -> Non
 
 
 def test_a_journal_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "none" / "journal", resumes=True)
-    journal.add("key", 0, CANDIDATE, 0, RUN, {})
-    assert journal.problem.endswith("none/journal: No such file or directory")
-    nowhere = Journal(None, resumes=True)
-    assert nowhere.problem == ""
-    nowhere.add("key", 0, CANDIDATE, 0, RUN, {})
-    assert nowhere.problem.startswith("finished runs are not kept: pytest's cache is switched off")
+    told: list[str] = []
+    journal = Journal(tmp_path / "journal", tell=told.append)
+    assert journal.problem == ""
+    (tmp_path / "journal").mkdir()
+    for number in range(2):
+        journal.add("key", number, CANDIDATE, 0, RUN, {})
+    assert (
+        told == [journal.problem] == [f"finished runs cannot be kept in {tmp_path}/journal: Is a directory"]
+    )
+    for path in (None, tmp_path / "none" / "journal", tmp_path / "journal"):
+        nowhere = Journal(path, resumes=True)
+        assert nowhere.problem.startswith("finished runs are not kept: pytest's cache is switched off")
+        nowhere.add("key", 0, CANDIDATE, 0, RUN, {})
 
 
 def test_a_couple_that_was_begun_is_ended_in_reverse() -> None:
