@@ -53,7 +53,7 @@ PROGRAM_GATES: Mapping[str, GateDef] = {definition.name: definition for definiti
     _number("wall_seconds", "s", "Wall time of one run.", speed=True),
     _number("cpu_seconds", "s", "CPU time of the program and of its children that ended.", speed=True),
     _number("peak_bytes", "bytes", "Most memory that the process tree held at once (resident; sampled).", integer=True),
-    _number("vram_bytes", "bytes", "Most device memory in use during the run, by all processes (sampled).",
+    _number("vram_bytes", "bytes", "Most device memory that its processes held at once (sampled).",
             integer=True),
     _shared("speedup", "Time of the baseline over that of the variant, from interleaved pairs of runs."),
     _shared("regression",

@@ -25,6 +25,7 @@ from pytest_greta.programs.journal import Journal, Round, key_of
 from pytest_greta.programs.pairing import BASELINE, CANDIDATE, orders_after
 from pytest_greta.programs.place import check_model, invocation_of
 from pytest_greta.programs.result import ProgramRun
+from pytest_greta.programs.vram import OWN
 
 OUTPUT = OutputSpec("json_marker", "PERF_TIMING", {"t": "ms", "kv": "bytes"}, time="t", processed="n")
 RUN = Execution(0, 2.0, 1.0, 100, None, {"t": 1500, "n": 8, "text": "a", "kv": 10})
@@ -127,7 +128,12 @@ def test_numbers_are_medians_memory_the_most_and_a_time_is_in_seconds() -> None:
     assert found["seconds"].value == 2.0
     assert (found["t"].value, found["t"].unit, found["t"].reason) == (2000, "ms", "median of 3 runs")
     assert (found["kv"].value, found["peak_bytes"].value) == (3000, 3000)
-    assert found["vram_bytes"].value is None
+    assert (found["vram_bytes"].value, found["vram_bytes"].reason) == (None, "nothing here measures it")
+    told = [replace(RUN, vram_bytes=size, vram_how=OWN, vram_course=((0.0, size),)) for size in (5, 7)]
+    assert quantities_of(told, OUTPUT)["vram_bytes"] == Quantity(
+        7, reason=f"{OWN}; the most of 2 runs", unit="bytes"
+    )
+    assert Execution.of(json.loads(json.dumps(told[0].plain()))) == told[0]
     assert found["deterministic:text"].value is True
     assert found["deterministic:t"] == Quantity(False, reason="t: 1000, then 3000")
     alone = quantities_of([RUN], OUTPUT)
