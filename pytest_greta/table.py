@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_greta.compiler.diagnostics import compile_error
 from pytest_greta.errors import printable
@@ -14,8 +14,7 @@ from pytest_greta.gates.advice import Advice, advice
 from pytest_greta.gates.model import Status, Verdict
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A verdict as plain strings: it travels with the test's report, also between xdist's processes."""
 
     kernel: str
@@ -66,11 +65,11 @@ class Row:
         source = f"{PurePath(error.file).name}:{error.line}" if error.line else ""
         noted = shown != error.message or not source
         row = Row(kernel, variant, where, "", "compiles", shown, status, reason, check=False, noted=noted)
-        return replace(row, source=source)
+        return row._replace(source=source)
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        return dict(vars(self))
+        return self._asdict()
 
 
 @dataclass(frozen=True)
@@ -181,12 +180,12 @@ def _without_details(rows: Sequence[Row]) -> list[Row]:
             kept.append(row)
             continue
         if test not in held:
-            kept.append(replace(row, gate=""))
+            kept.append(row._replace(gate=""))
         held[test] = held.get(test, 0) + 1
     return [
         row
         if row.gate
-        else replace(row, gate=_checks(held[row.kernel, row.variant, row.where]), measured="held")
+        else row._replace(gate=_checks(held[row.kernel, row.variant, row.where]), measured="held")
         for row in kept
     ]
 
