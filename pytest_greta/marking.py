@@ -19,9 +19,10 @@ from pytest_greta.compiler.diagnostics import compile_error
 from pytest_greta.errors import GretaError, printable, shown_path
 from pytest_greta.kernel import Variant
 from pytest_greta.options import read_options
+from pytest_greta.paths import gates_path, path_of
 from pytest_greta.records.making import verdict_plain
 from pytest_greta.report.words import beyond
-from pytest_greta.stash import STOPPED, gates_path, kernel_of, path_of
+from pytest_greta.stash import STOPPED, kernel_of
 from pytest_greta.tails import failed_verdicts
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pluggy import PluginValidationError
 
+from pytest_greta import companions
 from pytest_greta.cases import ARTIFACT, AXES, PROGRAM, UNUSED, Mistaken, parametrize, subject_of, timed_in
 from pytest_greta.declaring import add_options
 from pytest_greta.errors import as_lines
@@ -27,6 +28,7 @@ from pytest_greta.fixtures import (
 )
 from pytest_greta.hookspec import HOOKS
 from pytest_greta.options import any_given, read_options
+from pytest_greta.paths import check_outputs, gates_path
 from pytest_greta.stash import (
     BENCHMARK,
     COLLECTED,
@@ -44,9 +46,7 @@ from pytest_greta.stash import (
     STOPPED,
     UNCHECKED,
     VERDICTS,
-    check_outputs,
     forget,
-    gates_path,
     get_clock,
     get_device,
     get_session,
@@ -103,30 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[ON_TERMINAL] = sys.stdout.isatty()
     _or_usage_error(lambda: read_options(config))
     _or_usage_error(lambda: check_outputs(config))
-    if read_options(config).is_recorded:
-        from pytest_greta.recording import Recording
-
-        config.pluginmanager.register(Recording(), "greta-recording")
-    summary = None
-    if not hasattr(config, "workerinput"):
-        from pytest_greta.summary import Summary
-
-        summary = Summary()
-        config.pluginmanager.register(summary, "greta-summary")
-        if read_options(config).report:
-            from pytest_greta.reporting import Reporting
-
-            config.pluginmanager.register(Reporting(summary), "greta-report")
-    if (
-        is_controller(config) or hasattr(config, "workerinput") or read_options(config).shard
-    ):  # several processes
-        from pytest_greta.distribution import register
-
-        register(config, summary)
-    if read_options(config).is_marked:
-        from pytest_greta.marking import Marking
-
-        config.pluginmanager.register(Marking(), "greta-marking")
+    companions.register(config)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -15,6 +15,7 @@ from pytest_greta import __version__
 from pytest_greta.compiler.cache import is_special, write_whole
 from pytest_greta.errors import shown_path
 from pytest_greta.options import given, read_options
+from pytest_greta.paths import gates_digest, gates_path, path_of
 from pytest_greta.programs.result import ProgramResult
 from pytest_greta.records.making import record_of_program, records_of, records_of_artifact
 from pytest_greta.records.model import Session as RecordedSession
@@ -30,11 +31,8 @@ from pytest_greta.stash import (
     SESSION_NOTES,
     STOPPED,
     VERDICTS,
-    gates_digest,
-    gates_path,
     get_device,
     get_session,
-    path_of,
 )
 from pytest_greta.table import Row
 

@@ -13,7 +13,7 @@ import pytest
 from pytest_greta.ci import github
 from pytest_greta.errors import ConfigError, ToolMissing, printable, shown_path
 from pytest_greta.options import read_options
-from pytest_greta.stash import gates_path, path_of
+from pytest_greta.paths import gates_path, path_of
 
 if TYPE_CHECKING:
     from pytest_greta.report.contents import Sources

@@ -12,7 +12,8 @@ import pytest
 
 from pytest_greta.errors import printable
 from pytest_greta.options import read_options
-from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES, path_of
+from pytest_greta.paths import path_of
+from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES
 
 T = TypeVar("T")
 
