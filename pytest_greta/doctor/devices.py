@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.device import hip_state
 from pytest_greta.device.hip_identity import kernel_driver
 from pytest_greta.device.hip_missing import driver_lack
+from pytest_greta.device.places import Guard, Sharing
 from pytest_greta.device.worker import Worker, worker_environment
 from pytest_greta.doctor.finding import Finding, one_line
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
@@ -31,6 +33,8 @@ extern "C" __global__ void greta_doctor(float* x) { x[threadIdx.x] += 1.0f; }
 """The smallest kernel there is."""
 ENTRY = "greta_doctor"
 _DEADLINE_SECONDS = 60.0
+_WAIT_SECONDS = 2.0
+"""For a run that measures on every GPU: it is told, not disturbed."""
 _ASK = """import sys
 sys.path = [folder for folder in sys.path if folder]  # no module of the working folder in place of a real one
 from pytest_greta.device.hip_state import main
@@ -91,16 +95,17 @@ def hip_device() -> Iterator[Finding]:
 
 
 def _hip_device() -> Iterator[Finding]:
-    with tempfile.TemporaryDirectory(prefix="greta-") as folder:
-        worker = Worker("hip", Path(folder))
+    with tempfile.TemporaryDirectory(prefix="greta-") as folder, ExitStack() as stack:
+        guard = Guard(Sharing(wait_seconds=_WAIT_SECONDS, run=f"doctor {os.getpid()}"))
+        stack.callback(guard.release)
+        worker = Worker("hip", Path(folder), guard=guard)
+        stack.callback(worker.close)
         try:
             code = worker.compile(SOURCE, f"{ENTRY}.hip", [], _DEADLINE_SECONDS)
             info = worker.info
             yield _loaded(HIP, worker, code)
         except (CompileError, DeviceFault) as error:
             raise DeviceUnavailable(f"it opens, and runs no kernel: {error}") from error
-        finally:
-            worker.close()
     yield _clock(info)
 
 
