@@ -3,7 +3,8 @@
 Every HIP file of a checkout (one that includes a header of HIP's or has a kernel, and is not CUDA's) is compiled
 through greta's own compile path for each target: as a whole, with its host code, and its device code taken out of it
 (`device_code.py`). Folders of the checkout that hold a header which a file names are on its search path, as the
-project's own build has them; where C++17 does not do, C++20 is tried. No cache is used.
+project's own build has them, and those of `--headers` behind them; where C++17 does not do, C++20 is tried. No cache
+is used.
 
 Printed are counts by target, and the first causes of what fails. What needs a header of another library, which is
 neither in the checkout nor C++'s nor HIP's, or a function of another file, and fails, is counted apart. `--failures`
@@ -36,9 +37,11 @@ HEADERS = (".h", ".hpp", ".hh", ".cuh", ".hip", ".inc", ".inl", ".c", ".cpp")
 _KERNEL = re.compile(r"\b__global__\b")
 _CUDA = re.compile(r'^\s*#\s*include\s*[<"]cuda|\bcudaMalloc\b', re.MULTILINE)
 _HIP = re.compile(r'^\s*#\s*include\s*[<"]hip/', re.MULTILINE)
+_KNOWN = ("hip/", "cuda")
+"""Of CUDA's too, which stand behind an #if."""
 _ERROR = re.compile(r"(?:fatal )?error: (.*)")
 _MISSING = re.compile(r"'([^']+)' file not found|<([^>]+)> is a header of")
-_UNDEFINED = re.compile(r"undefined (?:hidden )?symbol|Unknown function in")
+_UNDEFINED = re.compile("declared, called and defined nowhere")
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,10 @@ class Attempt:
 class Checkout:
     """A folder of sources, and where its headers are."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, libraries: tuple[Path, ...] = ()) -> None:
         self.folder = folder
+        self.libraries = libraries
+        """Folders with the headers of libraries that are installed."""
         self.headers: dict[str, list[Path]] = {}
         for path in sorted(folder.rglob("*")):
             if path.suffix in HEADERS and path.is_file() and ".git" not in path.parts:
@@ -99,6 +104,23 @@ class Checkout:
         """Whether a header of this name is here."""
         return any(path.as_posix().endswith(f"/{name}") for path in self.headers.get(Path(name).name, ()))
 
+    def missing(self, source: Path, text: str, is_deep: bool) -> list[str]:
+        """The headers that a text in the place of `source` names, directly or not if `is_deep`, that are nowhere."""
+        missing, new, seen = list[str](), [(source, text)], set[Path]()
+        while new:
+            file, content = new.pop()
+            for header in sorted(asked(content).headers, key=lambda one: one.name):
+                name, beside = header.name, file.parent / header.name
+                if header.is_question or is_library(name) or name.startswith(_KNOWN):
+                    continue
+                found = (beside, beside.parent) if beside.is_file() else self._nearest(file, name)
+                if found is None and not any((folder / name).is_file() for folder in self.libraries):
+                    missing.append(name)
+                elif is_deep and found and found[0] not in seen:
+                    seen.add(found[0])
+                    new.append((found[0], found[0].read_text(errors="replace")))
+        return missing
+
     def _nearest(self, source: Path, name: str) -> tuple[Path, Path] | None:
         """A header, and the folder from which it is called `name`."""
         places = [
@@ -116,32 +138,27 @@ class Checkout:
 
 def compile_whole(checkout: Checkout, source: Path, target: str) -> Attempt:
     """A file as it is."""
-    done = _attempt(source, "whole", target, source, checkout.search_path(source))
+    done = _attempt(source, "whole", target, source, (*checkout.search_path(source), *checkout.libraries))
     return replace(done, lacks=lacking(checkout, done.error))
 
 
 def compile_device(checkout: Checkout, folder: Path, source: Path, target: str) -> Attempt:
-    """Its device code alone, with those includes that are found."""
-    include, missing = (source.parent, *checkout.search_path(source)), list[str]()
+    """Its device code alone, with those includes that are found; where that lacks a header, whose own are found too."""
+    done = _compile_device(checkout, folder, source, target, is_deep=False)
+    return _compile_device(checkout, folder, source, target, is_deep=True) if done.lacks else done
+
+
+def _compile_device(checkout: Checkout, folder: Path, source: Path, target: str, *, is_deep: bool) -> Attempt:
+    include = (source.parent, *checkout.search_path(source), *checkout.libraries)
+    missing = list[str]()
 
     def is_found(directive: str) -> bool:
-        names = [one.name for one in asked(directive).headers]
-        known = ("hip/", "cuda")  # of CUDA's too, which stand behind an #if
-        not_here = [
-            name
-            for name in names
-            if not (
-                is_library(name)
-                or name.startswith(known)
-                or (source.parent / name).is_file()
-                or checkout.has(name)
-            )
-        ]
+        not_here = checkout.missing(source, directive, is_deep)
         missing.extend(not_here)
         return not not_here
 
     text = device_code(source.read_text(errors="replace"), is_found)
-    taken = folder / f"{abs(hash(source)):x}.hip"
+    taken = folder / f"{abs(hash((source, target, is_deep))):x}.hip"
     taken.write_text(f'#include <hip/hip_runtime.h>\n#line 1 "{source.name}"\n{text}')
     done = _attempt(source, "device", target, taken, include)
     return replace(done, lacks=done.error and (lacking(checkout, done.error) or ", ".join(missing)))
@@ -223,11 +240,14 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--targets", default=",".join(TARGETS), help="comma separated")
     parser.add_argument("--part", choices=("whole", "device"), help="only this")
+    parser.add_argument(
+        "--headers", action="append", default=[], type=Path, help="a folder with headers of libraries"
+    )
     parser.add_argument("--failures", action="store_true", help="print every failure")
     options = parser.parse_args()
     targets = options.targets.split(",")
     for folder in options.folders:
-        checkout = Checkout(folder.resolve())
+        checkout = Checkout(folder.resolve(), tuple(path.absolute() for path in options.headers))
         with tempfile.TemporaryDirectory() as taken, ThreadPoolExecutor(os.cpu_count()) as pool:
             whole, device = partial(compile_whole, checkout), partial(compile_device, checkout, Path(taken))
             work = []

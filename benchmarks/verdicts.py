@@ -32,6 +32,7 @@ from pytest_benchmark.utils import parse_compare_fail
 
 from benchmarks.noise import MODELS, Times
 from benchmarks.rounds import Case, cases, rounds_of
+from pytest_greta.remedies import extra_text
 from pytest_greta.stats import pairs as sequential
 from pytest_greta.stats import runs as regression
 from pytest_greta.stats.shape import shape
@@ -310,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import asv  # noqa: F401
         import scipy  # noqa: F401
     except ImportError as error:
-        parser.error(f"{error.name} is missing: pip install 'pytest-greta[bench]'")
+        parser.error(f"{error.name} is missing: {extra_text('bench')}")
     began = time.monotonic()
     kinds = cases(options.traces)
     with ProcessPoolExecutor() as pool:

@@ -7,21 +7,36 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from pytest_greta import __version__
+from pytest_greta import __version__, explain
 from pytest_greta.binaries import inspect
+from pytest_greta.doctor import command as doctor
 from pytest_greta.records import merge
 from pytest_greta.report import command as report
+from pytest_greta.scaffold import command as init
 
+SCRIPT = "greta"
+"""The console script: the same commands."""
 MISTAKE = 2
 """Exit code, as argparse has it."""
-COMMANDS = {"inspect": inspect, "merge": merge, "report": report}
+COMMANDS = {
+    "doctor": doctor,
+    "explain": explain,
+    "init": init,
+    "inspect": inspect,
+    "merge": merge,
+    "report": report,
+}
 """Modules with `HELP`, `add_arguments(parser)` and `run(options, parser)`, which gives the exit code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Gives its exit code; 2 for a mistake in the command line, as argparse has it."""
-    parser = argparse.ArgumentParser("python -m pytest_greta", description="Gates for GPU kernels.")
+    is_script = Path(sys.argv[0]).name == SCRIPT
+    parser = argparse.ArgumentParser(
+        SCRIPT if is_script else f"python -m {__package__}", description="Gates for GPU kernels."
+    )
     parser.add_argument("--version", action="version", version=f"pytest-greta {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {}

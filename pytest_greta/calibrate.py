@@ -13,7 +13,7 @@ import json
 import math
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from pytest_greta.compiler.cache import write_whole
 from pytest_greta.gates.evaluation import evaluate
@@ -273,6 +274,17 @@ def _part(whole: Launch, wanted: float, added: Callable[[Launch, float], Added])
 
 
 # -- the file --------------------------------------------------------------------------------------------
+
+
+def keep_all(path: Path, found: Iterable[Calibration], lines: list[str]) -> None:
+    """Store what is found by and by, with its text as the last of `lines`: an interrupted calibration keeps all."""
+    lines.append("")
+    for one in found:
+        try:
+            store(path, one)
+        except OSError as error:
+            pytest.fail(f"{path} cannot be written: {error.strerror or error}", pytrace=False)
+        lines[-1] = str(one)
 
 
 def store(path: Path, new: Calibration) -> None:

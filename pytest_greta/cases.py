@@ -108,6 +108,14 @@ def _cases_of(session: Session, kernel: Kernel, axes: Sequence[str]) -> Iterator
             yield tuple(case[axis] for axis in axes)
 
 
+def timed_in(item: Any, parameters: Mapping[str, Any]) -> str:
+    """What an item takes times of, `prefill @ 8192`; empty where of nothing. Raises ConfigError."""
+    problem, case = getattr(parameters.get("greta_problem"), "problem", None), parameters.get(PROGRAM)
+    if problem and "greta_run" in getattr(item, "fixturenames", ()):
+        return f"{kernel_of(item).name} @ {problem.id}"
+    return f"{case.program} @ {case.problem.id}" if case and hasattr(case, "program") else ""
+
+
 def subject_of(item: Any, parameters: Mapping[str, Any]) -> tuple[str, str, str]:
     """What a test is about: the kernel, artifact or program, the variant or file, the target or problem."""
     program = parameters.get(PROGRAM)

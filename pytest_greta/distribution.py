@@ -16,6 +16,7 @@ from pytest_greta import spreading
 from pytest_greta.cases import PROGRAM
 from pytest_greta.device.places import expected_count
 from pytest_greta.options import any_given, read_options
+from pytest_greta.paths import gates_path
 from pytest_greta.spreading import Case
 from pytest_greta.stash import (
     EXPECTED,
@@ -23,7 +24,6 @@ from pytest_greta.stash import (
     ORDER,
     PROBLEMS,
     SESSION_NOTES,
-    gates_path,
     get_session,
     is_controller,
     name_in_marker,

@@ -42,7 +42,18 @@ class CompileError(GretaError):
     """A source that does not compile. The message is the compiler's own, with file and line."""
 
 
-class ToolMissing(GretaError):
+class Lacking(GretaError):
+    """Something that is needed is not here: what it is, where it was looked for, what to do.
+
+    `command` is the one command that brings it, where there is one.
+    """
+
+    def __init__(self, message: str, command: str = "") -> None:
+        super().__init__(message)
+        self.command = command
+
+
+class ToolMissing(Lacking):
     """A compiler, library or package that is needed here is not installed; the message says which."""
 
 
@@ -62,7 +73,7 @@ class ProgramMistake(GretaError):
     """A program that was not run, because it is known to fail: its model is not made for so long a context."""
 
 
-class DeviceUnavailable(GretaError):
+class DeviceUnavailable(Lacking):
     """A device that cannot be opened: what is missing, where it was looked for, what to do."""
 
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from pytest_greta.compiler.codeobject import CodeObject, KernelResources
     from pytest_greta.gates.model import Quantity
     from pytest_greta.kernel import Kernel, Problem, Variant
-    from pytest_greta.programs.result import ProgramResult
+    from pytest_greta.measure.run import Run
+    from pytest_greta.programs.result import ProgramResult, ProgramRun
     from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.results import CodeResult, RunResult
 
@@ -87,16 +88,8 @@ class GatedRun:
 
         result = _obtain(self._item, self._measure)
         run = result.run if isinstance(result, RunResult) else None
-        if run and run.seconds:  # whatever the gates will say: nothing measured is lost
-            from pytest_greta.history import benchmark as history
-
-            config, session = self._item.config, get_session(self._item.config)
-            history.record(config, self._benchmark, get_clock(config), run.seconds)
-            history.add_info(
-                self._benchmark,
-                session.runner.history(run, session.targets_of(run.plan.kernel, run.plan.variant)),
-            )
-            self._item.stash[BENCHMARK] = self._benchmark
+        if run:
+            _store(self._item, self._benchmark, run)
         if run and run.worker_output:
             _show_output(self._item, "greta worker", run.worker_output)
         return result
@@ -135,13 +128,19 @@ class GatedArtifact:
 class GatedProgram:
     """A variant of a program at one problem: what the fixture `greta_program` gives. Run when first asked."""
 
-    def __init__(self, item: pytest.Item, run_it: Callable[[], ProgramResult | ReplayedResult]) -> None:
-        self._item, self._run = item, run_it
+    def __init__(
+        self, item: pytest.Item, run_it: Callable[[], ProgramResult | ReplayedResult], benchmark: Any
+    ) -> None:
+        self._item, self._run, self._benchmark = item, run_it, benchmark
         item.stash.setdefault(UNCHECKED, []).append("greta_program")
 
     @cached_property
     def _result(self) -> ProgramResult | ReplayedResult:
+        from pytest_greta.programs.result import ProgramResult
+
         result = _obtain(self._item, self._run)
+        if isinstance(result, ProgramResult) and self._benchmark:
+            _store(self._item, self._benchmark, result.run)
         if result.output:
             _show_output(self._item, "greta program", result.output)
         return result
@@ -224,15 +223,21 @@ def greta_artifact(request: pytest.FixtureRequest) -> GatedArtifact:
 
 
 @pytest.fixture
-def greta_program(request: pytest.FixtureRequest) -> GatedProgram:
+def greta_program(request: pytest.FixtureRequest) -> Iterator[GatedProgram]:
     """A variant of a program of gates.yaml, run for a problem. `.seconds`, `.quantities` and `.output` are what it came
     to; `.check()` evaluates its gates.
 
     Parametrised: variants and problems of the program that the marker names or of all, narrowed by `--greta-variant`,
-    `--greta-ctx` and `--greta-axis`.
+    `--greta-ctx` and `--greta-axis`. Its times are stored in pytest-benchmark's history, where that is there.
     """
+    from pytest_greta.history import benchmark as history
+
     session, case = get_session(request.config), _parameter(request)
-    return GatedProgram(request.node, lambda: session.program_result(case))
+    is_stored = history.takes(request.config) and session.runner.replayer is None
+    benchmark = request.getfixturevalue("benchmark") if is_stored else None
+    yield GatedProgram(request.node, lambda: session.program_result(case), benchmark)
+    if benchmark and BENCHMARK not in request.node.stash:
+        history.forgive(benchmark)
 
 
 @pytest.fixture
@@ -254,27 +259,24 @@ def greta_run(
         from pytest_greta import calibrate
 
         history.forgive(benchmark)
-        path, lines = (
-            request.config.rootpath / calibrate.FILE,
-            request.config.stash.setdefault(CALIBRATED, []),
-        )
-        lines.append("")
-
-        def keep_all() -> None:
-            """What is found by and by: an interrupted calibration keeps what it has."""
-            for found in calibrate.calibrate_variant(session, greta_kernel, greta_variant, greta_problem):
-                try:
-                    calibrate.store(path, found)
-                except OSError as error:
-                    pytest.fail(f"{path} cannot be written: {error.strerror or error}", pytrace=False)
-                lines[-1] = str(found)
-
-        _obtain(request.node, keep_all)
+        path, lines = request.config.rootpath, request.config.stash.setdefault(CALIBRATED, [])
+        found = calibrate.calibrate_variant(session, greta_kernel, greta_variant, greta_problem)
+        _obtain(request.node, lambda: calibrate.keep_all(path / calibrate.FILE, found, lines))
         pytest.skip(f"calibrated, not tested: {lines[-1]}")
     measure_it = lambda: session.runner.run_result(greta_kernel, greta_variant, greta_problem)  # noqa: E731
     yield GatedRun(request.node, measure_it, benchmark)
     if BENCHMARK not in request.node.stash:
         history.forgive(benchmark)
+
+
+def _store(item: pytest.Item, benchmark: Any, run: Run | ProgramRun) -> None:
+    """Store the times of a run, whatever its gates will say: nothing measured is lost."""
+    from pytest_greta.history import benchmark as history
+
+    if run.seconds:
+        history.record(item.config, benchmark, get_clock(item.config), run.seconds)
+        history.add_info(benchmark, get_session(item.config).history(run))
+        item.stash[BENCHMARK] = benchmark
 
 
 def _show_output(item: pytest.Item, title: str, printed: str) -> None:
@@ -382,14 +384,12 @@ def _judge(
         from pytest_greta.binaries import lock
 
         item.stash.setdefault(LOCKED, []).extend(lock.plain(result.held.entries))
-    if isinstance(result, RunResult):
+    item.stash[NOTES] = list(result.notes)
+    if isinstance(result, (ProgramResult, RunResult)):
         item.stash[NOTES] = [*session.runner.past.problems, *result.told]
-    else:
-        item.stash[NOTES] = list(result.told if isinstance(result, ProgramResult) else result.notes)
-    if BENCHMARK in item.stash and isinstance(result, RunResult) and result.run:
-        info = asdict(session.runner.acceptance(result.run, verdicts))
-        info["verdicts"] = [verdict.line() for verdict in verdicts]
-        history.add_info(item.stash[BENCHMARK], info)
+        if BENCHMARK in item.stash and result.run:
+            info = asdict(session.acceptance(result.run, verdicts))
+            history.add_info(item.stash[BENCHMARK], {**info, "verdicts": [one.line() for one in verdicts]})
     failed = failing(verdicts, session.options.require, session.gate_file.inconclusive)
     if all(map(is_unrecorded, verdicts)) and not session.options.lock:
         none = f"no gate was evaluated: {session.gate_file.path} has none that applies"

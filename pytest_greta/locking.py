@@ -10,7 +10,8 @@ from pytest_greta.binaries import lock
 from pytest_greta.binaries.locked import nothing_for, summary_of
 from pytest_greta.errors import ConfigError
 from pytest_greta.options import read_options
-from pytest_greta.stash import EXPECTED, gates_path
+from pytest_greta.paths import gates_path
+from pytest_greta.stash import EXPECTED
 
 if TYPE_CHECKING:
     import pytest

@@ -121,8 +121,8 @@ def seconds(text: str) -> float:
 
 
 def size(text: str) -> int:
-    """`500M` in bytes; K, M and G are 1024 times the one before."""
-    given = re.fullmatch(r"\s*(\d+)\s*([KMG]?)i?B?\s*", text, re.IGNORECASE)
+    """`500M` in bytes; K, M and G are 1024 times the one before. A number alone would be bytes, which nobody means."""
+    given = re.fullmatch(r"\s*(\d+)\s*([KMG])i?B?\s*", text, re.IGNORECASE)
     if given is None or int(given[1]) == 0:
         raise ValueError(f"{text!r} is not a size; expected a whole number from 1 with K, M or G, like 500M")
-    return int(given[1]) << 10 * " KMG".index(given[2].upper() or " ")
+    return int(given[1]) << 10 * " KMG".index(given[2].upper())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pytest_greta import option_values
 from pytest_greta.errors import ConfigError
@@ -160,6 +161,17 @@ OPTIONS = {
             "FILE",
         ),
         Option("report", "write report.html and summary.md for people into this folder", "DIR"),
+        Option(
+            "annotate",
+            "annotate lines of gates.yaml and of kernels that failed, and append the tables of --greta-report to the "
+            "job's summary: for github, off, or auto: where GITHUB_ACTIONS is true [auto]",
+            choices=("auto", "github", "off"),
+        ),
+        Option(
+            "code-quality",
+            "write what failed to this file as GitLab's Code Quality report",
+            "FILE",
+        ),
     )
 }
 FLAGS = {
@@ -168,6 +180,7 @@ FLAGS = {
         Option(
             "lock", "write greta.lock: what every kernel takes, which later runs hold it to", has_ini=False
         ),
+        Option("explain", "say what to do next about each gate that failed or was not decided"),
         Option("single-shot", "one launch per test: verified and timed, not compared"),
         Option(
             "resume",
@@ -224,6 +237,12 @@ class Options(NamedTuple):
     """What was measured goes there."""
     report: Path | None
     """The folder of the report."""
+    annotates: bool
+    """Whether GitHub is told which lines failed."""
+    code_quality: Path | None
+    """What failed goes there, for GitLab."""
+    explain: bool
+    """Whether the summary says what to do next."""
     resume: bool
     """Whether finished runs of programs are taken from the journal."""
     calibrate: int
@@ -234,28 +253,14 @@ class Options(NamedTuple):
         """Whether what is measured is kept as records."""
         return self.summary is not None or self.report is not None
 
+    @property
+    def is_marked(self) -> bool:
+        """Whether a CI server is told what failed where."""
+        return self.annotates or self.code_quality is not None
+
     def rounds_for(self, context: int) -> int:
         """Timed rounds at a context."""
         return self.rounds.get(context, self.rounds.get(0, DEFAULT_ROUNDS))
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Declare the options and their ini twins."""
-    group = parser.getgroup("greta", "gates for GPU kernels (pytest-greta)")
-    for option in OPTIONS.values():
-        kwargs: dict[str, Any] = (
-            {"choices": option.choices} if option.choices else {"metavar": option.metavar}
-        )
-        if option.repeated:
-            kwargs |= {"action": "extend", "nargs": "+"} if option.several else {"action": "append"}
-        group.addoption(option.flag, default=None, help=option.help, dest=option.ini, **kwargs)
-        if option.has_ini:
-            kind: Literal["linelist", "string"] = "linelist" if option.repeated else "string"
-            parser.addini(option.ini, f"default of {option.flag}: {option.help}", type=kind)
-    for flag in FLAGS.values():
-        group.addoption(flag.flag, action="store_true", default=None, help=flag.help, dest=flag.ini)
-        if flag.has_ini:
-            parser.addini(flag.ini, f"default of {flag.flag}: {flag.help}", type="bool")
 
 
 def any_given(config: pytest.Config) -> bool:
@@ -309,6 +314,7 @@ def read_options(config: pytest.Config) -> Options:
         or (math.inf if rounds else DEFAULT_BUDGET_SECONDS),
         session_budget_seconds=read("session-budget", option_values.seconds) or math.inf,
         lock=is_set("lock"),
+        explain=is_set("explain"),
         resume=is_set("resume"),
         single_shot=is_set("single-shot"),
         serialize=is_set("serialize"),
@@ -319,6 +325,8 @@ def read_options(config: pytest.Config) -> Options:
         replay=read("replay", lambda text: tuple(text.splitlines())) or (),
         summary=read("summary", Path),
         report=read("report", Path),
+        annotates=_annotates(read("annotate", _choice(OPTIONS["annotate"])) or "auto"),
+        code_quality=read("code-quality", Path),
         calibrate=read("calibrate", option_values.gates) or 0,
     )
     if options.require and options.device not in ("auto", options.require):
@@ -351,6 +359,11 @@ def _replay_problems(options: Options, on_command_line: Mapping[str, Any]) -> li
         for name, value in asked.items()
         if value and options.replay
     ]
+
+
+def _annotates(wanted: str) -> bool:
+    """Whether GitHub is told: where it listens, unless an option says otherwise."""
+    return wanted == "github" or (wanted == "auto" and os.environ.get("GITHUB_ACTIONS") == "true")
 
 
 def _choice(option: Option) -> Callable[[str], str]:

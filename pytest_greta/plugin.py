@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pluggy import PluginValidationError
 
-from pytest_greta.cases import ARTIFACT, AXES, PROGRAM, UNUSED, Mistaken, parametrize, subject_of
+from pytest_greta import companions
+from pytest_greta.cases import ARTIFACT, AXES, PROGRAM, UNUSED, Mistaken, parametrize, subject_of, timed_in
+from pytest_greta.declaring import add_options
 from pytest_greta.errors import as_lines
 from pytest_greta.fixtures import (
     greta_artifact,
@@ -25,7 +27,8 @@ from pytest_greta.fixtures import (
     greta_variant,
 )
 from pytest_greta.hookspec import HOOKS
-from pytest_greta.options import add_options, any_given, read_options
+from pytest_greta.options import any_given, read_options
+from pytest_greta.paths import check_outputs, gates_path
 from pytest_greta.stash import (
     BENCHMARK,
     COLLECTED,
@@ -43,8 +46,7 @@ from pytest_greta.stash import (
     STOPPED,
     UNCHECKED,
     VERDICTS,
-    check_outputs,
-    gates_path,
+    forget,
     get_clock,
     get_device,
     get_session,
@@ -76,9 +78,9 @@ __all__ = [
 # -- configuration ---------------------------------------------------------------------------------------
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare `--greta-*` and their ini twins."""
-    add_options(parser)
+    add_options(parser, pluginmanager)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -101,22 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[ON_TERMINAL] = sys.stdout.isatty()
     _or_usage_error(lambda: read_options(config))
     _or_usage_error(lambda: check_outputs(config))
-    summary = None
-    if not hasattr(config, "workerinput"):
-        from pytest_greta.summary import Summary
-
-        summary = Summary()
-        config.pluginmanager.register(summary, "greta-summary")
-        if read_options(config).report:
-            from pytest_greta.reporting import Reporting
-
-            config.pluginmanager.register(Reporting(summary), "greta-report")
-    if (
-        is_controller(config) or hasattr(config, "workerinput") or read_options(config).shard
-    ):  # several processes
-        from pytest_greta.distribution import register
-
-        register(config, summary)
+    companions.register(config)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -146,7 +133,11 @@ def _tell_of_the_cache(config: pytest.Config, device: SessionDevice | None, sess
     notes = config.stash[SESSION_NOTES]
     told = [device.cache_problem, device.lock_problem, device.waited_note] if device else []
     told += [session.builder.compiler.cache.problem if session else ""]
-    told += [session.runner.machine_note, session.programs.journal.problem] if session else []
+    told += (
+        [session.runner.machine_note, session.programs.journal.problem if session.programs.has_run else ""]
+        if session
+        else []
+    )
     notes += dict.fromkeys(note for note in told if note and note not in notes)
     tell_controller(config, "greta_notes", list(notes))
 
@@ -195,11 +186,11 @@ def pytest_collection_modifyitems(
     asked for.
     """
     for item in items:
-        problem = _problem_of(item)
-        if "greta_run" in _fixtures(item) and problem and config.pluginmanager.has_plugin("benchmark"):
+        about = timed_in(item, _parameters(item))
+        if about and config.pluginmanager.has_plugin("benchmark"):
             from pytest_greta.history import benchmark as history
 
-            history.prepare(item, get_clock(config), f"{kernel_of(item).name} @ {problem.id}")
+            history.prepare(item, get_clock(config), about)
     result = yield
     ours = [item for item in items if set(AXES) & set(_fixtures(item))]
     problems, collected = config.stash[PROBLEMS], config.stash[COLLECTED]
@@ -335,9 +326,7 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that is run again (pytest-rerunfailures) begins anew: its attempts do not add up."""
-    for key in (VERDICTS, UNCHECKED, FAILED, STOPPED, NOTES, BENCHMARK, LOCKED, RECORDS):
-        if key in item.stash:
-            del item.stash[key]
+    forget(item, VERDICTS, UNCHECKED, FAILED, STOPPED, NOTES, BENCHMARK, LOCKED, RECORDS)
     item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("greta ")]
 
 
@@ -372,8 +361,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.greta_locked = item.stash.get(LOCKED, None)
     if call.when == "call" and (VERDICTS in item.stash or STOPPED in item.stash):
         from pytest_greta.recording import carry
+        from pytest_greta.tails import shorten
 
         carry(item, report, subject_of(item, _parameters(item)))
+        shorten(item, report)
     if BENCHMARK in item.stash:
         from pytest_greta.history import benchmark as history
 
@@ -381,6 +372,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if report.failed and not item.stash.get(FAILED, []):
             info |= {"accepted": False, "why_not": "its test failed", "new_level": ""}
         history.add_info(item.stash[BENCHMARK], info)
+    if call.when == "teardown":
+        forget(item, VERDICTS, RECORDS)  # its reports have them, and an item lives as long as the session
     return report
 
 
@@ -389,9 +382,10 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """The device is part of the machine that pytest-benchmark's history compares."""
     from pytest_greta.history import benchmark as history
 
+    ran = SESSION in config.stash and bool(config.stash[COLLECTED])  # programs alone open no device
     summary: Any = config.pluginmanager.get_plugin("greta-summary")
     if is_controller(config) and summary.devices:  # of the workers
         history.update_machine_info(machine_info, "; ".join(sorted(summary.devices)))
-    elif SESSION in config.stash or (history.compares(config) and gates_path(config).is_file()):
+    elif ran or (history.compares(config) and gates_path(config).is_file()):
         history.update_machine_info(machine_info, get_device(config).identity())
         get_device(config).release()

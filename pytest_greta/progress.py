@@ -1,4 +1,4 @@
-"""What a person sees while a measurement takes its time: which one, how far, how long already."""
+"""What a person sees while a measurement takes its time: which one, how far, how long already, how many are left."""
 
 from __future__ import annotations
 
@@ -15,15 +15,33 @@ _LINE_SECONDS = 30.0
 """Without a terminal, one plain line in this time: enough for a CI log to show that the run is alive."""
 
 
+_MEASURED = ("greta_run", "greta_program")
+"""Fixtures of tests that measure."""
+
+
 class Progress:
-    """Shows progress behind the test's name on a terminal, as plain lines elsewhere; nothing in xdist's workers."""
+    """Shows progress behind the test's name on a terminal, as plain lines elsewhere; nothing in xdist's workers. As a
+    plugin of pytest it counts the tests that are left.
+    """
 
     def __init__(self, config: pytest.Config, on_terminal: bool) -> None:
         self._config = config
         self._on_terminal = on_terminal
         self._terminal = config.pluginmanager.get_plugin("terminalreporter")
         self._label, self._text = "", ""
+        self._left: set[str] = set()
+        """Tests that measure and have not begun."""
         self._began = self._printed = time.monotonic()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """All of them are left."""
+        self._left = {
+            item.nodeid for item in session.items if set(_MEASURED) & set(getattr(item, "fixturenames", ()))
+        }
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """One of them begins."""
+        self._left.discard(nodeid)
 
     @contextmanager
     def measuring(self, label: str) -> Iterator[None]:
@@ -56,7 +74,8 @@ class Progress:
         line = ": ".join(part for part in (self._label, self._text) if part)
         line = f"{line} ({now - self._began:.0f} s)" if self._label else line
         if self._on_terminal:
-            self._write_behind(line)
+            left = f", {len(self._left)} more to measure" if self._left and self._label else ""
+            self._write_behind(line + left)
         elif self._label and now - self._printed >= _LINE_SECONDS:
             self._printed = now
             self._write_line(line)

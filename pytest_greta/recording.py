@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,13 @@ from pytest_greta import __version__
 from pytest_greta.compiler.cache import is_special, write_whole
 from pytest_greta.errors import shown_path
 from pytest_greta.options import given, read_options
+from pytest_greta.paths import gates_digest, gates_path, path_of
 from pytest_greta.programs.result import ProgramResult
 from pytest_greta.records.making import record_of_program, records_of, records_of_artifact
 from pytest_greta.records.model import Session as RecordedSession
 from pytest_greta.records.model import Summary as Records
 from pytest_greta.records.model import recorded_of
+from pytest_greta.records.replay import ReplayedResult
 from pytest_greta.records.signing import CannotSign, sign, signature_of
 from pytest_greta.results import Result
 from pytest_greta.stash import (
@@ -28,17 +31,13 @@ from pytest_greta.stash import (
     SESSION_NOTES,
     STOPPED,
     VERDICTS,
-    gates_digest,
-    gates_path,
     get_device,
     get_session,
-    path_of,
 )
 from pytest_greta.table import Row
 
 if TYPE_CHECKING:
     from pytest_greta.binaries.artifacts import ArtifactResult
-    from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.results import CodeResult, RunResult
     from pytest_greta.session import Session
     from pytest_greta.summary import Summary
@@ -59,11 +58,15 @@ def keep(
     else:
         artifact = item.callspec.params["greta_artifact"].artifact  # type: ignore[attr-defined]
         found = records_of_artifact(result, artifact)
-    item.stash.setdefault(RECORDS, []).extend(one.plain() for one in found)
+    if not isinstance(result, ReplayedResult):
+        found = [recorded_of(one.plain()) for one in found]  # as a file would give them: no numbers of numpy
+    item.stash.setdefault(RECORDS, []).extend(found)
 
 
 def carry(item: pytest.Item, report: Any, subject: tuple[str, str, str]) -> None:
-    """Put what a test found into its report, as plain data that xdist passes on. `subject` is what it is about."""
+    """Put what a test found into its report. Its records become plain data where it leaves the process, under xdist:
+    ten thousand of them need not be made plain and read again. `subject` is what it is about.
+    """
     rows, device = [Row.of(verdict) for verdict in item.stash.get(VERDICTS, [])], get_device(item.config)
     if STOPPED in item.stash:
         rows.append(Row.stopped(*subject, *item.stash[STOPPED]))
@@ -90,6 +93,29 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (bool, int, float, str)) else str(value)
 
 
+class Recording:
+    """Makes plain data of the records in a report that leaves the process, and records of those in one that comes."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self) -> Generator[None, Any, Any]:
+        """For xdist, and for whoever else writes reports down."""
+        data = yield
+        told = data.get("greta_records") if data else None
+        if told:
+            data["greta_records"] = {**told, "measurements": [one.plain() for one in told["measurements"]]}
+        return data
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_from_serializable(self) -> Generator[None, Any, Any]:
+        """In xdist's controller."""
+        report = yield
+        told = getattr(report, "greta_records", None)
+        if told:
+            found = [recorded_of(one) for one in told["measurements"]]
+            report.greta_records = {**told, "measurements": found}
+        return report
+
+
 def write(config: pytest.Config, summary: Summary, path: Path, exit_code: int) -> None:
     """Write the records of a session, whole or not at all, and sign them where that is asked for. Raises OSError, also
     where they cannot be signed.
@@ -110,7 +136,7 @@ def records(config: pytest.Config, summary: Summary, exit_code: int) -> Records:
     return Records(
         session=_session(config, summary, exit_code),
         measurements=[
-            recorded_of({**one, "test": test, "outcome": told["outcome"]})
+            replace(one, test=test, outcome=told["outcome"])
             for test, told in summary.records.items()
             for one in told["measurements"]
         ],

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_greta.ci import github
 from pytest_greta.errors import ConfigError, ToolMissing, printable, shown_path
-from pytest_greta.stash import gates_path, path_of
+from pytest_greta.options import read_options
+from pytest_greta.paths import gates_path, path_of
 
 if TYPE_CHECKING:
     from pytest_greta.report.contents import Sources
@@ -46,6 +50,7 @@ class Reporting:
         try:
             paths = write(folder, sources(session.config, self._summary, int(session.exitstatus)))
             self._lines = [f"report: {shown_path(path)}" for path in paths]
+            self._lines += _job_summary(session.config, folder)
         except OSError as error:
             where = shown_path(error.filename or folder)
             self._lines = [f"ERROR: {where} could not be saved: {error.strerror or error}"]
@@ -57,6 +62,17 @@ class Reporting:
         """Say where it is, below the table of verdicts."""
         for line in self._lines:
             terminalreporter.write_line(printable(line), red=line.startswith("ERROR"))
+
+
+def _job_summary(config: pytest.Config, folder: Path) -> list[str]:
+    """Append the tables to the summary of a job of GitHub's; a line that says why not, where they are too many."""
+    from pytest_greta.report.writing import TABLES
+
+    path = os.environ.get(github.SUMMARY)
+    if not path or not read_options(config).annotates:
+        return []
+    why_not = github.append_summary(Path(path), folder / TABLES)
+    return [f"note: {why_not}"] if why_not else []
 
 
 def sources(config: pytest.Config, summary: Summary, exit_code: int) -> Sources:

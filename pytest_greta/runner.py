@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from pytest_greta import contract
 from pytest_greta.binaries.kernels import read_code
 from pytest_greta.binaries.locked import HeldParts, Locking, Part
+from pytest_greta.compiler.demangling import demangled
 from pytest_greta.compiler.entries import symbol_in
-from pytest_greta.compiler.names import demangled, qualified
+from pytest_greta.compiler.names import qualified
 from pytest_greta.compiler.resources import (
     attribute_quantities,
     dynamic_lds_notes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_greta import contract
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from pytest_greta.compiler.clang import Job
     from pytest_greta.device.session_device import SessionDevice
     from pytest_greta.gates.file import GateFile
+    from pytest_greta.gates.model import Verdict
+    from pytest_greta.history.acceptance import Acceptance
     from pytest_greta.kernel import Kernel, Variant
+    from pytest_greta.measure.run import Run
     from pytest_greta.options import Options
     from pytest_greta.planner import Planner
     from pytest_greta.programs.campaign import Programs
-    from pytest_greta.programs.result import ProgramCase, ProgramResult
+    from pytest_greta.programs.result import ProgramCase, ProgramResult, ProgramRun
     from pytest_greta.progress import Progress
     from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.runner import Runner
@@ -59,7 +62,33 @@ class Session:
         replayer = self.runner.replayer
         if replayer is not None:
             return replayer.program_result(case, self.programs.gates_of(case), self.programs.files_of(case))
-        return self.programs.judge(case)
+        result = self.programs.judge(case)
+        if self.options.accept:
+            from pytest_greta.history.acceptance import with_acceptance
+            from pytest_greta.history.programs import no_reference
+
+            if not no_reference(result.run, self.runner.past):
+                gates = [with_acceptance(gate, self.options.accept) for gate in result.gates]
+                return replace(result, gates=gates)
+        return result
+
+    def history(self, run: Run | ProgramRun) -> Mapping[str, object]:
+        """What history keeps of a run besides its times."""
+        from pytest_greta.history.programs import info_of_program
+        from pytest_greta.programs.result import ProgramRun
+
+        if isinstance(run, ProgramRun):
+            return info_of_program(run)
+        return self.runner.history(run, self.targets_of(run.plan.kernel, run.plan.variant))
+
+    def acceptance(self, run: Run | ProgramRun, verdicts: Sequence[Verdict]) -> Acceptance:
+        """Whether a run becomes a reference for later ones."""
+        from pytest_greta.history.programs import acceptance_of_program
+        from pytest_greta.programs.result import ProgramRun
+
+        if isinstance(run, ProgramRun):
+            return acceptance_of_program(run, verdicts, self.runner.past)
+        return self.runner.acceptance(run, verdicts)
 
     def close(self) -> None:
         """End the compiler, and let go of what was drawn."""
@@ -261,4 +290,5 @@ class Session:
         what += f"; artifacts: {artifacts}" if artifacts else ""
         programs = " ".join(self.gate_file.programs)
         what += f"; programs: {programs}" if programs else ""
-        return [what, *self.device.notes()]
+        unkept = self.programs.journal.problem if self.tested_programs and not self.options.replay else ""
+        return [what, *self.device.notes(), *([unkept] if unkept else [])]

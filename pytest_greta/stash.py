@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 import time
 from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from pytest_greta.errors import ConfigError
 from pytest_greta.options import FLAGS, OPTIONS, read_options
+from pytest_greta.paths import gates_digest, gates_path, journal_path, path_of, paths_of
 
 if TYPE_CHECKING:
     from pytest_greta.device.places import Sharing
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_greta.programs.campaign import Programs
     from pytest_greta.programs.journal import Journal
     from pytest_greta.progress import Progress
+    from pytest_greta.records.model import Recorded
     from pytest_greta.records.recordings import Recordings
     from pytest_greta.replayer import Replayer
     from pytest_greta.session import Session
@@ -71,7 +73,7 @@ LOCKED = pytest.StashKey[list[Any]]()
 """On an item: what its kernels take, as a lock file records it."""
 RECORDINGS = pytest.StashKey["Recordings"]()
 """What `--greta-replay` names, read."""
-RECORDS = pytest.StashKey[list[dict[str, Any]]]()
+RECORDS = pytest.StashKey[list["Recorded"]]()
 """On an item: what it measured, as records of summary.json."""
 ORDER = pytest.StashKey[int]()
 """On an item: where it stands in a serial run."""
@@ -82,6 +84,13 @@ CALIBRATED = pytest.StashKey[list[str]]()
 def is_controller(config: pytest.Config) -> bool:
     """Whether pytest-xdist's workers run the tests of this session."""
     return getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
+
+
+def forget(item: pytest.Item, *keys: pytest.StashKey[Any]) -> None:
+    """Drop what an item carries."""
+    for key in keys:
+        if key in item.stash:
+            del item.stash[key]
 
 
 def tell_controller(config: pytest.Config, name: str, value: object) -> None:
@@ -146,12 +155,13 @@ def sharing(config: pytest.Config) -> Sharing:
 
 def get_recordings(config: pytest.Config) -> Recordings:
     """The records that are gated in place of measuring. Raises ConfigError with all that is wrong with their files."""
-    from pytest_greta.records.recordings import Recordings
+    from pytest_greta.records.recordings import Recordings, kept
     from pytest_greta.records.sources import load_all
 
     if RECORDINGS not in config.stash:
         columns, allowed = path_of(config, "columns"), path_of(config, "allowed-signers")
-        config.stash[RECORDINGS] = Recordings(*load_all(paths_of(config, "replay"), columns, allowed))
+        read = lambda: Recordings(*load_all(paths_of(config, "replay"), columns, allowed))  # noqa: E731
+        config.stash[RECORDINGS] = kept(read)
     return config.stash[RECORDINGS]
 
 
@@ -161,6 +171,7 @@ def get_progress(config: pytest.Config) -> Progress:
 
     if PROGRESS not in config.stash:
         config.stash[PROGRESS] = Progress(config, config.stash[ON_TERMINAL])
+        config.pluginmanager.register(config.stash[PROGRESS], "greta-progress")
     return config.stash[PROGRESS]
 
 
@@ -207,14 +218,15 @@ def load_session(config: pytest.Config) -> Session:
     runner = Runner(options, gates, builder, device, planner, past, progress, budget, replayer, locking)
     by_name = {kernel.name: kernel for kernel in kernels}
     artifacts = Artifacts(gates.artifacts, gates.folder, gates.path, locking)
-    programs = _programs(config, gates, budget)
+    programs = _programs(config, gates, budget, past)
     return Session(
         options, gates, by_name, artifacts, programs, device, builder, planner, runner, progress, unread
     )
 
 
-def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget) -> Programs:
+def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, past: PastRuns) -> Programs:
     """The programs of gates.yaml, as this session runs them."""
+    from pytest_greta.history.programs import regression_of_program
     from pytest_greta.programs.campaign import SIDE_BY_SIDE, Manner, Programs
 
     options, progress = read_options(config), get_progress(config)
@@ -228,6 +240,7 @@ def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget) -> 
         SIDE_BY_SIDE if sharing(config).is_side_by_side else "",
     )
     journal = _journal(config, bool(gates.programs))
+    against_past = partial(regression_of_program, past, options.require is not None)
     return Programs(
         gates.programs,
         gates.folder,
@@ -237,6 +250,7 @@ def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget) -> 
         progress.show,
         progress.waited,
         progress.measuring,
+        against_past if config.pluginmanager.has_plugin("benchmark") else None,
         notes=config.stash.setdefault(SESSION_NOTES, []),
     )
 
@@ -270,12 +284,11 @@ def _journal(config: pytest.Config, has_programs: bool) -> Journal:
     """Where finished runs are kept. Raises ConfigError where nothing can be resumed from there."""
     from pytest_greta.programs.journal import Journal
 
-    path, resumes = journal_path(config) if has_programs else None, read_options(config).resume
-    is_there = path is not None and os.access(path if path.exists() else path.parent, os.R_OK | os.W_OK)
-    if resumes and has_programs and not (path and is_there and (path.is_file() or not path.exists())):
-        kept = "finished runs are kept in pytest's cache, which is switched off, or cannot be written"
-        raise ConfigError(f"{FLAGS['resume'].flag}: {kept}")
-    return Journal(path, resumes)
+    resumes = read_options(config).resume
+    journal = Journal(journal_path(config) if has_programs else None, resumes, get_progress(config).tell)
+    if resumes and has_programs and journal.problem:
+        raise ConfigError(f"{FLAGS['resume'].flag}: {journal.problem}")
+    return journal
 
 
 def _check_root(config: pytest.Config) -> None:
@@ -308,52 +321,6 @@ def _check_programs(recordings: Recordings, programs: Collection[str]) -> None:
         raise ConfigError(*problems)
 
 
-def gates_path(config: pytest.Config) -> Path:
-    """The gates file: that of the option `gates`, else gates.yaml in the root directory."""
-    return path_of(config, "gates") or config.rootpath / "gates.yaml"
-
-
-def gates_digest(config: pytest.Config) -> str:
-    """SHA-256 of the gates file; empty where it cannot be read."""
-    with suppress(OSError):
-        return hashlib.sha256(gates_path(config).read_bytes()).hexdigest()
-    return ""
-
-
-def path_of(config: pytest.Config, option: str) -> Path | None:
-    """The file that an option names: that of the command line, from where pytest was called; that of the ini file, from
-    its folder.
-    """
-    return next(iter(paths_of(config, option)), None)
-
-
-def paths_of(config: pytest.Config, option: str) -> list[Path]:
-    """The files that an option names, of one that takes several."""
-    folder, named = config.invocation_params.dir, config.getoption(OPTIONS[option].ini)
-    if not named and OPTIONS[option].has_ini:
-        folder = config.inipath.parent if config.inipath else config.rootpath
-        named = config.getini(OPTIONS[option].ini)
-    return [folder / str(one) for one in ([named] if isinstance(named, str) else named or ()) if one]
-
-
-def check_outputs(config: pytest.Config) -> None:
-    """Raises ConfigError where what is written at the end cannot be: before anything is measured for it."""
-    path, problems = path_of(config, "summary"), list[str]()
-    if path is not None:
-        from pytest_greta.compiler.cache import NO_FILE, is_special
-
-        flag, path = OPTIONS["summary"].flag, path.resolve()
-        if is_special(path):
-            problems.append(f"{flag}: {path} {NO_FILE}")
-        elif path in [one.resolve() for one in paths_of(config, "replay")]:
-            problems.append(f"{flag}: {path} is a file of --greta-replay, which it would take the place of")
-    folder = path_of(config, "report")
-    if folder is not None and folder.exists() and not folder.is_dir():
-        problems.append(f"{OPTIONS['report'].flag}: {folder} is no folder")
-    if problems:
-        raise ConfigError(*problems)
-
-
 def kernel_of(item: Any) -> Kernel:
     """The kernel family that an item's `greta` marker names. Raises ConfigError."""
     return get_session(item.config).kernel(name_in_marker(item))
@@ -368,14 +335,6 @@ def name_in_marker(item: Any) -> str | None:
         given = ", ".join([*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())])
         raise ConfigError(f"@pytest.mark.greta takes the name of a kernel and nothing else, not ({given})")
     return marker.args[0]
-
-
-def journal_path(config: pytest.Config) -> Path | None:
-    """Where finished runs of programs are kept; None where pytest's cache is switched off or cannot be written."""
-    cache = getattr(config, "cache", None)
-    with suppress(OSError):
-        return None if cache is None else Path(cache.mkdir("greta-programs")) / "journal.jsonl"
-    return None
 
 
 def cache_folder(config: pytest.Config) -> Path:

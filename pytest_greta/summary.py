@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 import pytest
 
 from pytest_greta.errors import printable
-from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES, path_of
+from pytest_greta.options import read_options
+from pytest_greta.paths import path_of
+from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES
 
 T = TypeVar("T")
 
@@ -111,7 +113,6 @@ class Summary:
         wanted = session.config.stash.get(EXPECTED, None)
         began = self.rows or session.exitstatus == pytest.ExitCode.OK
         if wanted and began and not session.shouldfail and not session.shouldstop:
-            from pytest_greta.options import read_options
             from pytest_greta.unevaluated import missing
 
             self.unevaluated = missing([(k, p, text) for k, p, text in wanted], self.rows, self.subjects)
@@ -140,8 +141,6 @@ class Summary:
 
     def _settle_lock(self, session: pytest.Session) -> None:
         """Record what kernels take, or fail a whole session for entries of the lock file that no kernel is."""
-        from pytest_greta.options import read_options
-
         is_whole = EXPECTED in session.config.stash  # also one in which no test reads any kernel
         if not (self.locked or is_whole or read_options(session.config).lock):
             return
@@ -196,6 +195,16 @@ class Summary:
             write(f"ERROR: {self.unsaved}", red=True)
         for text in self._calibrations(terminalreporter.config):
             write(f"calibrated: {text}")
+        if read_options(terminalreporter.config).explain:
+            from pytest_greta.table import explained
+
+            told = explained(
+                [Row(**row) for row in self.rows],
+                min(terminalreporter.config.get_terminal_writer().fullwidth, 100),
+            )
+            terminalreporter.section("greta: what to do next", sep="-")
+            for text in told or ["nothing: every gate was decided, and none failed"]:
+                write(text)
 
     def _calibrations(self, config: pytest.Config) -> list[str]:
         """What is known of the gates on speedup that were decided here."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, NamedTuple
 
+from pytest_greta.compiler.diagnostics import compile_error
 from pytest_greta.errors import printable
+from pytest_greta.gates.advice import Advice, advice
 from pytest_greta.gates.model import Status, Verdict
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A verdict as plain strings: it travels with the test's report, also between xdist's processes."""
 
     kernel: str
@@ -27,6 +30,10 @@ class Row:
     """A built-in gate that says yes or no, or counts faults: of interest only when it says no."""
     noted: bool
     """Its reason is told although it passes: a failure is accepted, nothing was to measure, or not all was asked."""
+    name: str = ""
+    """Name of the gate; empty of a test that could not evaluate any."""
+    source: str = ""
+    """Of code that does not compile: where the compiler's first error is."""
 
     @staticmethod
     def of(verdict: Verdict) -> Row:
@@ -45,16 +52,24 @@ class Row:
             noted=verdict.is_accepted_failure
             or verdict.measured.is_exact
             or (gate.name == "complete" and verdict.status is Status.PASS and bool(verdict.reason)),
+            name=gate.name,
         )
 
     @staticmethod
     def stopped(kernel: str, variant: str, where: str, status: str, reason: str) -> Row:
-        """The row of a test that could not evaluate its gates."""
-        return Row(kernel, variant, where, "", "all gates", "", status, reason, check=False, noted=False)
+        """The row of a test that could not evaluate its gates; of code that does not compile, with the first error."""
+        error = compile_error(reason)
+        if error is None:
+            return Row(kernel, variant, where, "", "all gates", "", status, reason, check=False, noted=True)
+        shown = error.message if len(error.message) <= _LONGEST else f"{error.message[: _LONGEST - 3]}..."
+        source = f"{PurePath(error.file).name}:{error.line}" if error.line else ""
+        noted = shown != error.message or not source
+        row = Row(kernel, variant, where, "", "compiles", shown, status, reason, check=False, noted=noted)
+        return row._replace(source=source)
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        return dict(vars(self))
+        return self._asdict()
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,8 @@ _ORDER = [
     Status.FAIL,
 ]
 _EXPLAINED = tuple(s.value for s in _ORDER if s not in (Status.PASS, Status.FAIL))
+_LONGEST = 72
+"""Characters of a compiler's error in the table."""
 _HEADER = ("gate", "variant", "limit", "measured", "verdict")
 
 
@@ -98,9 +115,9 @@ def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
         return []
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        explained = row.noted or row.status in _EXPLAINED or not row.place
-        note = row.reason if explained else ""
-        groups.setdefault((row.kernel, row.place, row.variant, row.gate, row.status, note), []).append(row)
+        note = row.reason if row.noted or row.status in _EXPLAINED else ""
+        place = row.place or row.source
+        groups.setdefault((row.kernel, place, row.variant, row.gate, row.status, note), []).append(row)
     kernels = {row.kernel for row in rows}
     notes = list(dict.fromkeys(key[5] for key in groups if key[5]))
     cells = []
@@ -115,6 +132,31 @@ def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
     lines += [Line(f"[{number}] {note}") for number, note in enumerate(notes, 1)]
     worst = max(_ORDER, key=lambda status: (counts[status] > 0, _ORDER.index(status)))
     lines.append(Line(", ".join(f"{n} {s.value}" for s, n in counts.items() if n), worst.value))
+    return lines
+
+
+def explained(rows: Sequence[Row], width: int) -> list[str]:
+    """What to do next about every verdict that is neither a pass nor expected, worst last, wrapped to `width` columns:
+    those for which the same is to do share it.
+    """
+    groups: dict[tuple[str, Advice], dict[str, dict[str, None]]] = {}
+    order = [status.value for status in _ORDER]
+    kernels = {row.kernel for row in rows}
+    for row in sorted(rows, key=lambda row: order.index(row.status)):
+        if row.status in (Status.PASS.value, Status.EXPECTED_FAILURE.value):
+            continue
+        found = advice(row.name, Status(row.status), row.reason)
+        what = f"{row.kernel} {row.variant}" if len(kernels) > 1 else row.variant
+        groups.setdefault((row.status, found), {}).setdefault(what, {})[row.name or row.gate] = None
+    lines = []
+    for (status, found), subjects in groups.items():
+        named = "; ".join(f"{what}: {', '.join(gates)}" for what, gates in subjects.items())
+        lines += textwrap.wrap(f"{status}  {named}", width, subsequent_indent="  ")
+        wrapper = textwrap.TextWrapper(
+            width, initial_indent="  ", subsequent_indent="  ", break_long_words=False
+        )
+        wrapper.break_on_hyphens = False
+        lines += wrapper.wrap(f"{found.text} ({found.page})")
     return lines
 
 
@@ -138,12 +180,12 @@ def _without_details(rows: Sequence[Row]) -> list[Row]:
             kept.append(row)
             continue
         if test not in held:
-            kept.append(replace(row, gate=""))
+            kept.append(row._replace(gate=""))
         held[test] = held.get(test, 0) + 1
     return [
         row
         if row.gate
-        else replace(row, gate=_checks(held[row.kernel, row.variant, row.where]), measured="held")
+        else row._replace(gate=_checks(held[row.kernel, row.variant, row.where]), measured="held")
         for row in kept
     ]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_greta.binaries.contents import BinaryProblem, Contents, HeldCode, located
 from pytest_greta.compiler.codeobject import KernelResources, read_contents
-from pytest_greta.compiler.names import demangled
+from pytest_greta.compiler.demangling import demangled
 from pytest_greta.compiler.prebuilt import refuse_other_code
 from pytest_greta.compiler.resources import DECODED, barriers_of, quantities_of
 from pytest_greta.errors import quote

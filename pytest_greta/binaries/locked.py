@@ -9,7 +9,8 @@ from pytest_greta.binaries.changes import Change, changes, worst_of
 from pytest_greta.binaries.kernels import BuiltKernel
 from pytest_greta.binaries.lock import Entries, Entry, Key, LockFile, united
 from pytest_greta.binaries.names import counted
-from pytest_greta.compiler.names import demangled, qualified
+from pytest_greta.compiler.demangling import demangled
+from pytest_greta.compiler.names import qualified
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Verdict

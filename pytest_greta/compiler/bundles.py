@@ -16,13 +16,14 @@ from dataclasses import dataclass
 
 from pytest_greta.compiler.region import Region
 from pytest_greta.errors import ToolMissing
+from pytest_greta.remedies import extra_text, install_extra
 
 PLAIN, COMPRESSED = b"__CLANG_OFFLOAD_BUNDLE__", b"CCOB"
 MOST_UNPACKED = 4 << 30
 """Bytes that one compressed bundle may unpack to; the first two versions of the format cannot say more."""
 MOST_ENTRIES = 1 << 12
 """Of one bundle: there are some fifty targets."""
-EXTRA = "pip install 'pytest-greta[binaries]'"
+EXTRA = extra_text("binaries")
 
 _COMMON, _ALIGNMENT = struct.Struct("<4sHH"), 4096
 _VERSIONS = {1: struct.Struct("<IQ"), 2: struct.Struct("<IIQ"), 3: struct.Struct("<QQQ")}
@@ -182,7 +183,8 @@ def _unpacked_by_zstd(packed: Region, size: int) -> Iterator[bytes]:
     try:
         import zstandard
     except ModuleNotFoundError:
-        raise ToolMissing(f"the offload bundle is compressed with zstd, which takes {EXTRA}") from None
+        said = f"the offload bundle is compressed with zstd, which takes {EXTRA}"
+        raise ToolMissing(said, install_extra("binaries")) from None
     source = io.BytesIO(packed.read(0, packed.size))
     try:
         with zstandard.ZstdDecompressor().stream_reader(source) as stream:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_greta.compiler.diagnostics import in_short
 from pytest_greta.compiler.directives import as_text
-from pytest_greta.compiler.includes import missing_library
 from pytest_greta.compiler.inputs import Reading
 from pytest_greta.compiler.spirv import (
     force_wavefront,
@@ -203,7 +203,7 @@ def _run(job: Job, *command: str | Path) -> str:
         raise ToolMissing(f"the compiler {argv[0]} cannot be started: {error.strerror}") from error
     if done.returncode != 0:
         how = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-        message = missing_library(done.stderr) or done.stderr.strip() or f"the compiler said nothing ({how})"
+        message = in_short(done.stderr.strip(), job.target) or f"the compiler said nothing ({how})"
         raise CompileError(f"{job.source.name} does not compile for {job.target}:\n{message}")
     return done.stderr
 

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from pytest_greta.compiler.codeobject import read_resources
+from pytest_greta.compiler.demangling import demangled
 from pytest_greta.compiler.elf import AMDGPU, Elf
-from pytest_greta.compiler.names import demangled, qualified
+from pytest_greta.compiler.names import qualified
 from pytest_greta.compiler.spirv import SETTER
 from pytest_greta.compiler.spirv_module import entry_points, is_spirv
 from pytest_greta.errors import CompileError, GretaError

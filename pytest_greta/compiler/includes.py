@@ -37,20 +37,6 @@ _SYSTEM_FOLDERS = ("sys/", "bits/", "linux/", "asm/", "arpa/", "net/", "netinet/
 BUILT_IN_HEADERS = frozenset({"hip/hip_runtime.h", "hip/hip_fp16.h", "hip/hip_vector_types.h"})
 """Headers whose contents hiprtc has built in (HIP documentation, "Programming for HIP runtime compiler")."""
 
-_ROCM_LIBRARIES = {
-    "hipcub": "hipCUB", "rocprim": "rocPRIM", "thrust": "rocThrust", "rocwmma": "rocWMMA", "ck": "Composable Kernel",
-    "hipblas": "hipBLAS", "hipblas-common": "hipBLAS", "hipblaslt": "hipBLASLt", "rocblas": "rocBLAS",
-    "hipfft": "hipFFT", "rocfft": "rocFFT", "hiprand": "hipRAND", "rocrand": "rocRAND", "hipsparse": "hipSPARSE",
-    "hipsparselt": "hipSPARSELt",
-    "rocsparse": "rocSPARSE", "hipsolver": "hipSOLVER", "rocsolver": "rocSOLVER", "hiptensor": "hipTensor",
-    "miopen": "MIOpen", "migraphx": "MIGraphX", "rccl": "RCCL", "roctracer": "ROCTracer", "rocm_smi": "ROCm SMI",
-}  # fmt: skip
-"""Libraries of ROCm by the folder of their headers."""
-_NOT_FOUND = re.compile(
-    r"^(?P<place>[^\n:]+:\d+:\d+): fatal error: '(?P<folder>[\w-]+)(?P<rest>/[^'\n]+)' file not found",
-    re.MULTILINE,
-)
-
 _WAY_OUT = "leave it out there with #if !defined(__HIPCC_RTC__)"
 
 
@@ -95,19 +81,6 @@ def hint(log: str) -> str:
     named = [found["missing"] or found["read"] for found in _IN_LOG.finditer(log)]
     library = next((name for name in named if is_library(name)), "")
     return f"\nhiprtc has no C or C++ library headers (<{library}>): {_WAY_OUT}" if library else ""
-
-
-def missing_library(log: str) -> str:
-    """One line in place of a compiler's log, where a source fails for want of a library of ROCm's; else nothing."""
-    found = _NOT_FOUND.search(log)
-    library = _ROCM_LIBRARIES.get(found["folder"]) if found else None
-    if found is None or library is None:
-        return ""
-    header = f"<{found['folder']}{found['rest']}>"
-    return (
-        f"{found['place']}: {header} is a header of {library}, which comes with ROCm and is not here: install ROCm "
-        "(https://rocm.docs.amd.com), set ROCM_PATH to it, or name the folder that has the header in `include`"
-    )
 
 
 def _shown(path: Path) -> Path:

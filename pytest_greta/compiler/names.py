@@ -1,45 +1,15 @@
-"""Names of kernels as C++ has them: demangled, and without their types."""
+"""Names of kernels as messages have them: demangled, and without their types."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from pytest_greta.compiler.bundles import EXTRA
-
-LONGEST_MANGLED = 1 << 14
-"""Longer names stay as they are: demanglers go a step deeper for each letter."""
-NOT_DEMANGLED = f"names are not demangled: that takes {EXTRA}"
+from pytest_greta.compiler.demangling import demangled
 
 _ANONYMOUS = "(anonymous namespace)"
 _SIGNS = re.compile(r"[<>()\[\]{} ]")
 _OPENING = {")": "(", "]": "[", "}": "{"}
-
-
-@lru_cache
-def _demangler() -> Callable[[str], str] | None:
-    try:
-        import pydemumble
-    except ModuleNotFoundError:
-        return None
-    demangle: Callable[[str], str] = pydemumble.demangle
-    return demangle
-
-
-def demangled(symbols: Iterable[str]) -> tuple[dict[str, str], str]:
-    """The names that symbols stand for, and why they are not demangled, if so.
-
-    By LLVM's demangler, which says the same on every machine; that of a C++ library differs from one to another.
-    """
-    demangle, names, missed = _demangler(), {}, False
-    for symbol in symbols:
-        name = ""
-        if symbol.startswith("_Z") and len(symbol) <= LONGEST_MANGLED:
-            missed = missed or demangle is None
-            name = demangle(symbol) if demangle else ""
-        names[symbol] = name or symbol
-    return names, NOT_DEMANGLED if missed else ""
 
 
 def called(symbol: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-import shlex
 import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from pytest_greta.errors import ToolMissing
+from pytest_greta.remedies import extra_text, install_extra
 
 CPU_TARGET = "spirv64"
 
@@ -64,28 +64,25 @@ class Toolchain:
     """Folders of headers that came with the compiler: what `identity` stands for too."""
 
 
-def install_extra() -> str:
-    """What to install for the extra `cpu`: its packages, by the metadata of this one."""
-    needed = importlib.metadata.requires("pytest-greta") or []
-    packages = [
-        text.partition(";")[0].strip() for text in needed if "extra == 'cpu'" in text.replace('"', "'")
-    ]
-    quoted = " ".join(shlex.quote(package.replace(" ", "")) for package in packages)
-    return f"python -m pip install {quoted} (the extra 'cpu')"
-
-
 @cache
 def find_toolchain(target: str) -> Toolchain:
     """The toolchain for a target. Raises ToolMissing, which says what to install."""
     if target != CPU_TARGET:
-        rocm = _find_rocm()
+        rocm = rocm_toolchain()
         if rocm:
             return rocm
+    return wheel_toolchain(target)
+
+
+def wheel_toolchain(target: str) -> Toolchain:
+    """The clang of the `ziglang` wheel. Raises ToolMissing."""
     spec = importlib.util.find_spec("ziglang")
     if spec is None or not spec.submodule_search_locations:
+        extra = "cpu" if target == CPU_TARGET else "compile"
         raise ToolMissing(
-            f"nothing here compiles for {target}: {install_extra()}"
-            + ("" if target == CPU_TARGET else "; or install ROCm (looked in $ROCM_PATH and /opt/rocm)")
+            f"nothing here compiles for {target}: {extra_text(extra)}"
+            + ("" if target == CPU_TARGET else "; or install ROCm (looked in $ROCM_PATH and /opt/rocm)"),
+            install_extra(extra),
         )
     root = Path(spec.submodule_search_locations[0]).absolute()
     zig = str(root / "zig")
@@ -108,11 +105,15 @@ def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        raise ToolMissing(f"{package} is there without its metadata: {install_extra()}") from None
+        said = f"{package} is there without its metadata: {extra_text('compile')}"
+        raise ToolMissing(said, install_extra("compile")) from None
 
 
-def _find_rocm() -> Toolchain | None:
-    """ROCm's own clang, headers and device libraries, from `$ROCM_PATH` or /opt/rocm."""
+def rocm_toolchain() -> Toolchain | None:
+    """ROCm's own clang, headers and device libraries, from `$ROCM_PATH` or /opt/rocm; None where they are not there.
+
+    Raises ToolMissing where they are and do not run.
+    """
     root = Path(os.environ.get("ROCM_PATH") or "/opt/rocm").absolute()
     clang = next((p for p in (root / "lib/llvm/bin/clang++", root / "llvm/bin/clang++") if p.exists()), None)
     if clang is None or not (root / "include/hip/hip_runtime.h").exists():

@@ -20,12 +20,13 @@ import numpy as np
 
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.spirv import SETTER
-from pytest_greta.compiler.toolchain import CPU_TARGET, install_extra
+from pytest_greta.compiler.toolchain import CPU_TARGET
 from pytest_greta.device import BoundLaunch, DeviceInfo, Range, Work
 from pytest_greta.device.cpu_near import count_beyond
 from pytest_greta.device.protocol import DIGEST_BYTES, Launched
 from pytest_greta.errors import DeviceFault, DeviceUnavailable
 from pytest_greta.kernel import Value
+from pytest_greta.remedies import extra_text, install_extra
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,7 +53,7 @@ def open_cpu(cache: CodeCache) -> CpuDevice:
         try:
             import pyopencl
         except ImportError as error:
-            raise DeviceUnavailable(f"the cpu device needs pyopencl ({error}); {install_extra()}") from error
+            raise _lacks(f"the cpu device needs pyopencl ({error})") from error
         try:
             devices = [d for p in pyopencl.get_platforms() for d in p.get_devices()]
         except pyopencl.Error as error:
@@ -70,11 +71,15 @@ def _find_runtime() -> Path:
         try:
             files = importlib.metadata.distribution(distribution).files or []
         except importlib.metadata.PackageNotFoundError:
-            raise DeviceUnavailable(f"the cpu device needs {distribution}; {install_extra()}") from None
+            raise _lacks(f"the cpu device needs {distribution}") from None
         for file in files:
             if file.name == "libintelocl.so":
                 return Path(str(file.locate())).resolve()
-    raise DeviceUnavailable(f"intel-opencl-rt is installed without libintelocl.so; {install_extra()}")
+    raise _lacks("intel-opencl-rt is installed without libintelocl.so")
+
+
+def _lacks(what: str) -> DeviceUnavailable:
+    return DeviceUnavailable(f"{what}; {extra_text('cpu')}", install_extra("cpu"))
 
 
 class _Checked:

@@ -61,7 +61,8 @@ def _count(bindings: Bindings) -> int:
         count = 0
     call(bindings.hiprtc.hiprtcVersion)  # loads libhiprtc: every launch needs a compiled source
     if count == 0:
-        raise DeviceUnavailable(f"no HIP device: {hip_missing.no_device_text(os.environ)}")
+        lack = hip_missing.no_device_lack(os.environ)
+        raise DeviceUnavailable(f"no HIP device: {lack}", lack.command)
     return count
 
 
@@ -76,8 +77,8 @@ def _explained(bindings: Bindings, index: int) -> Iterator[None]:
             f"HIP device {index} does not open: its compiler refuses greta's own kernels: {first}"
         ) from error
     except RuntimeError as error:
-        text = hip_missing.library_text(error, bindings.version, bindings.namespaced, os.environ)
-        raise DeviceUnavailable(text) from error
+        lack = hip_missing.library_lack(error, bindings.version, bindings.namespaced, os.environ)
+        raise DeviceUnavailable(lack.text, lack.command) from error
     except HipError as error:
         hint = "; its memory is taken by other processes" if error.name == "hipErrorOutOfMemory" else ""
         raise DeviceUnavailable(f"HIP device {index} does not open: {error}{hint}") from error

@@ -56,7 +56,8 @@ def import_bindings() -> Bindings:
     try:
         from hip import hip, hiprtc
     except ImportError as error:
-        raise DeviceUnavailable(hip_missing.package_text(error)) from error
+        lack = hip_missing.package_lack(error)
+        raise DeviceUnavailable(lack.text, lack.command) from error
     return Bindings(hip, hiprtc, importlib.metadata.version("hip-python"), hip.__name__.startswith("rocm."))
 
 

@@ -12,19 +12,21 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-INSTALL = "python -m pip install hip-python"
+from pytest_greta.remedies import HIP_PYTHON, Lack, fitting_hip_python, hip_runtime_command
+
+AGAIN = f"{HIP_PYTHON} --force-reinstall"
 VISIBLE = ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 """Variables by which the runtime hides devices (HIP documentation, "GPU isolation techniques")."""
 
 
-def package_text(error: ImportError) -> str:
+def package_lack(error: ImportError) -> Lack:
     """hip-python cannot be imported: it is not installed, or its binary does not fit this Python."""
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in ("hip", "rocm"):
-        return f"hip-python is not installed: {INSTALL} (Linux x86-64 only)"
-    return f"hip-python is installed but cannot be imported: {error}; install it again: {INSTALL}"
+        return Lack(f"hip-python is not installed: {HIP_PYTHON} (Linux x86-64 only)", HIP_PYTHON)
+    return Lack(f"hip-python is installed but cannot be imported: {error}; install it again: {AGAIN}", AGAIN)
 
 
-def library_text(error: RuntimeError, version: str, namespaced: bool, env: Mapping[str, str]) -> str:
+def library_lack(error: RuntimeError, version: str, namespaced: bool, env: Mapping[str, str]) -> Lack:
     """A library or a symbol that hip-python needs is missing.
 
     hip-python loads libraries on the first call and symbols on their first use, and reports both by a
@@ -33,20 +35,23 @@ def library_text(error: RuntimeError, version: str, namespaced: bool, env: Mappi
     """
     text = re.sub(r"b'([^']*)'", r"\1", str(error)).replace("''", "'").rstrip("'")
     if symbol := re.search(r"failed to dlsym '?(\w+)'?: (.*)", text):
-        return (
+        return Lack(
             f"this ROCm does not fit hip-python {version}: it has no {symbol[1]} ({symbol[2]}); "
-            "install the hip-python release made for the ROCm that is installed (their version numbers agree)"
+            "install the hip-python release made for the ROCm that is installed (their version numbers agree)",
+            fitting_hip_python(rocm_root(env)[0]),
         )
     opened = re.search(r"failed to dlopen '?([^':]+)'?: (.*)", text)
     if opened is None:
-        return f"hip-python {version}: {error}"
+        return Lack(f"hip-python {version}: {error}")
     path, reason = opened[1], opened[2]
     name = Path(path).name
     if not reason.startswith(path) or "No such file" not in reason:
         # The library is there; something it needs is not, or the file is damaged.
-        return f"{name} was found but cannot be loaded: {reason}"
+        return Lack(f"{name} was found but cannot be loaded: {reason}")
     looked, way_out = _looked_for(namespaced, env), _way_out(name, namespaced, env)
-    return f"{name} is not found by hip-python {version}, which looks in {looked}; {way_out}"
+    return Lack(
+        f"{name} is not found by hip-python {version}, which looks in {looked}; {way_out}", way_out.command
+    )
 
 
 def _looked_for(namespaced: bool, env: Mapping[str, str]) -> str:
@@ -72,7 +77,7 @@ def header_folders(env: Mapping[str, str]) -> tuple[Path, ...]:
     return root / "include", Path(env.get("HIP_PATH") or root / "hip") / "include"
 
 
-def _way_out(name: str, namespaced: bool, env: Mapping[str, str]) -> str:
+def _way_out(name: str, namespaced: bool, env: Mapping[str, str]) -> Lack:
     folders = [
         str(rocm_root(env)[0] / "lib"),
         "/opt/rocm/lib",
@@ -85,50 +90,81 @@ def _way_out(name: str, namespaced: bool, env: Mapping[str, str]) -> str:
     exact = [p for p in found if p.name == name]
     if exact:
         lib = exact[0].parent
-        if namespaced and lib.name == "lib":
-            return f"it is in {lib}: set ROCM_PATH={lib.parent}"
-        return f"it is in {lib}: set LD_LIBRARY_PATH={lib}"
+        is_root = namespaced and lib.name == "lib"
+        setting = f"ROCM_PATH={lib.parent}" if is_root else f"LD_LIBRARY_PATH={lib}"
+        before = ":$LD_LIBRARY_PATH" if not is_root and env.get("LD_LIBRARY_PATH") else ""
+        return Lack(f"it is in {lib}: set {setting}", f"export {setting}{before}")
     if found:
-        return (
+        return Lack(
             f"there is only {found[0]}: install ROCm's development package, "
-            f"or make a link named {name} to it in a folder of LD_LIBRARY_PATH"
+            f"or make a link named {name} to it in a folder of LD_LIBRARY_PATH",
+            f"sudo ln -s {found[0]} {found[0].with_name(name)}",
         )
     setting = "ROCM_PATH" if namespaced else "LD_LIBRARY_PATH"
     value = "/opt/rocm" if namespaced else "/opt/rocm/lib"
-    return f"install ROCm's HIP runtime, or set {setting} (for example {setting}={value}) if it is elsewhere"
+    return Lack(
+        f"install ROCm's HIP runtime, or set {setting} (for example {setting}={value}) if it is elsewhere",
+        hip_runtime_command(),
+    )
 
 
-def no_device_text(env: Mapping[str, str], dev: Path = Path("/dev")) -> str:
+def no_device_lack(env: Mapping[str, str], dev: Path = Path("/dev")) -> Lack:
     """The runtime finds no GPU: hidden by a variable, no driver, no permission, or none there."""
+    lack = driver_lack(env, dev)
+    if lack is not None:
+        return lack
     hidden = [v for v in VISIBLE if v in env]
-    for variable in hidden:
+    if hidden:
+        settings = " ".join(f"{v}={env[v]}" for v in hidden)
+        said = f"the runtime finds no GPU under {settings}: unset it, or name a device that exists"
+        return Lack(said, f"unset {' '.join(hidden)}")
+    return Lack("the runtime finds no GPU that it supports (rocminfo lists what it sees)")
+
+
+def driver_lack(env: Mapping[str, str], dev: Path = Path("/dev")) -> Lack | None:
+    """Why no runtime could open a GPU: hidden by a variable, no driver, no permission. None where one could."""
+    for variable in (v for v in VISIBLE if v in env):
         if env[variable].strip() in ("", "-1"):
             value = f"is {env[variable]!r}" if env[variable] else "is set and empty"
-            return f"{variable} {value}, which hides every GPU: unset it, or name one ({variable}=0)"
+            said = f"{variable} {value}, which hides every GPU: unset it, or name one ({variable}=0)"
+            return Lack(said, f"unset {variable}")
     kfd = dev / "kfd"
     nodes = sorted(dev.glob("dri/renderD*"))
     container = "in a container pass --device=/dev/kfd --device=/dev/dri"
     if not kfd.exists():
-        return f"no {kfd}: the amdgpu driver is not loaded, or this machine has no AMD GPU ({container})"
+        return Lack(
+            f"no {kfd}: the amdgpu driver is not loaded, or this machine has no AMD GPU ({container})",
+            "sudo modprobe amdgpu" if _has_amd_gpu() else "",
+        )
     if not nodes:
-        return f"{kfd} is there but {dev / 'dri'} has no renderD*: {container}"
+        return Lack(f"{kfd} is there but {dev / 'dri'} has no renderD*: {container}")
     closed = [n for n in (kfd, *nodes) if not os.access(n, os.R_OK | os.W_OK, effective_ids=True)]
     if kfd in closed or len(closed) == len(nodes):
-        return _permission_text(closed)
-    if hidden:
-        settings = " ".join(f"{v}={env[v]}" for v in hidden)
-        return f"the runtime finds no GPU under {settings}: unset it, or name a device that exists"
-    return "the runtime finds no GPU that it supports (rocminfo lists what it sees)"
+        return _permission_lack(closed)
+    return None
 
 
-def _permission_text(closed: list[Path]) -> str:
+def _has_amd_gpu(devices: Path = Path("/sys/bus/pci/devices")) -> bool:
+    """Whether a display controller or accelerator of AMD's is on the bus, by PCI's codes of vendor and class."""
+    for device in devices.glob("*"):
+        try:
+            vendor, kind = ((device / name).read_text().strip() for name in ("vendor", "class"))
+        except OSError:
+            continue
+        if vendor == "0x1002" and kind.startswith(("0x03", "0x12")):
+            return True
+    return False
+
+
+def _permission_lack(closed: list[Path]) -> Lack:
     gids = sorted({n.stat().st_gid for n in closed})
     groups = ",".join(_group_name(g) for g in gids)
     nodes = ", ".join(map(str, closed))
-    return (
+    command = f"sudo usermod -aG {groups} $USER"
+    return Lack(
         f"no permission to read and write {nodes}, which belong to group {groups}: "
-        f"sudo usermod -aG {groups} $USER and log in again; in a container pass "
-        + " ".join(f"--group-add {g}" for g in gids)
+        f"{command} and log in again; in a container pass " + " ".join(f"--group-add {g}" for g in gids),
+        command,
     )
 
 

@@ -277,6 +277,8 @@ def _plain(error: Exception) -> Exception:
     """The error as one of greta's own classes, which the other process can rebuild from its arguments."""
     if isinstance(error, DeviceFault):
         return DeviceFault(str(error), error.kind, error.steps_done)
+    if isinstance(error, DeviceUnavailable):
+        return DeviceUnavailable(str(error), error.command)
     return type(error)(str(error))
 
 

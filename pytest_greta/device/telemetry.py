@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_greta.errors import ToolMissing
+from pytest_greta.remedies import AMDSMI, amdsmi_command
 
 PERIOD_SECONDS = 0.25
 """Time between two readings. A reading makes the GPU's firmware copy a table, so a few in a second are enough;
@@ -264,7 +265,7 @@ class AmdSmi:
     """One GPU seen through amdsmi, the only place that knows it. Raises ToolMissing, with one sentence."""
 
     def __init__(self, pci_address: str) -> None:
-        self._smi = smi = _import_amdsmi()
+        self._smi = smi = import_amdsmi()
         try:
             smi.amdsmi_init(smi.AmdSmiInitFlags.INIT_AMD_GPUS)
         except smi.AmdSmiException as error:
@@ -334,14 +335,15 @@ class AmdSmi:
             return None
 
 
-def _import_amdsmi() -> Any:
+def import_amdsmi() -> Any:
+    """The package amdsmi. Raises ToolMissing, with one sentence."""
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):  # amdsmi prints why it does not find its library
             return importlib.import_module("amdsmi")
     except ModuleNotFoundError:
-        cause = "amdsmi is not installed (it comes with ROCm: python -m pip install /opt/rocm/share/amd_smi)"
-        raise ToolMissing(_lost(cause)) from None
+        cause = f"amdsmi is not installed (it comes with ROCm: {AMDSMI})"
+        raise ToolMissing(_lost(cause), amdsmi_command()) from None
     except (ImportError, OSError, LookupError, AttributeError) as error:
         # Without its library it fails with a KeyError, with one of another release with an AttributeError.
         reason = " ".join(printed.getvalue().split()) or f"{type(error).__name__}: {error}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pytest_greta.errors import printable
@@ -262,7 +262,7 @@ def limit_text(definition: GateDef, limit: Limit, outputs: Sequence[str] = ()) -
     if limit.equals is not None:
         return f"{name} is {_text(definition, limit.equals)}"
     if limit.ratio is not None:
-        return f"{over_contexts(name)} <= {limit.ratio:g}x"
+        return f"{over_contexts(name)} <= {_limit_number(_as_ratio(definition), limit.ratio)}x"
     if limit.above is not None and limit.max is None:
         return f"{name} > {_limit_number(definition, limit.above)}"
     if limit.above is not None:
@@ -296,9 +296,15 @@ def measured_text(definition: GateDef, quantity: Quantity, limit: Limit) -> str:
     if isinstance(value, (bool, str)):
         return _text(definition, value)
     suffix = suffix_of(definition, limit)
+    definition = definition if limit.ratio is None else _as_ratio(definition)
     interval = quantity.interval
     ends = "" if interval is None else f" [{', '.join(_near(definition, x, limit) for x in _ends(interval))}]"
     return f"{_near(definition, value, limit)}{suffix}{ends}"
+
+
+def _as_ratio(definition: GateDef) -> GateDef:
+    """What is compared over contexts is a ratio, written as a speedup is: `1.10x`."""
+    return replace(definition, spec=CATALOGUE["speedup"].spec)
 
 
 def suffix_of(definition: GateDef, limit: Limit | None = None) -> str:

@@ -19,9 +19,15 @@ VALUE_LIMITS = ("min", "max", "min_exclusive", "equals", "max_ratio_over_context
 """The limits of what a program prints."""
 
 
-def _number(name: str, unit: str, description: str, integer: bool = False, speed: bool = False) -> GateDef:
+def _number(
+    name: str, unit: str, description: str, example: str, integer: bool = False, speed: bool = False
+) -> GateDef:
     return GateDef(
-        name, unit, "program", "number", "lower", description, integer=integer, positive=speed, speed=speed
+        *(name, unit, "program", "number", "lower", description),
+        integer=integer,
+        positive=speed,
+        speed=speed,
+        example=example,
     )
 
 
@@ -43,22 +49,27 @@ PROGRAM_GATES: Mapping[str, GateDef] = {definition.name: definition for definiti
             "No line of the output says that it failed, whatever its exit status says. Built in; `errors` says which "
             "lines do.", limits=()),
     _number("left_processes", "processes",
-            "Processes of the program that still ran when it had ended; they are killed. 0 is built in.", integer=True),
+            "Processes of the program that still ran when it had ended; they are killed. 0 is built in.",
+            "left_processes: 2", integer=True),
     GateDef("processed", "tokens", "program", "value", "",
             "Tokens that the program says it processed (`processed` names them): the context. Built in.",
             limits=(), reported=True),
     GateDef("seconds", "s", "program", "number", "lower",
             "The time that `time` names, else the wall time. Above 0 is built in.",
-            positive=True, speed=True, fixed=True, reported=True),
-    _number("wall_seconds", "s", "Wall time of one run.", speed=True),
-    _number("cpu_seconds", "s", "CPU time of the program and of its children that ended.", speed=True),
-    _number("peak_bytes", "bytes", "Most memory that the process tree held at once (resident; sampled).", integer=True),
-    _number("vram_bytes", "bytes", "Most device memory in use during the run, by all processes (sampled).",
-            integer=True),
+            positive=True, speed=True, fixed=True, reported=True, example="seconds: {max: 30, contexts: 4096}"),
+    _number("wall_seconds", "s", "Wall time of one run.", "wall_seconds: 60", speed=True),
+    _number("cpu_seconds", "s", "CPU time of the program and of its children that ended.", "cpu_seconds: 240",
+            speed=True),
+    _number("peak_bytes", "bytes", "Most memory that the process tree held at once (resident; sampled).",
+            "peak_bytes: 8589934592", integer=True),
+    _number("vram_bytes", "bytes", "Most device memory that its processes held at once (sampled).",
+            "vram_bytes: 137438953472", integer=True),
     _shared("speedup", "Time of the baseline over that of the variant, from interleaved pairs of runs."),
+    _shared("regression",
+            "Time now over that of the accepted runs before: of this program, variant, problem and machine."),
     _shared("scaling", "Exponent of `seconds` against the context, from the smallest context of this session."),
     _shared("deterministic", "The outputs that it names are the same in every run.",
-            limits=("equals",), per_output=True),
+            limits=("equals",), per_output=True, example="deterministic: {equals: true, outputs: [text]}"),
 )}
 # fmt: on
 """What is measured of every program, beside what it prints."""

@@ -121,6 +121,11 @@ def forgive(benchmark: BenchmarkFixture) -> None:
     benchmark.skipped = True
 
 
+def takes(config: pytest.Config) -> bool:
+    """Whether pytest-benchmark is there, and runs benchmarks."""
+    return config.pluginmanager.has_plugin("benchmark") and not config.getoption("benchmark_skip", False)
+
+
 def compares(config: pytest.Config) -> bool:
     """Whether pytest-benchmark compares with an earlier run, and so asks for the machine before anything has run."""
     return bool(config.getoption("benchmark_compare", None))

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import Interval, Limit, Quantity, measured_text
 from pytest_greta.history.records import (
-    NO_HISTORY,
-    YOUNG,
     PastRuns,
     baseline_code_of,
     identity_of_run,
@@ -20,16 +18,10 @@ from pytest_greta.history.records import (
     of_timing,
     timing_of,
 )
+from pytest_greta.history.times import Now, against_times, compared, step
 from pytest_greta.measure.executable import ACCEPTED
 from pytest_greta.measure.quantities import ratio_quantity
-from pytest_greta.stats.runs import (
-    FEWEST_ROUNDS,
-    Comparison,
-    HistoricRun,
-    compare,
-    smallest_regression,
-    steps,
-)
+from pytest_greta.stats.runs import FEWEST_ROUNDS, HistoricRun
 
 if TYPE_CHECKING:
     from pytest_greta.measure.run import Run
@@ -64,9 +56,9 @@ def regression(
         return Regression(replace(alone, reason="; ".join(filter(None, [alone.reason, missing]))), again)
     if paired.interval and limit.excludes(paired.interval):
         # Slower than its own past code: times change nothing about that, but they know since when.
-        since = _step(run, past, relative=bool(baseline_code_of(run)))
+        since = step(_now(run, "", past), relative=bool(baseline_code_of(run)))
         return Regression(replace(paired, reason="; ".join(filter(None, [since, paired.reason]))))
-    times = _compared(run, "", past)
+    times = compared(_now(run, "", past), past.is_saved)
     if isinstance(times, Quantity):
         reason = paired.reason if paired.is_exact else f"{paired.reason}; {times.reason}"
         return Regression(replace(paired, reason=reason))
@@ -120,51 +112,25 @@ def _against_times(
     past: PastRuns,
     measure_again: Callable[[], Run],
 ) -> tuple[Quantity, Run | None]:
-    """The ratio to the times of accepted runs, and the second measurement where the first one would fail.
+    """The ratio to the times of accepted runs, and the second measurement where the first one would fail."""
+    again: list[Run] = []
 
-    With a hint of what such a history can find, where it cannot decide.
-    """
-    first = _compared(run, untimed(run), past)
-    if isinstance(first, Quantity):
-        return first, None
-    again, both = None, first
-    if first.interval and limit.excludes(first.interval):
-        again = measure_again()
-        second = _compared(again, untimed(again), past)
-        if isinstance(second, Quantity):
-            return Quantity(None, reason=f"slower, but not confirmed: {second.reason}"), again
-        both = first.confirmed_by(second)
-    assert both.ratio is not None
-    assert both.interval is not None
-    reason = both.reason
-    if limit.excludes(both.interval):
-        reason = "; ".join(filter(None, [_step(run, past, both.relative), reason]))
-    elif limit.max is not None and not limit.allows(both.interval.high):
-        reason += f"; with this history {smallest_regression(first, limit.max):.3g}x fails in 95 of 100 runs"
-    return Quantity(both.ratio, both.interval, reason, excused=both.runs < YOUNG), again
+    def once_more() -> Now:
+        again.append(measure_again())
+        return _now(again[0], untimed(again[0]), past)
+
+    found = against_times(_now(run, untimed(run), past), past.is_saved, limit, once_more)
+    return found, again[0] if again else None
 
 
-def _compared(run: Run, untimed: str, past: PastRuns) -> Comparison | Quantity:
-    """A run against history, or why it is not held against it."""
-    if untimed or run.fault:
-        return Quantity(None, reason=untimed or "the run ended with a fault")
-    if not run.seconds or min([*run.seconds, *run.baseline.seconds]) <= 0:
-        return Quantity(None, reason="no time above zero was measured")
-    if len(run.seconds) < FEWEST_ROUNDS:
-        return Quantity(None, reason=f"fewer than {FEWEST_ROUNDS} rounds were measured")
-    runs, changed = _comparable(run, past)
-    comparison = compare(_current(run, past), runs)
-    if comparison.interval is None:
-        hint = "" if past.is_saved else "; runs are kept with --benchmark-autosave"
-        return Quantity(None, reason=f"{NO_HISTORY}: {changed or comparison.reason}{hint}", excused=True)
-    return comparison
-
-
-def _comparable(run: Run, past: PastRuns) -> tuple[list[HistoricRun], str]:
-    """The earlier runs of the same data that were timed in the same way, and why others were not; else empty."""
+def _now(run: Run, untimed: str, past: PastRuns) -> Now:
+    """A run, and the earlier ones of the same data that were timed in the same way."""
+    problem = untimed or ("the run ended with a fault" if run.fault else "")
+    if problem or len(run.seconds) < FEWEST_ROUNDS:
+        return Now(_current(run, past), problem=problem)
     same, changed = of_family(past.runs(identity_of_run(run)), run.plan.kernel, run.buffers)
     alike, otherwise = of_timing(same, timing_of(run))
-    return alike, "; ".join(filter(None, [changed, otherwise]))
+    return Now(_current(run, past), alike, "; ".join(filter(None, [changed, otherwise])))
 
 
 def _current(run: Run, past: PastRuns) -> HistoricRun:
@@ -178,14 +144,3 @@ def _current(run: Run, past: PastRuns) -> HistoricRun:
         accepted=False,
         timing=timing_of(run),
     )
-
-
-def _step(run: Run, past: PastRuns, relative: bool) -> str:
-    """Where the slowdown began, if several runs show it: a step after which most runs were not accepted."""
-    before, _ = _comparable(run, past)
-    runs = [*before, _current(run, past)]
-    found = steps(runs, relative)
-    if not found or found[-1].ratio <= 1:
-        return ""
-    since = runs[next(i for i, r in enumerate(runs) if r is found[-1].run) :]
-    return str(found[-1]) if 2 * sum(not r.accepted for r in since) >= len(since) else ""

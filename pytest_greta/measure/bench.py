@@ -25,6 +25,7 @@ from pytest_greta.measure.verification import Verification
 
 if TYPE_CHECKING:
     from pytest_greta.measure.plan import Plan
+    from pytest_greta.measure.problem_data import Right
 
 Progress = Callable[[str], None]
 
@@ -139,6 +140,13 @@ class Bench:
             self.note_misuse(slot)
         if self.plan.single_shot:
             self.run.seconds.append(seconds[slot])
+
+    def recall(self, slot: str, right: Mapping[str, Right]) -> None:
+        """Begin with outputs of a slot that an earlier measurement found right, by draw."""
+        name = self.executables[slot].name
+        for draw, one in right.items():
+            self.checks[slot].recall(draw, one.digest, one.outputs)
+            self.references[draw].verify(slot, name, one.outputs, one.tolerances)
 
     def has_seen(self, slots: Sequence[str]) -> bool:
         """Whether the outputs of these slots are known for every draw of inputs, where they are checked: the first ones

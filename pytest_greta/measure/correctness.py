@@ -359,14 +359,12 @@ def _real_errors(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     wanted = expected.astype(np.float64).reshape(len(expected), -1)
     values = found.astype(np.float64).reshape(wanted.shape)
-    finite = np.isfinite(wanted)
-    same_special = np.where(np.isnan(wanted), np.isnan(values), values == wanted)
-    wrong = ((np.isfinite(values) != finite) | ~(same_special | finite)).any(axis=1)
-    comparable = finite & ~wrong[:, None]
-    difference = np.abs(np.subtract(values, wanted, where=comparable, out=np.zeros_like(wanted)))
-    sizes = np.abs(np.where(finite, wanted, 0.0))
-    scale = sizes.max(axis=1)
-    of_rows = np.where(wrong, np.inf, difference.max(axis=1) / np.where(scale == 0, 1.0, scale))
+    difference, sizes, wrong = np.abs(values - wanted), np.abs(wanted), np.zeros(len(wanted), bool)
+    furthest, scale = difference.max(axis=1), sizes.max(axis=1)
+    if not (np.isfinite(furthest).all() and np.isfinite(scale).all()):
+        difference, sizes, wrong = _of_finite(values, wanted)
+        furthest, scale = difference.max(axis=1), sizes.max(axis=1)
+    of_rows = np.where(wrong, np.inf, furthest / np.where(scale == 0, 1.0, scale))
     if math.isinf(tolerance.atol):
         return of_rows, np.zeros(len(wanted))
     allowed = tolerance.atol + tolerance.rtol * sizes
@@ -374,8 +372,20 @@ def _real_errors(
     return of_rows, np.where(wrong, np.inf, shares.max(axis=1))
 
 
+def _of_finite(
+    values: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """How far finite elements are off, how large they must be, and which rows have or lack a NaN or infinity."""
+    finite = np.isfinite(wanted)
+    same_special = np.where(np.isnan(wanted), np.isnan(values), values == wanted)
+    wrong = ((np.isfinite(values) != finite) | ~(same_special | finite)).any(axis=1)
+    comparable = finite & ~wrong[:, None]
+    difference = np.abs(np.subtract(values, wanted, where=comparable, out=np.zeros_like(wanted)))
+    return difference, np.abs(np.where(finite, wanted, 0.0)), wrong
+
+
 def _differ(found: NDArray[np.generic], expected: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Where whole numbers differ, exactly: numpy compares signed and unsigned ones of 8 bytes as doubles."""
+    """Where whole numbers differ, exactly: numpy compares those of 8 bytes, signed and not, as doubles."""
     if not is_integer(expected.dtype):
         return np.asarray(found.astype(np.float64) != expected)
     if found.dtype.kind == "b":  # bytes: 2 is no bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,6 +66,13 @@ def code_info(executable: Executable, buffers: Mapping[str, Array]) -> dict[str,
         "workspaces": _plain_arrays(executable.workspaces),
         "buffers": _plain_arrays(buffers),
     }
+
+
+def key_of(executable: Executable) -> str:
+    """Equal for executables that do the same with the same inputs: code, launches, and what constants hold."""
+    constants = sorted((symbol, held.hex()) for symbol, held in executable.constants.items())
+    own = executable.variant.name if executable.variant else ""  # whose own inputs it reads
+    return sha256_of(json.dumps([code_info(executable, {}), constants, own]).encode())
 
 
 def executable_of(info: Mapping[str, Any], code: bytes, name: str, deadline_seconds: float) -> Executable:

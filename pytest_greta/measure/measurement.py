@@ -19,7 +19,7 @@ from pytest_greta.measure.bench import Bench, Progress
 from pytest_greta.measure.budget import SessionBudget
 from pytest_greta.measure.correctness import POISONS
 from pytest_greta.measure.draws import DRAWS, Draws, derive
-from pytest_greta.measure.executable import CANDIDATE
+from pytest_greta.measure.executable import BASELINE, CANDIDATE
 from pytest_greta.measure.problem_data import DataStore, ProblemData
 from pytest_greta.measure.quantities import add_quantities
 from pytest_greta.measure.reference import ROWS_SECONDS
@@ -85,6 +85,9 @@ def _verify_and_time(bench: Bench, data: ProblemData, budget: SessionBudget) -> 
     bench.load()
     bench.progress("computing references")
     bench.hold_against(data.references())
+    baseline = bench.executables.get(BASELINE)
+    if baseline:
+        bench.recall(BASELINE, data.right(baseline, bench.checks[BASELINE].tolerances))
     for slot in list(bench.executables):
         bench.verify(slot)
     with _more_rows(bench) as finish:
@@ -96,6 +99,8 @@ def _verify_and_time(bench: Bench, data: ProblemData, budget: SessionBudget) -> 
         for slot in list(bench.executables):
             bench.note_misuse(slot)
         finish()
+    if baseline:
+        data.remember(baseline, bench.checks[BASELINE] if BASELINE in bench.executables else None)
     bench.checks[CANDIDATE].add_quantities(run)
 
 

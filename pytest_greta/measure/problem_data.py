@@ -1,4 +1,6 @@
-"""What all measurements of a problem share: its inputs, drawn once a session, and what they make of the outputs."""
+"""What all measurements of a problem share: its inputs, drawn once a session, what they make of the outputs, and the
+outputs of the baseline.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,32 @@ import numpy as np
 
 from pytest_greta import contract
 from pytest_greta.measure.draws import Inputs, draw_shared
+from pytest_greta.measure.executable import key_of
 from pytest_greta.measure.reference import Reference, references_of
 
 if TYPE_CHECKING:
     from pytest_greta.kernel import Kernel, Problem
+    from pytest_greta.measure.draws import Arrays
+    from pytest_greta.measure.executable import Executable
+    from pytest_greta.measure.reference import Tolerances
+    from pytest_greta.measure.verification import Verification
 
 _MOST_BYTES = 8 << 30
 """Of inputs and references that are kept, nor more than a quarter of the machine's memory; those of one problem always
 are."""
 
 Key = tuple[str, "Problem", int, int]
+
+
+@dataclass(frozen=True)
+class Right:
+    """Outputs of an executable on one draw, which were judged and found right."""
+
+    digest: bytes
+    outputs: Arrays
+    tolerances: Tolerances
+    rows: int
+    """So many rows of the reference were known then."""
 
 
 @dataclass
@@ -34,6 +52,8 @@ class ProblemData:
     rng: np.random.Generator
     stack: ExitStack
     _references: dict[str, Reference] = field(default_factory=dict)
+    _right: dict[tuple[str, str], Right] = field(default_factory=dict)
+    """By executable and draw."""
 
     def references(self) -> dict[str, Reference]:
         """What the outputs must hold, by draw: for one measurement, with the rows that others computed before it.
@@ -46,11 +66,33 @@ class ProblemData:
             self._references = references_of(self.kernel, self.problem, inputs, outputs, self.rng)
         return {draw: reference.anew() for draw, reference in self._references.items()}
 
+    def remember(self, executable: Executable, check: Verification | None) -> None:
+        """Keep the outputs of what others are timed beside, so that later measurements need not read and judge the same
+        bytes again; forget them where it was wrong, which is `None`.
+        """
+        key = key_of(executable)
+        for draw in self.shared:
+            self._right.pop((key, draw), None)
+            if check is not None and check.expected(draw) and not (check.differing or check.problem):
+                rows = len(self._references[draw].rows)
+                found = Right(check.expected(draw), check.first[draw], check.tolerances, rows)
+                self._right[key, draw] = found
+
+    def right(self, executable: Executable, tolerances: Tolerances) -> dict[str, Right]:
+        """What was remembered of it, by draw: what was held against all that is known of the reference today."""
+        kept = {draw: self._right.get((key_of(executable), draw)) for draw in self.shared}
+        return {
+            draw: one
+            for draw, one in kept.items()
+            if one and one.tolerances == tolerances and one.rows == len(self._references[draw].rows)
+        }
+
     @property
     def size_bytes(self) -> int:
-        """Of the inputs and the references."""
+        """Of the inputs, the references, and the outputs that were found right."""
         inputs = sum(array.nbytes for drawn in self.shared.values() for array in drawn.arrays.values())
-        return inputs + sum(reference.size_bytes for reference in self._references.values())
+        outputs = sum(array.nbytes for one in self._right.values() for array in one.outputs.values())
+        return inputs + outputs + sum(reference.size_bytes for reference in self._references.values())
 
 
 class DataStore:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 ROWS_SECONDS = 2.0
 """For so long, of each draw, rows are computed in float64 where nothing else is there to compare all of them with:
-while launches are timed, and then what is left of it; a quarter, where all would not reach `_WORTH` of the rows."""
+while launches are timed, then what is left of it; `_TRIED` of it, where all would not reach `_WORTH` of the rows."""
 _WORTH = 0.1
+_TRIED = 1 / 16
 
 _COVER_SECONDS = 20.0
 """After so long even the rows that cover an output are cut short: a reference in Python may take minutes a row."""
@@ -142,7 +143,7 @@ class Reference:
             if (
                 stop.is_set()
                 or spent > seconds
-                or (spent > seconds / 4 and len(found) * seconds / spent < worth)
+                or (spent > seconds * _TRIED and len(found) * seconds / spent < worth)
             ):
                 break
         return found

@@ -30,7 +30,9 @@ _THROTTLE_RETRIES = 2
 _WARM_UP_SECONDS = 1.0
 """The warm-up takes no longer, nor a tenth of the budget."""
 _WINDOW_SECONDS = 0.02
-"""The warm-up looks at the times of so long."""
+"""The warm-up looks at the times of so long, three times at least."""
+_LONG_SECONDS = 0.06
+"""What takes so long by itself is warm behind its verification."""
 
 _EXCHANGE_SECONDS = 2e-3
 """An exchange of memory may take so long, or half of what a round takes; else all keep their places."""
@@ -80,7 +82,8 @@ class Timing:
         plan, bench = self.plan, self.bench
         seconds = dict(bench.first_seconds)
         cap_seconds = min(_WARM_UP_SECONDS, plan.budget_seconds / 10)
-        if not plan.caches or plan.most_rounds == 1 or 4 * sum(seconds.values()) > cap_seconds:
+        longest_seconds = min(_LONG_SECONDS, cap_seconds / 4)
+        if not plan.caches or plan.most_rounds == 1 or sum(seconds.values()) > longest_seconds:
             self._choose_manner(seconds)
             return seconds
         bench.progress("warming up")

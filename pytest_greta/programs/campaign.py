@@ -36,6 +36,7 @@ from pytest_greta.programs.pairing import (
 from pytest_greta.programs.place import Invocation, check_model, invocation_of
 from pytest_greta.programs.result import ProgramCase, ProgramResult, ProgramRun
 from pytest_greta.stats.pairs import PairedTest
+from pytest_greta.stats.runs import FEWEST_ROUNDS
 
 SERIALISED = "launches are serialised (--greta-serialize)"
 SIDE_BY_SIDE = "pytest-xdist runs other tests beside a program, which has no device to itself"
@@ -56,6 +57,11 @@ class Manner:
     """Why times mean nothing here, if so."""
 
 
+AgainstPast = Callable[[ProgramRun, Limit, Callable[[], ProgramRun]], Quantity]
+"""Holds the runs of a case against those stored before, by a limit; the last makes as many again."""
+NO_HISTORY = "pytest-benchmark, which keeps the history, is switched off"
+
+
 @dataclass
 class Programs:
     """The programs of a session."""
@@ -69,6 +75,8 @@ class Programs:
     show: Callable[[str], None] = lambda _: None
     waited: Callable[[], None] = lambda: None
     measuring: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()
+    against_past: AgainstPast | None = None
+    """Gives the quantity of the gate `regression`; None where there is no history."""
     listed: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
     """The problems of every variant that this session tests."""
     notes: list[str] = field(default_factory=list)
@@ -80,6 +88,11 @@ class Programs:
     _has_looked: bool = False
 
     @property
+    def has_run(self) -> bool:
+        """Whether any program was run here."""
+        return self._has_looked
+
+    @property
     def project(self) -> str:
         """Stands for the project: what a killed session of another left is not this one's to end."""
         return hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
@@ -89,6 +102,7 @@ class Programs:
         entry = self.entries[case.program]
         with self.measuring(str(case)):
             run = self._measure(entry, case)
+            self._compare(entry, case, run)
         gates = self.gates_of(case)
         each = [quantities_of([one], entry.output) for one in run.runs]
         for found in (run.quantities, *each):
@@ -128,9 +142,29 @@ class Programs:
             return gate
         return dataclasses.replace(gate, limit=Limit(max=seconds), file=self.manner.deadline_flag, line=0)
 
+    def _compare(self, entry: ProgramEntry, case: ProgramCase, run: ProgramRun) -> None:
+        """Add the quantity `regression`, where it is gated. What looks slower is run again, and all its runs count."""
+        gate = next((gate for gate in self._gates(entry, case) if gate.name == "regression"), None)
+        if gate is None:
+            return
+        again: list[ProgramRun] = []
+
+        def once_more() -> ProgramRun:
+            again.append(self._measure(entry, case, "again"))
+            return again[0]
+
+        found = Quantity(None, reason=NO_HISTORY)
+        if self.against_past is not None:
+            found = self.against_past(run, gate.limit, once_more)
+        for more in again:
+            run.extend(more)
+            run.quantities = {**run.quantities, **quantities_of(run.runs, entry.output)}
+        run.quantities["regression"] = found
+
     # -- measuring ---------------------------------------------------------------------------------------
 
-    def _measure(self, entry: ProgramEntry, case: ProgramCase) -> ProgramRun:
+    def _measure(self, entry: ProgramEntry, case: ProgramCase, which: str = "") -> ProgramRun:
+        """Run a case as often as it takes. `which` tells a second measurement from the first, in the journal."""
         check_model(entry, case.variant, case.problem, self.folder)
         gates = entry.gates_for(case.variant, case.problem)
         has_pairs = bool(limits_of(gates)) and not self.manner.single_shot
@@ -142,10 +176,15 @@ class Programs:
         }
         run = ProgramRun(case.program, case.variant, case.problem, entry.baseline if has_pairs else "")
         run.command, run.on = invoked[CANDIDATE].words, entry.on
+        run.asked, run.timing = invoked[CANDIDATE].asked(), entry.output.time or "wall_seconds"
+        run.single_shot = self.manner.single_shot
+        if has_pairs:
+            run.baseline_code = key_of([invoked[BASELINE].identity(), invoked[BASELINE].files()])[:16]
         run.untimed = SERIALISED if self.manner.serialize else self.manner.untimed
         identities = {slot: one.identity() for slot, one in invoked.items()}
         output = dataclasses.asdict(entry.output)
-        key = key_of([identities, str(case.problem), output, entry.errors, entry.blocked, run.untimed])
+        parts = [identities, str(case.problem), output, entry.errors, entry.blocked, run.untimed]
+        key = key_of([*parts, which] if which else parts)
         pairs, problem = self._take_rounds(entry, case, run, invoked, key, gates)
         run.digests = dict(run.last.files)
         run.quantities = quantities_of(run.runs, entry.output)
@@ -164,7 +203,8 @@ class Programs:
             return self.manner.rounds(case.problem.context)
         stated = entry.repeats.get(case.problem.context, entry.repeats.get(0))
         if stated is None and not limits_of(gates):
-            return 2 if any(gate.name == "deterministic" for gate in gates) else 1
+            names = {gate.name for gate in gates}
+            return FEWEST_ROUNDS if "regression" in names else 2 if "deterministic" in names else 1
         return stated
 
     def _take_rounds(
@@ -182,6 +222,7 @@ class Programs:
         pairs = pairs_of(limits if len(invoked) > 1 else (), count, budget)
         past = self._past(entry, case, invoked, key)[:count]
         coming = orders_after(past, list(invoked))
+        fewest = FEWEST_ROUNDS if any(gate.name == "regression" for gate in gates) else 1
         problem, number = "", 0
         while True:
             if number < len(past):
@@ -194,7 +235,7 @@ class Programs:
             problem = self._add_round(entry, case, run, taken, pairs) or problem
             if run.last.problem(entry.output, case.problem.context):
                 return pairs, problem  # the candidate has failed: no more runs would change that
-            if number >= (count or 1) and (count or problem or pairs.is_finished):
+            if number >= (count or fewest) and (count or problem or pairs.is_finished):
                 self.budget.spent(pairs.spent_seconds, pairs.is_futile, budget)
                 return pairs, problem
 

@@ -25,7 +25,7 @@ class Execution:
     cpu_seconds: float | None = None
     peak_bytes: int | None = None
     vram_bytes: int | None = None
-    """None where nothing here can tell."""
+    """Each None where nothing here can tell."""
     values: Mapping[str, Value] = field(default_factory=dict)
     """What was read of its output."""
     unreadable: str = ""
@@ -42,6 +42,10 @@ class Execution:
     """Beginning and end of what it printed."""
     errors: str = ""
     """The same of standard error."""
+    vram_how: str = ""
+    """Whose device memory it is, or why it is not known."""
+    vram_course: tuple[tuple[float, int], ...] = ()
+    """Seconds since it began, and bytes of device memory."""
 
     @property
     def failure(self) -> str:
@@ -81,7 +85,9 @@ class Execution:
     def of(data: Mapping[str, Any]) -> Execution:
         """From JSON. Raises KeyError or TypeError where it is another thing."""
         known = {one.name for one in fields(Execution)}
-        return Execution(**{**{k: v for k, v in data.items() if k in known}, "left": tuple(data["left"])})
+        kept = {k: v for k, v in data.items() if k in known}
+        course = tuple((float(at), int(size)) for at, size in data.get("vram_course", ()))
+        return Execution(**{**kept, "left": tuple(data["left"]), "vram_course": course})
 
 
 def quantities_of(runs: Sequence[Execution], output: OutputSpec) -> dict[str, Quantity]:
@@ -108,6 +114,7 @@ def quantities_of(runs: Sequence[Execution], output: OutputSpec) -> dict[str, Qu
     found["readable"] = _excused(failure) if failure else Quantity(not unreadable, reason=unreadable)
     for name, values in _measured(runs).items():
         found[name] = _together(name, values, PROGRAM_GATES[name].unit, len(runs))
+    found["vram_bytes"] = replace(found["vram_bytes"], reason=_of_device_memory(found["vram_bytes"], runs))
     names = dict.fromkeys(name for run in runs for name in run.values)
     stopped = failure or unreadable
     for name in names:
@@ -166,6 +173,12 @@ def _measured(runs: Sequence[Execution]) -> dict[str, list[float | None]]:
         "peak_bytes": [run.peak_bytes for run in runs],
         "vram_bytes": [run.vram_bytes for run in runs],
     }
+
+
+def _of_device_memory(found: Quantity, runs: Sequence[Execution]) -> str:
+    """Whose it is, or why it is not known."""
+    told = next((run.vram_how for run in runs if run.vram_how), "")
+    return told or found.reason if found.value is None else "; ".join(filter(None, [told, found.reason]))
 
 
 def _together(name: str, values: Sequence[Value | None], unit: str, count: int) -> Quantity:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_greta.errors import ProgramBlocked
+from pytest_greta.remedies import extra_text
 
 
 def context_limit(path: Path) -> tuple[str, int]:
@@ -17,9 +18,7 @@ def context_limit(path: Path) -> tuple[str, int]:
     try:
         from gguf import GGUFReader
     except ImportError:
-        raise ProgramBlocked(
-            "reading a model's context limit needs the extra 'gguf': pip install gguf"
-        ) from None
+        raise ProgramBlocked(f"reading a model's context limit needs gguf: {extra_text('gguf')}") from None
     try:
         fields = GGUFReader(path).fields
         architecture = fields["general.architecture"].contents() if "general.architecture" in fields else "*"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,20 @@ class Round:
     """+1 where the candidate ran after the baseline, -1 where before, 0 where it ran alone."""
 
 
+NOT_KEPT = "finished runs are not kept: pytest's cache is switched off, or cannot be written"
+
+
 class Journal:
     """The journal of a project."""
 
-    def __init__(self, path: Path | None, resumes: bool) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path | None, resumes: bool = False, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`tell` is told at once when it cannot be written any more."""
+        self._path, self._tell = path, tell
         self._rounds: dict[str, list[Round]] = {}
-        self.problem = ""
-        """Why it could not be written."""
+        self.problem = "" if _can_be_written(path) else NOT_KEPT
+        """Why it cannot be written."""
         if resumes and path is not None:
             self._rounds = _read(path)
         self._session = os.urandom(8).hex()
@@ -59,7 +65,6 @@ class Journal:
     ) -> None:
         """Keep a run that has finished. `what` is for a person who reads the file."""
         if self._path is None:
-            self.problem = "finished runs are not kept: pytest's cache is switched off, or cannot be written"
             return
         plain = {**run.plain(), "output": run.output[-MOST_KEPT:], "errors": run.errors[-MOST_KEPT:]}
         record = {
@@ -80,7 +85,18 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            self.problem = f"finished runs cannot be kept in {self._path}: {error.strerror or error}"
+            known, self.problem = (
+                self.problem,
+                f"finished runs cannot be kept in {self._path}: {error.strerror}",
+            )
+            if not known:
+                self._tell(self.problem)
+
+
+def _can_be_written(path: Path | None) -> bool:
+    if path is None or (path.exists() and not path.is_file()):
+        return False
+    return os.access(path if path.exists() else path.parent, os.R_OK | os.W_OK)
 
 
 def _is_of(run: Execution, files: Mapping[str, str]) -> bool:

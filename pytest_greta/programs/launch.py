@@ -86,4 +86,6 @@ def _execution(
         ended.is_overdue,
         output=ended.output,
         errors=ended.errors,
+        vram_how=ended.vram_how,
+        vram_course=ended.vram_course,
     )

@@ -33,6 +33,11 @@ class Invocation:
         environment = dict(self.environment)
         return {"words": self.words, "environment": environment, "folder": str(self.folder), "on": self.on}
 
+    def asked(self) -> dict[str, str]:
+        """What the program is asked to do, whatever it is called and wherever it lies: readable, for history."""
+        environment = " ".join(f"{name}={value}" for name, value in sorted(self.environment.items()))
+        return {"arguments": " ".join(self.words[1:]), "environment": environment}
+
     def files(self) -> dict[str, str]:
         """The digests of the program and of every file that its words name; none on another node."""
         found = [shutil.which(self.words[0]) or self.words[0], *self.words[1:]]

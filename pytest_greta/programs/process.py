@@ -15,14 +15,13 @@ from typing import IO
 
 from pytest_greta.programs.capture import Kept, Lines
 from pytest_greta.programs.tree import MARK, Tree, adopting, children_of, session_mark
+from pytest_greta.programs.vram import Vram
 
 CHUNK_BYTES = 1 << 20
 FIRST_SAMPLE_SECONDS, MOST_SAMPLE_SECONDS = 0.02, 0.5
 """Between two looks at the process tree: short at first, for programs that are."""
 DRAIN_SECONDS = 1.0
 """How long the output of a program that has ended is waited for, where another process holds it open."""
-_VRAM = "class/drm/card*/device/mem_info_vram_used"
-"""Bytes in use on a GPU, by the amdgpu driver (its sysfs interface)."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Ended:
     peak_bytes: int | None
     """Most memory that the process tree held at once. Both are None where it ran on another node."""
     vram_bytes: int | None
-    """Most device memory in use, by all processes; None where no driver says."""
+    """Most device memory that it held; None where no driver says."""
     output: str
     """Beginning and end of standard output."""
     errors: str
@@ -45,6 +44,10 @@ class Ended:
     """Names of the processes that still ran when it had ended."""
     is_overdue: bool = False
     """It was killed at its deadline."""
+    vram_how: str = ""
+    """Whose device memory that is, or why it is not known."""
+    vram_course: tuple[tuple[float, int], ...] = ()
+    """Seconds since it began, and bytes."""
 
 
 _count = 0
@@ -85,7 +88,7 @@ def run_command(
     mark = new_mark(project)
     with adopting():
         strangers = children_of(os.getpid())
-        began = time.monotonic()
+        vram, began = Vram(), time.monotonic()
         watch: _Watch | None = None
         try:
             process = subprocess.Popen(
@@ -98,7 +101,7 @@ def run_command(
                 start_new_session=True,  # Ctrl-C goes to pytest alone, which then ends it with all it started
             )
             tree = Tree(process.pid, mark, strangers)
-            watch = _Watch(process, tree, began + deadline_seconds, waited)
+            watch = _Watch(process, tree, vram, began + deadline_seconds, waited)
             watch.follow(output, errors)
             return watch.ended(began)
         finally:
@@ -112,7 +115,12 @@ class _Watch:
     """Looks after one process until it has ended."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], tree: Tree, deadline: float, waited: Callable[[], None]
+        self,
+        process: subprocess.Popen[bytes],
+        tree: Tree,
+        vram: Vram,
+        deadline: float,
+        waited: Callable[[], None],
     ) -> None:
         self._process, self._tree, self._deadline, self._waited = process, tree, deadline, waited
         self._kept = Kept(), Kept()
@@ -120,7 +128,7 @@ class _Watch:
         self._cpu_seconds = self._ended_at = 0.0
         self._left: tuple[str, ...] = ()
         self._is_overdue = False
-        self._vram_bytes: int | None = None
+        self._began, self._vram = time.monotonic(), vram
         self._next_sample, self._sample_seconds = time.monotonic(), FIRST_SAMPLE_SECONDS
         self._next_wait = time.monotonic() + 1
 
@@ -176,8 +184,8 @@ class _Watch:
         if self._wait_status is None and now >= self._deadline:
             self._is_overdue = True
         if now >= self._next_sample:
-            self._tree.sample()
-            self._sample_vram()
+            alive = self._tree.sample()
+            self._vram.sample(now - self._began, [stat.pid for stat in alive])
             self._next_sample = now + self._sample_seconds
             self._sample_seconds = min(self._sample_seconds * 1.5, MOST_SAMPLE_SECONDS)
         if now >= self._next_wait:
@@ -206,14 +214,6 @@ class _Watch:
             self._tree.kill()
         self._tree.reap()
 
-    def _sample_vram(self) -> None:
-        used = []
-        for path in Path("/sys").glob(_VRAM):
-            with suppress(OSError, ValueError):
-                used.append(int(path.read_text()))
-        if used:
-            self._vram_bytes = max(self._vram_bytes or 0, sum(used))
-
     def ended(self, began: float) -> Ended:
         """What it came to."""
         code = self._process.returncode
@@ -222,11 +222,13 @@ class _Watch:
             self._ended_at - began,
             self._cpu_seconds + self._tree.orphans_cpu_seconds,
             self._tree.peak_bytes,
-            self._vram_bytes,
+            self._vram.peak_bytes,
             self._kept[0].text,
             self._kept[1].text,
             self._left,
             self._is_overdue,
+            self._vram.how,
+            tuple(self._vram.course),
         )
 
     def close(self) -> None:

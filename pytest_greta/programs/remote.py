@@ -173,6 +173,8 @@ def run_there(
         cpu_seconds=None,
         peak_bytes=None,
         vram_bytes=None,
+        vram_how=f"device memory is not measured on {place}",
+        vram_course=(),
         errors=re.sub(rf"{say}[^\n]*\n?", "", ended.errors),
         left=() if overdue else tuple(f"a process on {place}" for _ in range(left)),
         is_overdue=overdue,

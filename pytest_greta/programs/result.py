@@ -52,6 +52,22 @@ class ProgramRun:
     """Why its times mean nothing, if so."""
     digests: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the files that the command names."""
+    asked: dict[str, str] = field(default_factory=dict)
+    """What it was asked to do: its arguments and environment. Runs that were asked for something else are of another
+    benchmark.
+    """
+    timing: str = ""
+    """Which time its seconds are."""
+    baseline_code: str = ""
+    """A digest of the baseline's command and files; empty where none ran beside it."""
+    single_shot: bool = False
+
+    def extend(self, more: ProgramRun) -> None:
+        """Add runs of the same case that were made later."""
+        self.runs += more.runs
+        self.seconds += more.seconds
+        self.baseline_seconds += more.baseline_seconds
+        self.orders += more.orders
 
     @property
     def exit_status(self) -> int | str:

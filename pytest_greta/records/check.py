@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,18 @@ MOST_PROBLEMS = 20
 MOST = 1e300
 """No number is larger, so that sums and ratios of a few stay numbers."""
 
-_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "boolean": bool,
-    "null": type(None),
-    "integer": int,
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "boolean": (bool,),
+    "null": (type(None),),
+    "integer": (int,),
     "number": (int, float),
 }
+_NUMBERS = frozenset(_TYPES["number"])
+_ANYTHING: Mapping[str, Any] = {}
+_PLAIN = frozenset((str, bool, type(None), int, float))
 _WORDS = {"object": "an object", "array": "a list", "string": "a text", "boolean": "true or false", "null": "null",
           "integer": "a whole number", "number": "a number"}  # fmt: skip
 
@@ -46,17 +49,30 @@ def read_bytes(path: Path) -> bytes:
         raise ConfigError(f"{shown}: cannot be read: {problem}") from None
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{shown}: larger than {MOST_BYTES} bytes, which no file of records needs")
+    if not content.strip():
+        raise ConfigError(f"{shown}: the file is empty")
     return content
 
 
 def json_of(content: bytes, shown: str) -> Any:
-    """The JSON in a file. Raises ConfigError, for NaN and infinities too, which are no JSON."""
+    """The JSON in a file. Raises ConfigError, for NaN and infinities too, which are no JSON, and where an object has a
+    key twice.
+    """
 
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is no JSON")
 
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twice = next(name for number, (name, _) in enumerate(pairs) if name in dict(pairs[:number]))
+            raise ConfigError(
+                f"{shown}: {quote(twice)} is there twice in one object: nobody could say which counts"
+            )
+        return found
+
     try:
-        return json.loads(content.decode("utf-8-sig"), parse_constant=refuse)
+        return json.loads(content.decode("utf-8-sig"), parse_constant=refuse, object_pairs_hook=unique)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{shown}: not UTF-8: {error.reason} at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -67,60 +83,108 @@ def json_of(content: bytes, shown: str) -> Any:
         raise ConfigError(f"{shown}: not JSON: {printable(str(error))}") from None
 
 
+Test = Callable[[Any], bool]
+
+
 def problems(value: Any, schema: Mapping[str, Any], where: str = "") -> Iterator[str]:
-    """What is wrong with a value, a line each: where in the file, and what."""
+    """What is wrong with a value, a line each: where in the file, and what. It is looked for only where the test of the
+    schema says no.
+    """
+    if fits(schema)(value):
+        return
     if "const" in schema or "enum" in schema:
         allowed = schema.get("enum", [schema.get("const")])
-        if not any(value == one and type(value) is type(one) for one in allowed):
-            yield f"{where}: expected {' or '.join(map(json.dumps, allowed))}, found {shown(value)}"
-        return
-    kinds = schema.get("type", ())
-    kinds = (kinds,) if isinstance(kinds, str) else kinds
-    if kinds and not any(_is(value, kind) for kind in kinds):
+        yield f"{where}: expected {' or '.join(map(json.dumps, allowed))}, found {shown(value)}"
+    elif not _made({"type": schema["type"]})(value):
+        kinds = (schema["type"],) if isinstance(schema["type"], str) else schema["type"]
         yield f"{where}: expected {' or '.join(_WORDS[kind] for kind in kinds)}, found {_found(value)}"
     elif isinstance(value, dict):
         yield from _of_object(value, schema, where)
-    elif isinstance(value, list):
+    else:
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf):
             yield f"{where}: expected {schema['minItems']} items, found {len(value)}"
-        items = schema.get("items")
-        if items is not None:
-            for number, item in enumerate(value):
-                if _is_plainly(item, items):
-                    continue
-                yield from problems(item, items, f"{where}[{number}]")
+        for number, item in enumerate(value if "items" in schema else ()):
+            yield from problems(item, schema["items"], f"{where}[{number}]")
 
 
 def _of_object(value: dict[str, Any], schema: Mapping[str, Any], where: str) -> Iterator[str]:
-    known, others = schema.get("properties", {}), schema.get("additionalProperties")
+    known, others = schema.get("properties", {}), schema.get("additionalProperties", _ANYTHING)
     for name in schema.get("required", ()):
         if name not in value:
             yield f"{where or 'the file'} has no {quote(name)}"
     for name, part in value.items():
-        inner = known.get(name, others)
-        if inner is not None and not _is_plainly(part, inner):
-            yield from problems(part, inner, f"{where}.{name}" if where else name)
+        yield from problems(part, known.get(name, others), f"{where}.{name}" if where else name)
 
 
-def _is_plainly(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether a value is at first sight what a schema asks for: most are texts, numbers and nothing."""
-    kind, stated = type(value), schema.get("type")
-    if kind is float:
-        return -MOST <= value <= MOST and (
-            stated == "number" or (type(stated) is list and "number" in stated)
-        )
-    if value is None:
-        return type(stated) is list and "null" in stated
-    if stated is None:
-        return kind in (int, str) and value in schema.get("enum", ())
-    return (kind is str and stated == "string") or (kind is bool and stated == "boolean")
+def fits(schema: Mapping[str, Any]) -> Test:
+    """The test whether a value is what a schema asks for, made once: files hold hundreds of thousands of values."""
+    if id(schema) not in _tests:
+        _tests[id(schema)] = schema, _made(schema)
+    return _tests[id(schema)][1]
 
 
-def _is(value: Any, kind: str) -> bool:
-    if isinstance(value, (int, float)) and kind in ("number", "integer"):
-        whole = isinstance(value, int) or kind == "number"
-        return whole and not isinstance(value, bool) and abs(value) <= MOST
-    return isinstance(value, _TYPES[kind])
+_tests: dict[int, tuple[Mapping[str, Any], Test]] = {}
+"""By the identity of a schema, which is kept for as long."""
+
+
+def _made(schema: Mapping[str, Any]) -> Test:
+    if "const" in schema or "enum" in schema:
+        allowed = frozenset((type(one), one) for one in schema.get("enum", [schema.get("const")]))
+        return lambda value: type(value) in _PLAIN and (type(value), value) in allowed
+    stated = schema.get("type", list(_TYPES))
+    kinds = frozenset([stated] if isinstance(stated, str) else stated)
+    types = frozenset(one for kind in kinds for one in _TYPES[kind])
+    of_object = _object_test(schema) if "object" in kinds else None
+    of_list = _list_test(schema) if "array" in kinds else None
+
+    def test(value: Any) -> bool:
+        kind = type(value)
+        if kind not in types:
+            return False
+        if kind is float or kind is int:
+            return bool(-MOST <= value <= MOST)
+        if kind is dict:
+            return of_object is None or of_object(value)
+        return kind is not list or of_list is None or of_list(value)
+
+    return test
+
+
+def _object_test(schema: Mapping[str, Any]) -> Test | None:
+    """None where any object will do."""
+    if not {"properties", "required", "additionalProperties"} & schema.keys():
+        return None
+    required = frozenset(schema.get("required", ()))
+    known = {name: fits(part) for name, part in schema.get("properties", {}).items()}
+    others = fits(schema["additionalProperties"]) if "additionalProperties" in schema else None
+
+    def test(value: dict[str, Any]) -> bool:
+        if not value.keys() >= required:
+            return False
+        for name, part in value.items():
+            of_part = known.get(name, others)
+            if of_part is not None and not of_part(part):
+                return False
+        return True
+
+    return test
+
+
+def _list_test(schema: Mapping[str, Any]) -> Test | None:
+    """None where any list will do. One of numbers alone is looked at as a whole."""
+    if "items" not in schema:
+        return None
+    fewest, most, items = schema.get("minItems", 0), schema.get("maxItems", math.inf), fits(schema["items"])
+    is_of_numbers = schema["items"].get("type") == "number"
+
+    def test(value: list[Any]) -> bool:
+        if not fewest <= len(value) <= most:
+            return False
+        if value and is_of_numbers and _NUMBERS.issuperset(map(type, value)):
+            return bool(min(value) >= -MOST and max(value) <= MOST)
+        return all(map(items, value))
+
+    return test
 
 
 def _found(value: Any) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_greta.binaries.artifacts import ArtifactResult
     from pytest_greta.kernel import Problem
     from pytest_greta.measure.run import Run
+    from pytest_greta.programs.execution import Execution
     from pytest_greta.programs.result import ProgramResult
     from pytest_greta.results import CodeResult, GatedMeasurement
 
@@ -146,6 +147,7 @@ def record_of_program(result: ProgramResult) -> Recorded:
         untimed=run.untimed,
         units={**_units(run.quantities), **own},
         seconds=[float(seconds) for seconds in run.seconds],
+        telemetry=_vram(run.last),
         baseline_seconds=[float(seconds) for seconds in run.baseline_seconds],
         orders=[int(order) for order in run.orders],
         digests=dict(run.digests),
@@ -153,6 +155,14 @@ def record_of_program(result: ProgramResult) -> Recorded:
         verdicts=[verdict_plain(verdict) for verdict in result.verdicts()],
         notes=[*result.told, *result.notes],
     )
+
+
+def _vram(last: Execution) -> dict[str, Any] | None:
+    """Device memory over the last run of a program; None where nothing tells."""
+    if last.vram_bytes is None:
+        return None
+    course = [list(one) for one in last.vram_course]
+    return {"vram_peak_bytes": last.vram_bytes, "vram_of": last.vram_how, "vram_over_time": course}
 
 
 def _is_worse(name: str, one: Quantity, other: Quantity) -> bool:
@@ -176,7 +186,8 @@ def verdict_plain(verdict: Verdict) -> dict[str, Any]:
         "max": limit.max,
         "above": limit.above,
         "equals": limit.equals,
-        "outputs": list(gate.outputs),
+        "max_ratio": limit.ratio,
+        "outputs": gate.outputs,
         "value": value_plain(quantity.value),
         "interval": interval_plain(quantity.interval),
         "unit": definition.unit,

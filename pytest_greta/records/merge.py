@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from pytest_greta.compiler.cache import NO_FILE, is_special, write_whole
 from pytest_greta.errors import printable, shown_path
 from pytest_greta.history import merging
+from pytest_greta.kernel import Size
 from pytest_greta.records.check import MOST_PROBLEMS
 from pytest_greta.records.model import Recorded, Session, Summary, tried
 
@@ -158,21 +159,40 @@ def _told_apart(
     measurements: Sequence[Recorded], sources: Sequence[Session]
 ) -> tuple[list[Recorded], list[str]]:
     """Measurements but those whose result is there already, and where one has two results."""
-    kept: dict[tuple[Any, ...], dict[str, Recorded]] = {}
+    alike: dict[tuple[Any, ...], list[Recorded]] = {}
     for one in sorted(measurements, key=lambda one: one.source or 0):
         device = sources[one.source or 0].device if one.device_kind else None
-        problem = one.problem and (one.problem.context, _text(one.problem.axes), _text(one.problem.sizes))
+        problem = one.problem and (one.problem.context, _items(one.problem.axes), _items(one.problem.sizes))
         key = one.test, one.kind, one.kernel, one.variant, one.target, problem, (device or {}).get("identity")
-        kept.setdefault(key, {}).setdefault(_result(one), one)
+        alike.setdefault(key, []).append(one)
+    kept = [_each_once(several) for several in alike.values()]
     conflicts = []
-    for several in (list(results.values()) for results in kept.values()):
+    for several in kept:
         if len(several) > 1:
             times = ", ".join(sources[one.source or 0].started for one in several)
             conflicts.append(f"{several[0].name} has {len(several)} results, of the sessions of {times}")
-    left = {id(one) for results in kept.values() for one in results.values()}
+    left = {id(one) for several in kept for one in several}
     more = len(conflicts) - MOST_PROBLEMS
     told = [*conflicts[:MOST_PROBLEMS], f"and {more} more"] if more > 0 else conflicts
     return [one for one in measurements if id(one) in left], told
+
+
+def _items(sizes: Mapping[str, Size] | None) -> tuple[tuple[str, Size], ...] | None:
+    return None if sizes is None else tuple(sorted(sizes.items()))
+
+
+def _each_once(several: Sequence[Recorded]) -> list[Recorded]:
+    """Records of one measurement but those whose result is there already. Of other times is another result; only
+    records of the same are looked at closer.
+    """
+    by_times: dict[Any, list[Recorded]] = {}
+    for one in several:
+        by_times.setdefault((*one.seconds, None, *one.baseline_seconds), []).append(one)
+    return [
+        first
+        for same in by_times.values()
+        for first in (same if len(same) == 1 else {_result(one): one for one in reversed(same)}.values())
+    ]
 
 
 def _result(one: Recorded) -> str:

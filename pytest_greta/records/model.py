@@ -209,8 +209,13 @@ def interval_plain(interval: Interval | None) -> list[float | None] | None:
     return [float(end) if abs(end) <= MOST else None for end in ends] or None
 
 
+_HELD = Quantity(True)
+
+
 def _quantity(plain: Mapping[str, Any]) -> Quantity:
     value, interval = plain["value"], plain["interval"]
+    if value is True and not (interval or plain.get("reason") or plain.get("excused")):
+        return _HELD  # most of all quantities
     if value in NOT_FINITE and isinstance(value, str):
         value = float(value)
     found = None

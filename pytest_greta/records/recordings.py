@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_greta.device import DeviceInfo
@@ -24,7 +26,7 @@ class Found:
     """As messages show it."""
     signer: str = ""
 
-    @property
+    @cached_property
     def where(self) -> str:
         """Where it was measured and when, in words."""
         device = (self.session.device or {}).get("identity") or self.recorded.recorded
@@ -167,6 +169,26 @@ class Recordings:
             for row in summary.stopped
             if (row["kernel"], row["variant"], row["where"]) == (kernel, variant, where)
         ]
+
+
+MANY = 1000
+"""Measurements of which there are so many that looking for garbage among them takes longer than judging them."""
+
+
+def kept(read: Callable[[], Recordings]) -> Recordings:
+    """What is read, for as long as the session lasts. None of it is garbage: Python's collector, which would look
+    through all of it again and again, waits meanwhile, and leaves many records alone from then on.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        found = read()
+        if sum(len(summary.measurements) for summary in found.files.values()) >= MANY:
+            gc.freeze()
+        return found
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _is_problem(recorded: Recorded, kernel: Kernel, problem: Problem, kind: str) -> bool:

@@ -70,7 +70,9 @@ def _quantity() -> dict[str, Any]:
 
 
 def _verdict() -> dict[str, Any]:
+    over_contexts = "Of a quantity over contexts: how many times its smallest value the largest may be."
     return _object(
+        {"max_ratio": {**_MAYBE_NUMBER, "description": over_contexts}},
         gate=_TEXT,
         place=_TEXT,
         line=_WHOLE,

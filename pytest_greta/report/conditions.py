@@ -109,7 +109,9 @@ def _telemetry(found: Mapping[str, Any]) -> list[str]:
         _gib(found.get("vram_peak_bytes")),
         number(power_limited, _unit(power_limited, "% of the time")),
     ]
-    known = "no" if set(readings) != {NOT_MEASURED} else NOT_MEASURED
+    known = (
+        "no" if {*readings[:4], readings[5]} != {NOT_MEASURED} else NOT_MEASURED
+    )  # memory tells nothing of it
     return [*readings, plain(found.get("throttled") or known)]
 
 

@@ -27,7 +27,7 @@ def speedup(subject: Subject, name: str) -> Section:
                 run.series,
                 run.problem,
                 number(value, "x" if value is not None else ""),
-                interval(quantity),
+                interval(quantity, "x"),
                 limits or "none",
                 status,
                 reason or (quantity.reason if quantity else ""),

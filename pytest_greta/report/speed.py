@@ -11,8 +11,10 @@ from pytest_greta.report.parts import MOST_SERIES, Lines, Point, Section, Series
 from pytest_greta.report.subjects import Subject, Timed
 from pytest_greta.report.words import NOT_MEASURED, as_number, ends, first_of, interval, number
 
-MOST_QUANTITIES = 24
-"""Columns of a table of all that programs printed."""
+MOST_COLUMNS = 6
+"""Of a table of what programs printed: what a screen holds."""
+MOST_DRAWN = 4
+"""Kernels and programs of which there are charts; a chart takes a tenth of a second."""
 _SLOPES = (("linear", 1.0), ("quadratic", 2.0))
 
 
@@ -26,12 +28,18 @@ def speed(subjects: Sequence[Subject]) -> list[Section]:
     sections = []
     for name, make in parts.items():
         made = [make(subject, _named(subject, subjects)) for subject in subjects]
+        drawn = [one.charts for one in made if one.charts]
+        more = (
+            [f"Drawn are the first {MOST_DRAWN} of {len(drawn)}; the tables have all."]
+            if len(drawn) > MOST_DRAWN
+            else []
+        )
         sections.append(
             Section(
                 name,
                 titles[name],
-                list(dict.fromkeys(note for one in made for note in one.notes)),
-                [chart for one in made for chart in one.charts],
+                list(dict.fromkeys([*more, *(note for one in made for note in one.notes)])),
+                [chart for charts in drawn[:MOST_DRAWN] for chart in charts],
                 [table for one in made for table in one.tables],
             )
         )
@@ -78,7 +86,7 @@ def _time(subject: Subject, name: str) -> Section:
     if len(subject.contexts) > 1:
         tables.append(_exponents(subject, name))
     if any(run.recorded.kind == "program" for run in subject.runs):
-        tables.append(_of_programs(subject, name))
+        tables += _of_programs(subject, name)
     return Section("", "", list(dict.fromkeys(notes)), charts, tables)
 
 
@@ -142,7 +150,12 @@ def _cell(run: Timed) -> str:
     speedup = as_number(run.get("speedup"))
     beside = f" ({speedup:.2f}x)" if speedup is not None else ""
     worst = "FAIL" in run.statuses.values()
-    return f"{number(run.time.value if run.time else None, 's')}{beside}{' FAIL' if worst else ''}"
+    seconds = as_number(run.time)
+    # As campaigns write times down: to hundredths from 10 s on.
+    time = (
+        f"{seconds:.2f} s" if seconds and seconds >= 10 else number(run.time.value if run.time else None, "s")
+    )
+    return f"{time}{beside}{' FAIL' if worst else ''}"
 
 
 def _measured(subject: Subject, name: str) -> Table:
@@ -173,23 +186,37 @@ def _measured(subject: Subject, name: str) -> Table:
     return Table.of(f"{name}: times and throughput", columns, rows)
 
 
-def _of_programs(subject: Subject, name: str) -> Table:
-    """All that programs printed, and what was measured of them: of the quantities the first `MOST_QUANTITIES`."""
+def _of_programs(subject: Subject, name: str) -> Iterator[Table]:
+    """All that programs printed, and what was measured of them: what is the same in every run stands apart, and of the
+    rest a few columns make a table.
+    """
     runs = [run for run in subject.runs if run.recorded.kind == "program"]
     known = (one for run in runs for one in run.recorded.quantities.items())
-    every = list(dict.fromkeys(name for name, one in known if one.value is not None and ":" not in name))
-    names = every[:MOST_QUANTITIES]
-    rows = []
-    for run in runs:
-        found = ((run.get(name), run.recorded.units.get(name, "")) for name in names)
-        cells = (
-            number(one.value, unit if one.value is not None else "") if one else "" for one, unit in found
+    every = dict.fromkeys(name for name, one in known if one.value is not None and ":" not in name)
+    cells = {one: [_printed(run, one) for run in runs] for one in every}
+    alike = {one: texts[0] for one, texts in cells.items() if len(runs) > 1 and len(set(texts)) == 1}
+    if alike:
+        yield Table.of(
+            f"{name}: the same in every run", ("quantity", "#value"), list(map(list, alike.items()))
         )
-        rows.append([run.series, run.problem, *cells])
-    caption = (
-        f"{name}: what programs printed, and what was measured of them{first_of(len(names), len(every))}"
-    )
-    return Table.of(caption, ["variant", "problem", *(f"#{one}" for one in names)], rows)
+    differing = [one for one in cells if one not in alike]
+    for start in range(0, len(differing), MOST_COLUMNS):
+        names = differing[start : start + MOST_COLUMNS]
+        rows = [
+            [run.series, run.problem, *(cells[one][place] for one in names)] for place, run in enumerate(runs)
+        ]
+        caption = f"{name}: what programs printed, and what was measured of them"
+        if len(differing) > MOST_COLUMNS:
+            caption += f": {names[0]} to {names[-1]}"
+        yield Table.of(caption, ["variant", "problem", *(f"#{one}" for one in names)], rows)
+
+
+def _printed(run: Timed, name: str) -> str:
+    """A quantity of a program with its unit; empty where the run has none."""
+    found = run.get(name)
+    if found is None:
+        return ""
+    return number(found.value, run.recorded.units.get(name, "") if found.value is not None else "")
 
 
 def _exponents(subject: Subject, name: str) -> Table:

@@ -12,7 +12,7 @@ from pytest_greta.gates.model import Quantity
 NOT_MEASURED = "not measured"
 LONGEST = 300
 """Characters of a text of others."""
-_SUFFIXES = {"": "", "x": "x", "bytes": " B", "of the peak": "", "exponent": ""}
+_SUFFIXES = {"": "", "bytes": " B", "of the peak": "", "exponent": ""}
 
 
 def plain(text: object) -> str:
@@ -29,6 +29,8 @@ def number(value: object, unit: str = "") -> str:
         return "true" if value else "false"
     if not isinstance(value, (int, float)):
         return plain(value)
+    if unit == "x":
+        return f"{_ratio(value)}x"
     return _figures(value) + _SUFFIXES.get(unit, f" {plain(unit)}")
 
 
@@ -40,11 +42,17 @@ def _figures(value: float) -> str:
     return f"{value:.1f}" if 1000 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
-def interval(quantity: Quantity | None) -> str:
+def _ratio(value: float) -> str:
+    """As verdicts have it: `2.00`, `0.11`; a very small one with its figures."""
+    return f"{value:.2f}" if abs(value) >= 0.1 and math.isfinite(value) else _figures(value)
+
+
+def interval(quantity: Quantity | None, unit: str = "") -> str:
     """The interval of a quantity: `[0.33, 0.41]`; empty where it has none."""
     if quantity is None or quantity.interval is None:
         return ""
-    return f"[{', '.join(_figures(end) for end in (quantity.interval.low, quantity.interval.high))}]"
+    figures = _ratio if unit == "x" else _figures
+    return f"[{', '.join(figures(end) for end in (quantity.interval.low, quantity.interval.high))}]"
 
 
 def ends(quantity: Quantity | None) -> tuple[float | None, float | None]:
@@ -72,7 +80,8 @@ def beyond(verdict: Mapping[str, Any]) -> tuple[str, float]:
     """How far the value of a verdict lies outside of its limit, in words, and as a number to sort by: the logarithm of
     the ratio, infinite where there is none.
     """
-    value, low, high, above = (verdict.get(name) for name in ("value", "min", "max", "above"))
+    value, low, above = (verdict.get(name) for name in ("value", "min", "above"))
+    high = verdict.get("max") if verdict.get("max_ratio") is None else verdict["max_ratio"]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         wanted = verdict.get("equals")
         return ("" if wanted is None else f"expected {number(wanted)}"), math.inf

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pytest_greta.compiler.cache import write_whole
 from pytest_greta.errors import ToolMissing
+from pytest_greta.remedies import extra_text, install_extra
 from pytest_greta.report.contents import Sources, report_of
 from pytest_greta.report.markdown import markdown
 from pytest_greta.report.page import page
@@ -20,7 +21,7 @@ def check_tools() -> None:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ToolMissing(
-            f"{PAGE} needs {' and '.join(missing)}: install the extra 'report' (pip install 'pytest-greta[report]')"
+            f"{PAGE} needs {' and '.join(missing)}: {extra_text('report')}", install_extra("report")
         )
 
 

@@ -26,6 +26,7 @@ from pytest_greta.device.hip import HipDevice, open_hip
 from pytest_greta.device.hip_bindings import HipError
 from pytest_greta.device.hip_handles import Buffer, Function
 from pytest_greta.device.protocol import NUMBERS
+from pytest_greta.doctor import devices as doctor
 from pytest_greta.dtypes import dtype_of
 from pytest_greta.errors import CompileError
 from pytest_greta.gates.file import load
@@ -520,3 +521,15 @@ def test_the_kernels_compute_what_their_references_do(
             found = kernel.decode(n, outputs[n][row]).astype(np.float64)
             tolerance = 2e-3 if outputs[n].dtype == np.float16 else 2e-2  # bf16 in 16 bits has 8 of them left
             np.testing.assert_allclose(found, expected.astype(np.float64), atol=tolerance, rtol=tolerance)
+
+
+def test_the_doctor_finds_what_opens(device: HipDevice) -> None:
+    parts = {one.name: one for one in doctor.hip_parts()}
+    assert [
+        name for name in ("hip-python", "HIP runtime", "hiprtc", "GPUs") if not parts[name].is_there
+    ] == []
+    assert device.info.name in parts["GPUs"].text
+    opened, clock = doctor.hip_device()
+    assert opened.is_there, opened.text
+    assert device.info.target in opened.text
+    assert clock.is_there == (device.info.clock_seconds > 0), clock.text

@@ -15,6 +15,7 @@ from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.device.worker import Worker
 from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
 from pytest_greta.measure.budget import SessionBudget
+from pytest_greta.measure.buffers import Buffers
 from pytest_greta.measure.correctness import Tolerance
 from pytest_greta.measure.executable import BASELINE, CANDIDATE, Executable
 from pytest_greta.measure.measurement import measure
@@ -27,6 +28,10 @@ SOURCE = """
 extern "C" __global__ __launch_bounds__(64) void twice(const float* x, float* y, int n) {
   const int i = blockIdx.x * 64 + threadIdx.x;
   if (i < n) y[i] = 2.0f * x[i];
+}
+extern "C" __global__ __launch_bounds__(64) void thrice(const float* x, float* y, int n) {
+  const int i = blockIdx.x * 64 + threadIdx.x;
+  if (i < n) y[i] = 3.0f * x[i];
 }
 """
 COUNT = 4096
@@ -67,13 +72,20 @@ def worker(code_cache: Path) -> Iterator[Worker]:
     opened.close()
 
 
-def measured(worker: Worker, code: bytes, rounds: int, caches: str) -> Run:
-    """The variant `same` beside `base`, for so many rounds."""
+def measured(
+    worker: Worker,
+    code: bytes,
+    rounds: int,
+    caches: str,
+    store: DataStore | None = None,
+    entry: str = "twice",
+) -> Run:
+    """The variant `same` beside `base`, for so many rounds; `entry` is the function of `base`."""
     kernel, problem = Twice(), Problem(COUNT)
     launch = Launch((COUNT // 64, 1, 1), (64, 1, 1), ("x", "y", np.int32(COUNT)))
 
-    def executable(variant: Variant) -> Executable:
-        return Executable(variant.name, "twice", code, [launch], {}, 60.0, variant=variant)
+    def executable(variant: Variant, entry: str) -> Executable:
+        return Executable(variant.name, entry, code, [launch], {}, 60.0, variant=variant)
 
     base, same = kernel.variants
     tolerances = {"y": Tolerance(0.0)}
@@ -81,9 +93,9 @@ def measured(worker: Worker, code: bytes, rounds: int, caches: str) -> Run:
         kernel=kernel,
         variant=same,
         problem=problem,
-        candidate=executable(same),
+        candidate=executable(same, "twice"),
         tolerances=tolerances,
-        counterparts={BASELINE: Counterpart(executable(base), (), tolerances)},
+        counterparts={BASELINE: Counterpart(executable(base, entry), (), tolerances)},
         missing={},
         fewest_rounds=rounds,
         most_rounds=rounds,
@@ -92,9 +104,10 @@ def measured(worker: Worker, code: bytes, rounds: int, caches: str) -> Run:
         seed=1,
         caches=caches,
     )
-    with_data = DataStore()
+    with_data = store or DataStore()
     run = measure(worker, plan, lambda _: None, with_data, SessionBudget())
-    with_data.close()
+    if store is None:
+        with_data.close()
     assert run.fault is None
     return run
 
@@ -129,3 +142,28 @@ def test_each_draw_meets_both_poisons(worker: Worker, code: bytes) -> None:
     assert met == set(itertools.product(("first", "second"), (0xFF, 0x7F)))
     assert run.quantities["complete"].value is True
     assert run.quantities["max_error"].value == 0.0
+
+
+def test_a_baseline_that_was_right_is_read_once_a_session(
+    worker: Worker, code: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    outputs = Buffers.outputs
+
+    def counted(buffers: Buffers, slot: str) -> dict[str, Any]:
+        read.append(slot)
+        return outputs(buffers, slot)
+
+    monkeypatch.setattr(Buffers, "outputs", counted)
+    store = DataStore()
+    for _ in range(2):
+        run = measured(worker, code, 8, "cold", store)
+        assert run.quantities["max_error"].value == 0.0
+        assert len(run.baseline.seconds) == 8
+    assert read.count(BASELINE) == 2  # on each draw of inputs
+    assert read.count(CANDIDATE) == 4
+    assert BASELINE not in read[4:]
+    # Other launches of the same code are another thing: nothing is known of what they write.
+    run = measured(worker, code, 8, "cold", store, "thrice")
+    assert "its error is" in run.baseline.problem
+    store.close()

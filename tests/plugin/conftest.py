@@ -87,7 +87,12 @@ def project(
     """A project with the faulty kernels; `greta` runs pytest in it. Its cache is its own but for compiled code."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
-    for name in ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS"):  # under these pytest's summary tells whole messages
+    for name in (
+        "CI",
+        "BUILD_NUMBER",
+        "GITHUB_ACTIONS",
+        "GITHUB_STEP_SUMMARY",
+    ):  # pytest and greta tell more under these
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHONPATH", str(small_caches), prepend=os.pathsep)
     # Python takes old bytecode for a file that is rewritten within a second to the same size.

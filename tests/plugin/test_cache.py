@@ -91,7 +91,7 @@ def test_what_is_kept_has_a_limit(own_cache: Path, greta: Run) -> None:
     assert len(list(own_cache.glob("*.code"))) == 2
 
 
-@pytest.mark.parametrize("size", ["0", "-1", "much", "5T", "1.5G", ""])
+@pytest.mark.parametrize("size", ["0", "-1", "5", "much", "5T", "1.5G", ""])
 def test_a_size_that_is_none_is_refused(greta: Run, size: str) -> None:
     result = greta(f"--greta-cache-size={size}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -98,9 +98,11 @@ def test_the_closing_table_comes_out_of_the_report(project: pytest.Pytester, gre
     tables = (project.path / "out/summary.md").read_text()
     assert tables.startswith("# greta: 8 failed\n")
     for row in (
-        "| 4096 | 22.77 s | 206.7 s (0.11x) FAIL | not measured FAIL | 18.7 s (1.22x) |",
-        "| 8192 | 403.3 s | 3540.7 s (0.11x) FAIL | 2026.7 s (0.20x) FAIL |",
-        "| 16384 | 1181.6 s | 13366.9 s (0.09x) FAIL | 7508.2 s (0.16x) FAIL |",
-        "| v3 | 4096 | 1.218x | speedup >= 1.20 | INCONCLUSIVE | 1 pair is too few |",
+        "| context | baseline | v1 | v2 | v3 |",
+        "| 4096 | 22.77 s | 206.70 s (0.11x) FAIL | not measured FAIL | 18.70 s (1.22x) |",
+        "| context | baseline | v3 | v4 |",
+        "| 8192 | 403.26 s | 3540.68 s (0.11x) FAIL | 2026.69 s (0.20x) FAIL |",
+        "| 16384 | 1181.64 s | 13366.90 s (0.09x) FAIL | 7508.25 s (0.16x) FAIL |",
+        "| v3 | 4096 | 1.22x | speedup >= 1.20 | INCONCLUSIVE | 1 pair is too few |",
     ):
         assert row in tables

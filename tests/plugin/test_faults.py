@@ -174,7 +174,7 @@ def test_a_failed_gate_cannot_be_swallowed(project: pytest.Pytester, greta: Run)
 def test_a_run_that_did_not_happen_has_its_line_in_the_table(greta: Run) -> None:
     result = greta("--greta-variant=does_not_compile", "-k", "test_run")
     result.stdout.fnmatch_lines(
-        ["*does_not_compile*all gates*(256)*FAIL [[]1[]]", "[[]1[]] does_not_compile.hip does*"]
+        ["does_not_compile.hip:8 *does_not_compile *compiles *use of undeclared identifier 'j' (256)*FAIL"]
     )
     result = greta("--greta-variant=good", "--greta-device=hip", "-k", "test_run")
     result.stdout.fnmatch_lines(["*good*all gates*(4096)*NOT MEASURED [[]1[]]"])

@@ -112,7 +112,7 @@ def test_progress_shows_on_a_terminal_and_is_wiped_away(project: pytest.Pytester
     command = [sys.executable, "-m", "pytest", *PLUGINS, "-v", "-k", "test_run"]
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [*command, "--greta-variant=endless", "--greta-deadline=2.5"],
+        [*command, "--greta-variant=endless,noop", "--greta-deadline=2.5"],
         cwd=project.path,
         stdout=theirs,
         stderr=theirs,
@@ -126,7 +126,8 @@ def test_progress_shows_on_a_terminal_and_is_wiped_away(project: pytest.Pytester
         process.wait(WAIT_SECONDS)
     os.close(ours)
     text = shown.decode(errors="replace")
-    assert re.search(r"endless @ 256: .*\([12] s\)", text)
+    assert re.search(r"noop @ 256: .*\(0 s\), 1 more to measure", text)
+    assert re.search(r"endless @ 256: .*\([12] s\)\x1b", text)
     plain = re.sub(r"\x1b7.*?\x1b8|\x1b\[[0-9;]*[mK]", "", text)
     assert "verifying" not in plain
     assert re.search(r"test_run\[endless-256\] FAILED", plain)

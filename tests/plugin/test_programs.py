@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -269,3 +270,60 @@ def test_nothing_finished_is_lost_to_ctrl_c_or_to_kill(greta: Run, engine: pytes
     assert log_of(engine) == ["v3 1", "v3 1", "v3 2", "v3 2", "v3 2", "v3 3", "v3 4"]
     result.stdout.fnmatch_lines(["note: process * of a session that was killed still ran: it was killed"])
     result.stdout.fnmatch_lines(["note: v3-1: 2 of 2 runs are those of an earlier session"])
+
+
+TIMED = """\
+version: 1
+programs:
+  engine:
+    variants: {v3: [./engine, SECONDS]}
+    contexts: 4096
+    repeats: 3
+    output: {json_marker: PERF_TIMING, units: {prefill_s: s}, time: prefill_s}
+    gates: {"*": {regression: 1.3}}
+"""
+SHELL = """#!/bin/sh
+echo run >> runs.txt
+echo "PERF_TIMING {\\"prefill_s\\": $1.0$(wc -l < runs.txt)}"
+"""
+
+
+def test_a_program_is_held_against_its_accepted_runs(greta: Run, engine: pytest.Pytester) -> None:
+    script = engine.path / "engine"
+    script.write_text(SHELL)
+    script.chmod(0o755)
+
+    def run(*options: str, **limits: str) -> pytest.RunResult:
+        write_gates(engine, TIMED.replace("[./engine, SECONDS]", limits.get("command", "[./engine, 1]")))
+        (engine.path / "runs.txt").write_text("")
+        return greta("-v", "--benchmark-autosave", *options)
+
+    first = run()
+    first.assert_outcomes(passed=1)
+    nothing = "no accepted run of this program, variant, problem and machine yet: there is no earlier run"
+    first.stdout.fnmatch_lines(["*regression <= 1.300 *NOT MEASURED [[]1[]]", f"[[]1[]] {nothing}"])
+    (stored,) = engine.path.glob(".benchmarks/*/*.json")
+    info = json.loads(stored.read_text())["benchmarks"][0]["extra_info"]
+    assert (info["seconds"], info["accepted"], info["timing"]) == ([1.01, 1.02, 1.03], True, "prefill_s")
+    data = json.loads(stored.read_text())
+    for day in range(2, 11):  # ten days of it: by then the spread of runs is known
+        data["datetime"] = f"2026-01-{day:02}T00:00:00+00:00"
+        stored.with_name(f"{day:04}_copy.json").write_text(json.dumps(data))
+    run().stdout.fnmatch_lines(["*regression <= 1.300 *1.000x [[]0.*, 1.*[]] (4096) *PASS"])
+    script.write_text(SHELL.replace("$1.0", "2.0"))
+    slow = run()
+    slow.assert_outcomes(failed=1)
+    slow.stdout.fnmatch_lines(
+        ["*regression <= 1.300 *measured 1.9*FAIL (against 11 accepted runs, *; measured twice)"]
+    )
+    assert (engine.path / "runs.txt").read_text().count("run") == 6
+    assert len(list(engine.path.glob(".benchmarks/*/*.json"))) == 12
+    other = run(command="[./engine, 3]")
+    other.stdout.fnmatch_lines(
+        ["*NOT MEASURED [[]*", "*it is asked for something else: arguments (1, now 3)"]
+    )
+    again = run("--greta-single-shot", command="[./engine, 3]")
+    again.stdout.fnmatch_lines(["*fewer than 3 rounds were measured"])
+    history = [json.loads(path.read_text()) for path in engine.path.glob(".benchmarks/*/*.json")]
+    reasons = {one["benchmarks"][0]["extra_info"].get("why_not") for one in history}
+    assert reasons == {"", "regressed", "a single shot"}

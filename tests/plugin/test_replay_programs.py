@@ -231,10 +231,10 @@ def test_what_depends_on_other_contexts_is_taken_anew(
 def test_nothing_is_resumed_without_a_cache(greta_alone: Run) -> None:
     result = greta_alone("-p", "no:cacheprovider", "--greta-resume")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert (
-        "--greta-resume: finished runs are kept in pytest's cache"
-        in result.stdout.str() + result.stderr.str()
-    )
+    not_kept = "finished runs are not kept: pytest's cache is switched off, or cannot be written"
+    assert f"--greta-resume: {not_kept}" in result.stdout.str() + result.stderr.str()
+    at_once = greta_alone("-p", "no:cacheprovider")
+    at_once.stdout.fnmatch_lines([f"greta *: {not_kept}", "test_*.py .*"])
 
 
 def test_a_replayed_file_that_pytest_takes_for_its_root_is_told(

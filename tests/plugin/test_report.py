@@ -12,7 +12,12 @@ for name in DRAWING:
     pytest.importorskip(name, reason="a page needs the extra 'report'")
 
 
-def test_a_session_writes_its_report_and_says_where(project: pytest.Pytester, greta: Run) -> None:
+def test_a_session_writes_its_report_and_says_where(
+    project: pytest.Pytester, greta: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a step of GitHub Actions also in the summary of the job."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "step.md"))
     write_gates(project, GATES + "        speedup: {min: 0.01, devices: cpu}\n")
     options = ("--greta-variant=good,noop,does_not_compile", "--greta-rounds=5", "--benchmark-autosave")
     result = greta(*options, "--greta-report=out")
@@ -20,6 +25,7 @@ def test_a_session_writes_its_report_and_says_where(project: pytest.Pytester, gr
     result.stdout.fnmatch_lines(["*, * FAIL*", "report: out/report.html", "report: out/summary.md"])
     tables = (project.path / "out/summary.md").read_text()
     assert tables.startswith("# greta: ")
+    assert (project.path / "step.md").read_text() == f"{tables}\n"
     failed = tables.partition("## Time")[0]
     assert "| faulty noop | 256 | complete is true | false | expected true | FAIL |" in failed
     assert "does_not_compile" in failed

@@ -62,7 +62,7 @@ def probe(target: str) -> str:
     if kind == "RuntimeError":
         version = importlib.metadata.version("hip-python")
         namespaced = int(version.partition(".")[0]) >= 10
-        return hip_missing.library_text(RuntimeError(text), version, namespaced, os.environ)
+        return hip_missing.library_lack(RuntimeError(text), version, namespaced, os.environ).text
     if kind == "ModuleNotFoundError":
         return "hip-python is not installed"
     return f"the hiprtc here is not AMD's or does not compile for {target} ({text})"

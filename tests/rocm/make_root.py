@@ -22,6 +22,8 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
+LIBRARY_PACKAGES = "hipcc librocprim-dev libhipcub-dev librocthrust-dev"
+LIBRARY_FOLDERS = ("hip", "hipcub", "rocprim", "thrust")
 TESTS = ("tests/rocm", "tests/devices/test_hip.py", "tests/unit/test_hip_missing.py")
 
 # Called by its own loader, the system's Python needs no chroot. Its children are called with the same script; what a
@@ -35,6 +37,19 @@ if [ "${{PYTHONHOME-}}" != "$root/usr" ]; then
 fi
 exec "$root/usr/lib64/ld-linux-x86-64.so.2" --argv0 "$folder/python" \\
   --library-path "$root/{libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}" "$root/usr/bin/python3" "$@"
+"""
+
+# As -cc1 and lld, clang calls what lies beside the name that it was called by: this script again.
+TOOL = """#!/bin/sh
+folder={folder}
+root="$folder/root"
+name=$(basename "$0")
+case "$name $1" in
+  "clang++ -cc1"*) ;;
+  clang++*) set -- -no-canonical-prefixes --sysroot="$root" "$@" ;;
+esac
+exec "$root/usr/lib64/ld-linux-x86-64.so.2" --argv0 "$folder/lib/llvm/bin/$name" \\
+  --library-path "$root/{libraries}:$root/{llvm}/lib" "$root/{llvm}/bin/$name" "$@"
 """
 
 
@@ -53,17 +68,20 @@ def main() -> None:
 
 def make(folder: Path, options: argparse.Namespace) -> None:
     """Make what is missing or was asked for differently."""
-    asked = json.dumps({"suite": options.suite, "mirror": options.mirror, "hip": options.hip}) + "\n"
+    chosen = {"suite": options.suite, "mirror": options.mirror, "hip": options.hip}
+    asked = json.dumps({**chosen, **({"libraries": True} if options.libraries else {})}) + "\n"
     made = folder / "made.json"
     if not made.exists() or made.read_text() != asked:
-        make_system(folder, options.suite, options.mirror, options.hip)
+        make_system(folder, options)
         made.write_text(asked)
     make_links(folder)
-    chosen = folder / "packages" / "hip-python.txt"
-    if not chosen.exists() or chosen.read_text() != options.hip_python:
+    if options.libraries:
+        make_compiler(folder)
+    installed = folder / "packages" / "hip-python.txt"
+    if not installed.exists() or installed.read_text() != options.hip_python:
         shutil.rmtree(folder / "packages", ignore_errors=True)  # releases share names of modules
     install(folder, options.hip_python)
-    chosen.write_text(options.hip_python)
+    installed.write_text(options.hip_python)
 
 
 def arguments() -> argparse.Namespace:
@@ -78,10 +96,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--hip-python", default="hip-python", metavar="REQUIREMENT", help="such as 'hip-python==7.2.*'"
     )
+    parser.add_argument(
+        "--libraries",
+        action="store_true",
+        help="also ROCm's compiler, hipCUB, rocPRIM and rocThrust (900 MB)",
+    )
     return parser.parse_args()
 
 
-def make_system(folder: Path, suite: str, mirror: str, hip: str) -> None:
+def make_system(folder: Path, options: argparse.Namespace) -> None:
     """Download and unpack the packages with what they depend on. SystemExit where that fails.
 
     Unpacked only: nothing of them is run, so no privileges are needed.
@@ -91,11 +114,18 @@ def make_system(folder: Path, suite: str, mirror: str, hip: str) -> None:
     root, partial, log = folder / "root", folder / "root.part", folder / "mmdebstrap.log"
     shutil.rmtree(partial, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
+    hip, mirror = options.hip, options.mirror
     packages = f"python3 python3-pip libamdhip64-{hip} libhiprtc{hip} libamdhip64-dev"
+    packages += f" {LIBRARY_PACKAGES}" if options.libraries else ""
     command = ["mmdebstrap", "--mode=chrootless", "--variant=extract", f"--include={packages}"]
     # A mirror that stands still, as one of past days does, has lists older than they say they may be.
-    command += ['--aptopt=Acquire::Check-Valid-Until "false"', suite, str(partial), *filter(None, [mirror])]
-    tell(f"unpacking {packages} of {suite} with what they need (some 350 MB)")
+    command += [
+        '--aptopt=Acquire::Check-Valid-Until "false"',
+        options.suite,
+        str(partial),
+        *filter(None, [mirror]),
+    ]
+    tell(f"unpacking {packages} of {options.suite} with what they need")
     with log.open("w") as file:
         done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode != 0:
@@ -125,6 +155,29 @@ def make_links(folder: Path) -> None:
     python = folder / "python"
     python.write_text(WRAPPER.format(folder=shlex.quote(str(folder)), libraries=LIBRARIES))
     python.chmod(0o755)
+
+
+def make_compiler(folder: Path) -> None:
+    """ROCm's clang, its device libraries and headers, where ROCm has them: greta then takes FOLDER for a ROCm."""
+    root = folder / "root"
+    found = sorted(root.glob("usr/lib/llvm-*/lib/clang/*/amdgcn/bitcode"))
+    if not found:
+        sys.exit(f"no device library in {root}: remove {folder} and make it again")
+    llvm = found[-1].parents[4]
+    links = {"amdgcn/bitcode": found[-1], "lib/llvm/lib": llvm / "lib", "share/hip": root / "usr/share/hip"}
+    links |= {f"include/{name}": root / "usr/include" / name for name in LIBRARY_FOLDERS}
+    for name, target in links.items():
+        link = folder / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+    for name in ("clang++", "ld.lld", "lld"):
+        tool = folder / "lib/llvm/bin" / name
+        tool.parent.mkdir(parents=True, exist_ok=True)
+        tool.write_text(
+            TOOL.format(folder=shlex.quote(str(folder)), libraries=LIBRARIES, llvm=llvm.relative_to(root))
+        )
+        tool.chmod(0o755)
 
 
 def install(folder: Path, hip_python: str) -> None:

@@ -16,6 +16,7 @@ from pytest_greta.compiler.clang import Job
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.errors import CompileError, ToolMissing
+from pytest_greta.remedies import install_extra
 
 pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
 
@@ -185,8 +186,13 @@ def test_without_a_compiler_the_message_says_what_to_install(monkeypatch: pytest
     monkeypatch.setenv("ROCM_PATH", os.devnull)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     find_toolchain.cache_clear()
-    with pytest.raises(ToolMissing, match=r"pip install 'ziglang.*intel-cmplr-lib-rt.* or install ROCm"):
+    with pytest.raises(
+        ToolMissing, match=r"pip install .*\(the extra 'compile'\); or install ROCm"
+    ) as missing:
         find_toolchain("gfx942")
+    assert missing.value.command == install_extra("compile")
+    with pytest.raises(ToolMissing, match=r"pip install .*intel-cmplr-lib-rt.*\(the extra 'cpu'\)$"):
+        find_toolchain("spirv64")
     find_toolchain.cache_clear()
 
 

@@ -262,6 +262,6 @@ def test_zstd_names_the_extra_that_it_takes(
     monkeypatch.setattr(builtins, "__import__", without)
     told = problem(tmp_path / "k.co", packed)
     assert told == f"k.co: the offload bundle is compressed with zstd, which takes {bundles.EXTRA}"
-    with pytest.raises(CompileError, match="which takes pip install"):
+    with pytest.raises(CompileError, match="which takes python -m pip install"):
         targets_in(tmp_path / "k.co")
     assert len(found(tmp_path / "k.co", compressed(bundle, 3, "zlib"))) == 2  # the standard library's

@@ -37,7 +37,8 @@ extern "C" __global__ void k(float* f, double* d, int n) {
   int i = threadIdx.x;
 CALLS
   f[i] += ldexpf(f[i + 1], n) + lrintf(f[i]) + __expf(f[i]) + __logf(f[i]) + __sinf(f[i]);
-  f[i] += __powf(f[i], 2.0f);
+  f[i] += __powf(f[i], 2.0f) + lgammaf(f[i]);
+  d[i] += tgamma(d[i]);
   f[i] += __fdividef(f[i], 3.0f) + __frcp_rn(f[i]) + __fsqrt_rn(f[i]) + __saturatef(f[i]) + normcdff(f[i]);
   d[i] += ldexp(d[i + 1], n) + llround(d[i]) + max(n, 3) + min(f[i], d[i]) + std::max(d[0], d[1]) + abs(f[2]);
   sincosf(f[i], f, f + 1);
@@ -175,10 +176,11 @@ def test_a_symbol_that_is_undefined_is_seen(tmp_path: Path) -> None:
     #include <hip/hip_runtime.h>
     extern "C" __device__ int elsewhere(int);
     extern "C" __global__ void k(int* p) { *p = elsewhere(*p); }"""
-    with pytest.raises(CompileError, match=r"Unknown function in:.*@elsewhere"):
-        compile_source(tmp_path, source, CPU_TARGET)
-    with pytest.raises(CompileError, match="symbol: elsewhere"):
-        compile_source(tmp_path, source, "gfx942")
+    for target in (CPU_TARGET, "gfx942"):
+        with pytest.raises(CompileError) as raised:
+            compile_source(tmp_path, source, target)
+        (line,) = str(raised.value).splitlines()[1:]
+        assert line.startswith("elsewhere: declared, called and defined nowhere.")
 
 
 def test_launch_bounds_reach_the_backend(tmp_path: Path) -> None:
@@ -285,7 +287,8 @@ def test_warnings_and_fast_math_are_for_the_author_alone(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("target", "call", "message"),
     [
-        ("gfx942", "*d = lgamma(*d);", "has no lgamma"),
+        ("gfx942", "*d = j0(*d);", "has no j0"),
+        (CPU_TARGET, "*d = j0(*d);", "has no j0"),
         ("gfx942", "tex2D<float>(nullptr, 1.0f, 2.0f);", "textures and surfaces need ROCm"),
         ("gfx942", "cooperative_groups::this_grid().sync();", "need a cooperative launch"),
         ("gfx942", "static __managed__ int n;", "__managed__ variables need ROCm"),

@@ -200,37 +200,52 @@ def ordinary_user() -> Iterator[None]:
 
 def test_no_driver(dev: Path) -> None:
     (dev / "kfd").unlink()
-    text = hip_missing.no_device_text({}, dev)
+    text = hip_missing.no_device_lack({}, dev).text
     assert text.startswith(f"no {dev / 'kfd'}: the amdgpu driver is not loaded")
     assert "--device=/dev/kfd" in text
 
 
 def test_no_render_node(dev: Path) -> None:
     (dev / "dri" / "renderD128").unlink()
-    assert "has no renderD*" in hip_missing.no_device_text({}, dev)
+    assert "has no renderD*" in hip_missing.no_device_lack({}, dev).text
 
 
 @pytest.mark.parametrize("closed", ["kfd", "dri/renderD128"])
 def test_no_permission(dev: Path, closed: str, request: pytest.FixtureRequest) -> None:
     (dev / closed).chmod(0)
     request.getfixturevalue("ordinary_user")
-    text = hip_missing.no_device_text({}, dev)
+    text = hip_missing.no_device_lack({}, dev).text
     assert text.startswith(f"no permission to read and write {dev / closed}, which belong to group ")
     assert "sudo usermod -aG " in text
+    assert hip_missing.no_device_lack({}, dev).command in text
     assert text.endswith(f"--group-add {(dev / closed).stat().st_gid}")
 
 
 @pytest.mark.parametrize("variable", hip_missing.VISIBLE)
 @pytest.mark.parametrize(("value", "said"), [("", "is set and empty"), ("-1", "is '-1'")])
 def test_hidden_by_a_variable(dev: Path, variable: str, value: str, said: str) -> None:
-    text = hip_missing.no_device_text({variable: value}, dev)
+    text = hip_missing.no_device_lack({variable: value}, dev).text
     assert text == f"{variable} {said}, which hides every GPU: unset it, or name one ({variable}=0)"
+    assert hip_missing.no_device_lack({variable: value}, dev).command == f"unset {variable}"
 
 
 def test_a_variable_that_names_no_device(dev: Path) -> None:
-    text = hip_missing.no_device_text({"HIP_VISIBLE_DEVICES": "7"}, dev)
+    text = hip_missing.no_device_lack({"HIP_VISIBLE_DEVICES": "7"}, dev).text
     assert text.startswith("the runtime finds no GPU under HIP_VISIBLE_DEVICES=7")
-    assert "rocminfo" in hip_missing.no_device_text({}, dev)
+    assert "rocminfo" in hip_missing.no_device_lack({}, dev).text
+    assert hip_missing.driver_lack({}, dev) is None
+
+
+def test_the_driver_is_loaded_where_there_is_a_gpu(tmp_path: Path) -> None:
+    for name, vendor, kind in (
+        ("a", "0x1022", "0x060000"),
+        ("b", "0x10de", "0x030000"),
+        ("c", "0x1002", "0x120000"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vendor").write_text(f"{vendor}\n")
+        (tmp_path / name / "class").write_text(f"{kind}\n")
+        assert hip_missing._has_amd_gpu(tmp_path) == (name == "c")
 
 
 def test_where_hiprtc_finds_hips_other_headers() -> None:

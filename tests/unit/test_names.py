@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import builtins
 import re
+import resource
 import shutil
 import subprocess
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_greta.binaries.names import matches, template
-from pytest_greta.compiler import names
+from pytest_greta.compiler import demangling, names
 from pytest_greta.gates.patterns import pattern
 
 NAMES = [  # whole, without types, template
@@ -93,7 +94,7 @@ SYMBOLS = [
 
 def test_demangled_as_llvm_does() -> None:
     pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")
-    found, note = names.demangled(SYMBOLS)
+    found, note = demangling.demangled(SYMBOLS)
     assert note == ""
     assert list(found.values())[1:3] == [NAMES[2][0].replace("float const*, int", "float*"), NAMES[3][0]]
     assert [symbol for symbol, name in found.items() if symbol == name] == [SYMBOLS[0], *SYMBOLS[3:]]
@@ -112,11 +113,51 @@ def test_without_the_demangler_names_stay_and_that_is_said(monkeypatch: pytest.M
             raise ModuleNotFoundError(name)
         return real(name, *rest)
 
-    names._demangler.cache_clear()
+    demangling._demangler.cache_clear()
     monkeypatch.setattr(builtins, "__import__", without)
-    assert names.demangled(SYMBOLS) == ({symbol: symbol for symbol in SYMBOLS}, names.NOT_DEMANGLED)
-    assert names.demangled(["scale"]) == ({"scale": "scale"}, "")  # nothing is missed
-    names._demangler.cache_clear()
+    assert demangling.demangled(SYMBOLS) == ({symbol: symbol for symbol in SYMBOLS}, demangling.NOT_DEMANGLED)
+    assert demangling.demangled(["scale"]) == ({"scale": "scale"}, "")  # nothing is missed
+    demangling._demangler.cache_clear()
+
+
+def parts(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    several = st.lists(inner, min_size=1, max_size=4).map("".join)
+    return st.one_of(
+        st.builds("1{}I{}E".format, st.sampled_from("abc"), several),
+        st.builds("S{}_I{}E".format, st.sampled_from(["", "0", "1", "2"]), several),
+        st.builds("J{}E".format, several),
+        st.builds("F{}E".format, several),
+        st.builds("{}{}".format, st.sampled_from(["Dp", "P", "K"]), inner),
+    )
+
+
+LEAVES = st.sampled_from(["i", "Ss", "2ab", "S_", "S0_", "S1_", "S2_", "T_", "T0_", "DpT_"])
+TYPES = st.lists(st.recursive(LEAVES, parts, max_leaves=8), min_size=1, max_size=4).map("".join)
+
+
+@settings(max_examples=40)
+@given(st.builds("_Z1fI{}Ev{}".format, TYPES, TYPES))
+def test_what_a_name_may_stand_for_is_never_less_than_what_it_does(symbol: str) -> None:
+    demangle = pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'").demangle
+    assume(demangling.may_stand_for(symbol) < 1 << 22)
+    assert len(demangle(symbol)) <= demangling.may_stand_for(symbol)
+
+
+def test_a_name_that_stands_for_gigabytes_stays_mangled() -> None:
+    """Each part has three of the part before: 250 letters for 3^26."""
+    pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")
+    letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    hostile = "_Z1f1aIiE" + "".join(f"S_I{f'S{letters[part]}_' * 3}E" for part in range(26))
+    long_but_honest = "_Z1fI" + "1aIiE" * 20 + "EvS1_" + "S1_" * 39
+    symbols = [hostile, "_Z3segILi8EEvPf", long_but_honest]
+    assert demangling.may_stand_for(long_but_honest) > 1 << 20
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found, note = demangling.demangled(symbols)
+    assert [name for name in symbols if found[name] == name] == [hostile]
+    assert found[long_but_honest].count("a<int>") == 60
+    assert note == demangling.TOO_LONG.format(1)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 500_000
 
 
 def test_messages_call_a_kernel_as_its_author_does() -> None:

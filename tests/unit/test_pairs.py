@@ -356,6 +356,9 @@ def test_few_blocks_decide_only_what_no_noise_explains() -> None:
     assert few.verdict(Limit(min=1.65))[0] is Status.INCONCLUSIVE
     assert few.verdict(Limit(max=1.20))[0] is Status.FAIL
     assert fed([-0.05] * 10).verdict(Limit(min=1.0))[0] is Status.INCONCLUSIVE
+    assert few.why_finished != "decided"  # of a test without limits
+    assert fed([math.log(0.77), math.log(0.78)] * 3, Limit(min=1.0)).why_finished == "decided"
+    assert fed([math.log(0.79), math.log(0.80)] * 3, Limit(min=1.0)).why_finished == ""
     # Once in a thousand times is not seldom enough for a FAIL.
     spread = fed([0.45, 0.3, 0.45, 0.3, 0.45, 0.3])
     assert spread.verdict(Limit(min=1.08))[0] is Status.PASS

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pytest_greta.kernel import Array, Kernel, Problem
+from pytest_greta.kernel import Array, Kernel, Launch, Problem
+from pytest_greta.measure.correctness import Tolerance
+from pytest_greta.measure.executable import Executable
 from pytest_greta.measure.problem_data import DataStore, ProblemData
+from pytest_greta.measure.verification import Verification
 
 
 class Counting(Kernel):
@@ -82,4 +86,35 @@ def test_what_was_used_last_is_kept_within_its_bytes(kernel: Counting) -> None:
     assert kernel.drawn == 8
     data_of(store, kernel, 64)
     assert kernel.drawn == 10
+    store.close()
+
+
+def test_outputs_that_were_right_are_known_as_long_as_nothing_more_is(kernel: Counting) -> None:
+    store = DataStore()
+    data = data_of(store, kernel, 64)
+    tolerances = {"y": Tolerance(0.0)}
+    executable = Executable("base", "base", b"code", [Launch((1, 1, 1), (1, 1, 1), ())], {}, 1.0)
+
+    def check(factor: float) -> Verification:
+        made = Verification(kernel.outputs(Problem(64)), data.references(), tolerances)
+        for draw, drawn in data.shared.items():
+            made.judge(draw, 0xFF, b"digest", {"y": drawn.arrays["x"].astype(np.float64) * factor})
+        return made
+
+    empty = data.size_bytes if data.references() else 0
+    data.remember(executable, check(1.0))
+    right = data.right(executable, tolerances)
+    assert {one.digest for one in right.values()} == {b"digest"}
+    assert set(right) == {"first", "second"}
+    assert data.size_bytes == empty + 2 * 8 * 64 * 8
+    assert data.right(executable, {"y": Tolerance(1.0)}) == {}
+    assert data.right(replace(executable, code=b"other"), tolerances) == {}
+    assert data.right(replace(executable, constants={"c": b"1"}), tolerances) == {}
+    del data.references()["first"].rows[0,]  # as if it had not been known then
+    assert set(data.right(executable, tolerances)) == {"second"}
+    data.remember(executable, check(1.1))
+    assert data.right(executable, tolerances) == {}
+    data.remember(executable, check(1.0))
+    data.remember(executable, None)
+    assert data.right(executable, tolerances) == {}
     store.close()

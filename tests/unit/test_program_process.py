@@ -15,6 +15,7 @@ import pytest
 from pytest_greta.programs.capture import Lines
 from pytest_greta.programs.process import Ended, run_command
 from pytest_greta.programs.tree import MARK, all_stats, kill_left_of_the_dead, session_mark, stat_of
+from pytest_greta.programs.vram import MOST_POINTS, OF_ALL, OWN, UNKNOWN, Vram
 
 NAP = f"654.{os.getpid()}"
 """Seconds that nobody else sleeps."""
@@ -115,3 +116,28 @@ def test_what_a_killed_session_left_is_found_by_its_mark() -> None:
             assert other.poll() is None
             other.kill()
     assert stat_of(2**22 + 1) is None
+
+
+def test_device_memory_is_that_of_its_own_processes(tmp_path: Path) -> None:
+    for pid, gpu, size in ((11, 4, 300), (11, 5, 40), (12, 4, 2), (99, 4, 5000)):
+        folder = tmp_path / "class/kfd/kfd/proc" / str(pid)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"vram_{gpu}").write_text(f"{size}\n")
+    vram = Vram(tmp_path, is_of_machine=True)
+    for at in range(1000):
+        vram.sample(at / 10, [11, 12, 13] if at == 500 else [12])
+    assert (vram.peak_bytes, vram.how) == (342, OWN)
+    assert len(vram.course) <= MOST_POINTS
+    assert vram.course[:2] == [(0.0, 2), (0.8, 2)]
+
+
+def test_device_memory_in_a_container_is_what_all_have_more_than_before(tmp_path: Path) -> None:
+    used = tmp_path / "class/drm/card0/device/mem_info_vram_used"
+    assert Vram(tmp_path, is_of_machine=False).how == UNKNOWN
+    used.parent.mkdir(parents=True)
+    used.write_text("1000\n")
+    vram = Vram(tmp_path, is_of_machine=False)
+    for size in ("900\n", "4000\n", "", "2000\n"):
+        used.write_text(size)
+        vram.sample(1.0, [11])
+    assert (vram.peak_bytes, vram.how, [size for _, size in vram.course]) == (3000, OF_ALL, [0, 3000, 1000])

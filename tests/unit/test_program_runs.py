@@ -25,6 +25,7 @@ from pytest_greta.programs.journal import Journal, Round, key_of
 from pytest_greta.programs.pairing import BASELINE, CANDIDATE, orders_after
 from pytest_greta.programs.place import check_model, invocation_of
 from pytest_greta.programs.result import ProgramRun
+from pytest_greta.programs.vram import OWN
 
 OUTPUT = OutputSpec("json_marker", "PERF_TIMING", {"t": "ms", "kv": "bytes"}, time="t", processed="n")
 RUN = Execution(0, 2.0, 1.0, 100, None, {"t": 1500, "n": 8, "text": "a", "kv": 10})
@@ -61,11 +62,11 @@ def test_which_gates_are_for_a_run(loaded: gatefile.GateFile) -> None:
     def texts(variant: str, context: int, heads: int) -> list[str]:
         return [gate.text for gate in entry.gates_for(variant, problem(context, heads)) if gate.line]
 
-    assert texts("a", 8, 2) == ["t <= 5", "t over contexts <= 3x", "text is a{"]
-    assert texts("c", 16, 2) == ["speedup >= 2.00", "t <= 9", "t over contexts <= 3x", "text is c{"]
+    assert texts("a", 8, 2) == ["t <= 5", "t over contexts <= 3.00x", "text is a{"]
+    assert texts("c", 16, 2) == ["speedup >= 2.00", "t <= 9", "t over contexts <= 3.00x", "text is c{"]
     # The whole entry of a variant takes the place of that of every variant; a ratio is a gate of its own.
     assert texts("b", 16, 2) == [
-        "t over contexts <= 3x",
+        "t over contexts <= 3.00x",
         "text is b{",
         "left_processes <= 3",
         "speedup >= 4.00",
@@ -127,7 +128,12 @@ def test_numbers_are_medians_memory_the_most_and_a_time_is_in_seconds() -> None:
     assert found["seconds"].value == 2.0
     assert (found["t"].value, found["t"].unit, found["t"].reason) == (2000, "ms", "median of 3 runs")
     assert (found["kv"].value, found["peak_bytes"].value) == (3000, 3000)
-    assert found["vram_bytes"].value is None
+    assert (found["vram_bytes"].value, found["vram_bytes"].reason) == (None, "nothing here measures it")
+    told = [replace(RUN, vram_bytes=size, vram_how=OWN, vram_course=((0.0, size),)) for size in (5, 7)]
+    assert quantities_of(told, OUTPUT)["vram_bytes"] == Quantity(
+        7, reason=f"{OWN}; the most of 2 runs", unit="bytes"
+    )
+    assert Execution.of(json.loads(json.dumps(told[0].plain()))) == told[0]
     assert found["deterministic:text"].value is True
     assert found["deterministic:t"] == Quantity(False, reason="t: 1000, then 3000")
     alone = quantities_of([RUN], OUTPUT)
@@ -230,13 +236,19 @@ def test_the_journal_has_every_round_of_the_last_campaign(tmp_path: Path) -> Non
 
 
 def test_a_journal_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "none" / "journal", resumes=True)
-    journal.add("key", 0, CANDIDATE, 0, RUN, {})
-    assert journal.problem.endswith("none/journal: No such file or directory")
-    nowhere = Journal(None, resumes=True)
-    assert nowhere.problem == ""
-    nowhere.add("key", 0, CANDIDATE, 0, RUN, {})
-    assert nowhere.problem.startswith("finished runs are not kept: pytest's cache is switched off")
+    told: list[str] = []
+    journal = Journal(tmp_path / "journal", tell=told.append)
+    assert journal.problem == ""
+    (tmp_path / "journal").mkdir()
+    for number in range(2):
+        journal.add("key", number, CANDIDATE, 0, RUN, {})
+    assert (
+        told == [journal.problem] == [f"finished runs cannot be kept in {tmp_path}/journal: Is a directory"]
+    )
+    for path in (None, tmp_path / "none" / "journal", tmp_path / "journal"):
+        nowhere = Journal(path, resumes=True)
+        assert nowhere.problem.startswith("finished runs are not kept: pytest's cache is switched off")
+        nowhere.add("key", 0, CANDIDATE, 0, RUN, {})
 
 
 def test_a_couple_that_was_begun_is_ended_in_reverse() -> None:

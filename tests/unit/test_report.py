@@ -20,7 +20,8 @@ from pytest_greta.__main__ import main
 from pytest_greta.binaries.lock import Entry, Key, LockFile
 from pytest_greta.gates.model import Interval, Quantity
 from pytest_greta.history.benchmark import stored_runs
-from pytest_greta.records.model import RecordedProblem, Summary
+from pytest_greta.records.model import Recorded, RecordedProblem, Summary
+from pytest_greta.remedies import extra_text
 from pytest_greta.report.contents import Sources, report_of
 from pytest_greta.report.markdown import markdown, text
 from pytest_greta.report.parts import Dots, Lines, Report, Section, Table
@@ -134,8 +135,8 @@ def test_the_closing_table_of_the_campaign_of_february() -> None:
             quantities = {**one.quantities, "speedup": ratio}
             runs.append(dataclasses.replace(one, quantities=quantities))
     table = markdown(report_of(Sources([Summary(samples.session(), runs)])))
-    assert "| 8192 | 403.3 s | 3540.7 s (0.11x) | 2026.7 s (0.20x) |" in table
-    assert "| 16384 | 1181.6 s | 13366.9 s (0.09x) | 7508.2 s (0.16x) |" in table
+    assert "| 8192 | 403.26 s | 3540.68 s (0.11x) | 2026.69 s (0.20x) |" in table
+    assert "| 16384 | 1181.64 s | 13366.90 s (0.09x) | 7508.25 s (0.16x) |" in table
 
 
 def test_what_was_recorded_in_several_places_stands_apart() -> None:
@@ -443,7 +444,7 @@ def test_without_the_extra_the_tables_are_written_and_a_line_says_what_to_instal
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     (path,) = samples.write(tmp_path, Summary(samples.session()))
     assert main(["report", str(path)]) == 2
-    said = "report.html needs jinja2 and matplotlib: install the extra 'report' (pip install 'pytest-greta[report]')"
+    said = f"report.html needs jinja2 and matplotlib: {extra_text('report')}"
     assert capsys.readouterr().err == f"error: {said}\n"
     assert Path("summary.md").exists()
     assert not Path("report.html").exists()
@@ -453,3 +454,31 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: Out
     (path,) = samples.write(tmp_path, Summary(samples.session()))
     assert main(["report", str(path), "-o", str(path / "out")]) == 2
     assert "cannot be written: Not a directory" in capsys.readouterr().err
+
+
+def test_what_programs_printed_takes_tables_that_a_screen_holds() -> None:
+    runs = [
+        Recorded(
+            "program",
+            "engine",
+            "v3",
+            {"attn_impl": Quantity("v3_q_lds"), **{f"q{n}": Quantity(float(n * context)) for n in range(8)}},
+            problem=RecordedProblem(str(context), context),
+            device_kind="program",
+            units={"q7": "s"},
+        )
+        for context in (8, 16)
+    ]
+    (time,) = [
+        one for one in report_of(Sources([Summary(samples.session(), runs)])).sections if one.name == "time"
+    ]
+    tables = [one for one in time.tables if "printed" in one.caption or "same" in one.caption]
+    alike, first, second = tables
+    assert alike.rows == [["attn_impl", "v3_q_lds"], ["q0", "0"]]
+    assert [column.title for column in first.columns] == [
+        "variant",
+        "problem",
+        *(f"q{n}" for n in range(1, 7)),
+    ]
+    assert second.rows == [["v3", "8", "56 s"], ["v3", "16", "112 s"]]
+    assert first.caption.endswith("was measured of them: q1 to q6")

@@ -99,7 +99,12 @@ def test_what_is_damaged_is_told_with_its_place(
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (b"", ":1:1: not JSON: Expecting value"),
+        (b"", ": the file is empty"),
+        (b" \n", ": the file is empty"),
+        (
+            b'{"a": {"b": 1, "c": 2, "b": 1}}',
+            ": 'b' is there twice in one object: nobody could say which counts",
+        ),
         (b'{"greta_summary": NaN}', ": not JSON: NaN is no JSON"),
         (b'{"greta_summary": 1,\n "started', ":2:2: not JSON: Unterminated string starting at"),
         (b"\xff", ": not UTF-8: invalid start byte at byte 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from pytest_greta import __version__
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
@@ -57,7 +60,8 @@ def node_modules() -> str:
 
 def test_actionlint_accepts_the_workflows() -> None:
     binary = shutil.which("actionlint") or shutil.which("actionlint", path=str(Path(sys.executable).parent))
-    paths = list(map(str, WORKFLOWS))
+    examples = (REPOSITORY / "docs/examples").glob("*.yml")
+    paths = list(map(str, [*WORKFLOWS, *(path for path in examples if "gitlab" not in path.name)]))
     if binary:
         done = subprocess.run([binary, *paths], cwd=REPOSITORY, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -92,7 +96,11 @@ def test_the_documents_commands_are_run() -> None:
     """What docs/ci.md shows and no workflow runs is for a person at a terminal; these are all of them."""
     run = {command for path in WORKFLOWS for command in commands(path.name)}
     others = documented("docs/ci.md") - run
-    starts = ("sudo usermod ", "docker run ", ".venv/bin/pytest-benchmark ")
+    starts = (
+        *("sudo usermod ", "docker run ", ".venv/bin/pytest-benchmark ", "run=$(gh ", "gh run download "),
+        *("GRETA_PYTHON=", "pytest --greta-annotate="),
+        *("python -m pip ", "python -m pytest "),
+    )
     assert sorted(c for c in others if not c.startswith(starts)) == []
     assert len(others) == len(starts)
 
@@ -107,7 +115,53 @@ def test_the_matrix_has_the_versions_that_the_package_names() -> None:
     pyproject = (REPOSITORY / "pyproject.toml").read_text()
     named = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', pyproject)
     assert named
-    assert workflow("ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"] == named
+    for job in ("test", "gates"):
+        assert workflow("ci.yml")["jobs"][job]["strategy"]["matrix"]["python"] == named
+    least = re.search(r'"pytest>=([\d.]+)"', pyproject)
+    assert least
+    assert workflow("ci.yml")["jobs"]["gates"]["strategy"]["matrix"]["pytest"] == [least[1], "newest"]
+
+
+def test_the_package_has_one_version() -> None:
+    pyproject = (REPOSITORY / "pyproject.toml").read_text()
+    assert 'dynamic = ["version"]' in pyproject
+    assert 'version = { attr = "pytest_greta.__version__" }' in pyproject
+    assert not re.search(r'^version = "', pyproject, re.MULTILINE)
+    notes = release_notes()
+    assert notes.version_of((REPOSITORY / "pytest_greta/__init__.py").read_text()) == __version__
+
+
+def release_notes() -> Any:
+    spec = importlib.util.spec_from_file_location("release_notes", REPOSITORY / ".github/release_notes.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_notes_of_a_release_are_its_section_of_the_changelog() -> None:
+    changes = "# Changelog\n\n## Unreleased\n\n- c\n\n## 0.2.0 (2027-01-01)\n\n- a\n- b\n\n## 0.1.0\n\n- z\n"
+    notes = release_notes().notes
+    assert notes("v0.2.0", changes, "0.2.0") == "- a\n- b\n"
+    assert notes("v0.1.0", changes, "0.1.0") == "- z\n"
+    with pytest.raises(SystemExit, match=r"the tag is v0.3.0, and .* says 0.2.0"):
+        notes("v0.3.0", changes, "0.2.0")
+    with pytest.raises(SystemExit, match=r"no section '## 0.3.0'"):
+        notes("v0.3.0", changes, "0.3.0")
+    with pytest.raises(SystemExit, match=r"no section '## 0.1.0'"):
+        notes("v0.1.0", "## 0.1.0 (unreleased)\n\n- z\n", "0.1.0")
+
+
+def test_what_is_published_was_built_and_tried_before_by_a_job_that_cannot_publish() -> None:
+    jobs = workflow("release.yml")["jobs"]
+    assert jobs["publish"]["needs"] == "build"
+    assert jobs["publish"]["permissions"]["id-token"] == "write"
+    assert "permissions" not in jobs["build"]
+    assert workflow("release.yml")["permissions"] == {"contents": "read"}
+    assert workflow("release.yml")[True] == {"push": {"tags": ["v*"]}}  # YAML 1.1 reads the key `on` as true
+    tried = [step.get("run", "") for step in jobs["build"]["steps"]]
+    assert any("tests/wheel/smoke.py" in command for command in tried)
 
 
 def test_every_install_names_extras_that_exist() -> None:
@@ -134,7 +188,7 @@ def test_the_gpu_has_one_job_at_a_time_and_none_of_a_stranger() -> None:
     assert not {"pull_request", "pull_request_target"} & set(triggers)
 
 
-@pytest.mark.parametrize("name", [path.name for path in WORKFLOWS])
+@pytest.mark.parametrize("name", [path.name for path in WORKFLOWS if path.name != "release.yml"])
 def test_artifacts_are_what_the_commands_write(name: str) -> None:
     """And they are kept when a gate failed."""
     for job in workflow(name)["jobs"].values():

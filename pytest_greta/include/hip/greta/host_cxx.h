@@ -85,6 +85,7 @@
 #define HIP_LAUNCH_PARAM_BUFFER_SIZE ((void*)0x02)
 #define HIP_LAUNCH_PARAM_END ((void*)0x03)
 #define HIP_SYMBOL(name) name
+typedef int hipLaunchParm;  // the first parameter that kernels once had
 
 namespace greta {
 // A kernel's type, which is not that of a function everywhere.

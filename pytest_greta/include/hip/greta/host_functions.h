@@ -52,6 +52,7 @@ hipError_t hipStreamWaitEvent(hipStream_t stream, hipEvent_t event, unsigned fla
 hipError_t hipStreamGetFlags(hipStream_t stream, unsigned* flags);
 hipError_t hipStreamGetPriority(hipStream_t stream, int* priority);
 hipError_t hipStreamGetDevice(hipStream_t stream, hipDevice_t* device);
+int hipGetStreamDeviceId(hipStream_t stream);
 hipError_t hipExtStreamCreateWithCUMask(hipStream_t* stream, unsigned cuMaskSize, const unsigned* cuMask);
 hipError_t hipExtStreamGetCUMask(hipStream_t stream, unsigned cuMaskSize, unsigned* cuMask);
 hipError_t hipStreamAddCallback(hipStream_t stream, hipStreamCallback_t callback, void* userData, unsigned flags);

@@ -9,6 +9,7 @@
 #include "math_double.h"
 #include "math_trig.h"
 #include "math_float.h"
+#include "math_gamma.h"
 namespace greta { namespace elementary = own; }
 #else
 namespace greta { namespace elementary = opencl; }
@@ -106,22 +107,18 @@ GRETA_MATH_UNARY(rcbrt, 1.0f / greta::elementary::cbrt, 1.0 / greta::elementary:
 GRETA_MATH_BINARY(fdim, greta::difference, greta::difference)
 GRETA_MATH_BINARY(remainder, greta::remainder, greta::remainder)
 
-#if defined(__SPIRV__) && !defined(GRETA_OWN_MATH)
 GRETA_MATH_ELEMENTARY(lgamma)
 GRETA_MATH_ELEMENTARY(tgamma)
-#else
+
 #define GRETA_MATH_MISSING(name)                                                                                  \
   __attribute__((device, unavailable("pytest-greta's HIP header has no " #name "; compile with ROCm"))) double name(double); \
   __attribute__((device, unavailable("pytest-greta's HIP header has no " #name "f; compile with ROCm"))) float name##f(float);
-GRETA_MATH_MISSING(lgamma)
-GRETA_MATH_MISSING(tgamma)
 GRETA_MATH_MISSING(j0)
 GRETA_MATH_MISSING(j1)
 GRETA_MATH_MISSING(erfinv)
 GRETA_MATH_MISSING(erfcinv)
 GRETA_MATH_MISSING(normcdfinv)
 #undef GRETA_MATH_MISSING
-#endif
 #undef GRETA_MATH_UNARY
 #undef GRETA_MATH_BINARY
 #undef GRETA_MATH_BUILTIN

@@ -22,6 +22,19 @@
 #define __HIPCC__ 1
 #endif
 
+// Lanes of a wavefront as a constant, which clang no longer defines and libraries ask for: the target's own number, so
+// that -mwavefrontsize64 takes -D__AMDGCN_WAVEFRONT_SIZE=64 beside it.
+#if defined(__AMDGCN__) && !defined(__AMDGCN_WAVEFRONT_SIZE)
+#if defined(__GFX10__) || defined(__GFX11__) || defined(__GFX12__)
+#define __AMDGCN_WAVEFRONT_SIZE 32
+#else
+#define __AMDGCN_WAVEFRONT_SIZE 64
+#endif
+#endif
+#if defined(__AMDGCN__) && !defined(__AMDGCN_WAVEFRONT_SIZE__)
+#define __AMDGCN_WAVEFRONT_SIZE__ __AMDGCN_WAVEFRONT_SIZE
+#endif
+
 #define __host__ __attribute__((host))
 #define __device__ __attribute__((device))
 #define __global__ __attribute__((global))

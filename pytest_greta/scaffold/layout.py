@@ -1,0 +1,99 @@
+"""Where a project keeps its tests: pytest is asked, in a process of its own. There this is the plugin that answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_greta.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pytest
+
+_MARK = "greta-layout "
+_DEADLINE_SECONDS = 60.0
+FOLDER = "gpu"
+"""The folder of greta's tests."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A project as pytest sees it."""
+
+    root: Path
+    """Its folder."""
+    ini: Path | None = None
+    """The file that configures pytest; None where there is none."""
+    testpaths: tuple[str, ...] = ()
+    """Where tests are looked for; anywhere where there are none."""
+    python_files: tuple[str, ...] = ("test_*.py", "*_test.py")
+
+    @property
+    def tests(self) -> Path:
+        """The folder that tests are looked for in: the first of several."""
+        return next((path for name in self.testpaths if (path := self.root / name).is_dir()), self.root)
+
+    def test_file(self, folder: Path) -> str:
+        """A name of the file with the tests of a folder: one that pytest collects, and that no other folder has."""
+        pattern = next((one for one in self.python_files if one.count("*") == 1), "test_*.py")
+        return Path(pattern).name.replace("*", f"{folder.name}_gates")
+
+    def folder(self, stem: str = "") -> Path:
+        """A folder that is not there yet. Raises ConfigError."""
+        names = [FOLDER, *([f"{FOLDER}_{stem}"] if stem else [])]
+        for path in (self.tests / name for name in names):
+            if not path.exists():
+                return path
+        raise ConfigError(f"{self.tests / names[-1]} is there already: move it, or add to it by hand")
+
+
+def ask_pytest(root: Path) -> Layout:
+    """The layout of the project in a folder. Raises ConfigError where pytest does not start there, or where the folder
+    is a part of another project.
+    """
+    said, last = _asked(root, "--noconftest")
+    if not said:  # an option of the configuration may be one that a conftest file declares
+        said, last = _asked(root)
+    if not said:
+        raise ConfigError(f"pytest does not start in {root}: {last}")
+    found = json.loads(said)
+    ini = Path(found["ini"]) if found["ini"] else None
+    if ini is not None and ini.parent != root:
+        raise ConfigError(f"{root} is a part of the project that {ini} configures: run this in {ini.parent}")
+    return Layout(root, ini, tuple(found["testpaths"]), tuple(found["python_files"]))
+
+
+def _asked(root: Path, *options: str) -> tuple[str, str]:
+    """What the plugin says; nothing where pytest does not start, and the last line of what it says in its place."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, "-p", __name__],
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_DEADLINE_SECONDS,
+            check=False,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+    except subprocess.TimeoutExpired:
+        return "", f"no answer within {_DEADLINE_SECONDS:g} s"
+    said = [line.removeprefix(_MARK) for line in done.stdout.splitlines() if line.startswith(_MARK)]
+    told = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    return said[-1] if said else "", next((line for line in told if "error: " in line), (told or [""])[-1])
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int:
+    """Say what the configuration is, and run nothing."""
+    found = {
+        "ini": str(config.inipath) if config.inipath else "",
+        "testpaths": config.getini("testpaths"),
+        "python_files": config.getini("python_files"),
+    }
+    os.write(1, f"\n{_MARK}{json.dumps(found)}\n".encode())  # whatever captures what is printed
+    return 0

@@ -1,0 +1,57 @@
+"""What the last lines of pytest say of a failed test: the gate first, since 80 columns hold little more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_greta.compiler.diagnostics import compile_error
+from pytest_greta.errors import printable
+from pytest_greta.gates.model import Status, Verdict
+from pytest_greta.stash import FAILED, STOPPED, VERDICTS
+
+if TYPE_CHECKING:
+    import pytest
+
+_MOST = 4
+"""Gates that are named; how many more there are is told."""
+
+
+def failed_verdicts(item: pytest.Item) -> list[Verdict]:
+    """The verdicts that failed a test, in their order."""
+    failed = item.stash.get(FAILED, [])
+    return [verdict for verdict in item.stash.get(VERDICTS, []) if verdict.line() in failed]
+
+
+def shorten(item: pytest.Item, report: Any) -> None:
+    """Begin the message of a report, of which pytest's short summary shows as much of the first line as fits, with what
+    failed: `vgprs 62`, `complete false, max_error inf`. What JUnit has of it goes on as before.
+    """
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if not report.failed or crash is None:
+        return
+    told = crash.message.removeprefix("Failed: ")
+    verdicts = failed_verdicts(item)
+    if verdicts and told.startswith(verdicts[0].line()):
+        crash.message = f"{headline(verdicts)}\n{told}"
+    elif STOPPED in item.stash and _is_of(told, *item.stash[STOPPED]):
+        error = compile_error(told)
+        crash.message = f"{printable(error.message)}\n{told}" if error else told
+
+
+def _is_of(told: str, status: str, reason: str) -> bool:
+    """Whether a test failed with why it was stopped, and not with what it made of that."""
+    return bool(told) and reason.startswith(told.splitlines()[0].removeprefix(f"{status}: "))
+
+
+def headline(verdicts: Sequence[Verdict]) -> str:
+    """Failed gates with what was measured: `vgprs 62`; what was not decided says so: `speedup INCONCLUSIVE`."""
+    texts = list(dict.fromkeys(map(_short, verdicts)))
+    more = [f"{len(texts) - _MOST} more"] if len(texts) > _MOST else []
+    return ", ".join([*texts[:_MOST], *more])
+
+
+def _short(verdict: Verdict) -> str:
+    outputs = f" of {', '.join(verdict.gate.outputs)}" if verdict.gate.outputs else ""
+    what = verdict.found if verdict.status is Status.FAIL else verdict.status.value
+    return printable(f"{verdict.gate.quantity}{outputs} {what or verdict.status.value}")

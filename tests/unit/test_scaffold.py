@@ -1,0 +1,265 @@
+"""`init`: what is written, what is kept, and which limits it begins with."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pytest_greta import kernel as interface
+from pytest_greta.__main__ import main
+from pytest_greta.binaries.kernels import BuiltKernel
+from pytest_greta.compiler.codeobject import KernelArgument
+from pytest_greta.errors import ConfigError
+from pytest_greta.gates import file as gatefile
+from pytest_greta.gates.model import Quantity
+from pytest_greta.scaffold import built, command, draft, source
+from pytest_greta.scaffold.draft import Draft, added, template
+from pytest_greta.scaffold.layout import Layout, ask_pytest
+from pytest_greta.scaffold.limits import identifier, limit_of, lines_of
+from tests.unit.binary_files import compiled_sums, library_of
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pytest would answer in a project with an ini file."""
+    monkeypatch.setattr(command, "ask_pytest", lambda root: Layout(root, root / "pytest.ini"))
+
+
+# -- what pytest is asked -------------------------------------------------------------------------------------
+
+
+def test_pytest_itself_says_where_tests_are(tmp_path: Path) -> None:
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "conftest.py").write_text("raise RuntimeError('not loaded')\n")
+    ini = tmp_path / "pyproject.toml"
+    ini.write_text(
+        '[tool.pytest.ini_options]\ntestpaths = ["checks"]\npython_files = ["check_*.py"]\nfilterwarnings = "error"\n'
+    )
+    found = ask_pytest(tmp_path)
+    assert found == Layout(tmp_path, ini, ("checks",), ("check_*.py",))
+    assert found.folder() == tmp_path / "checks" / "gpu"
+    assert found.test_file(found.folder()) == "check_gpu_gates.py"
+    with pytest.raises(
+        ConfigError, match=r"is a part of the project that .*pyproject.toml configures: run this in"
+    ):
+        ask_pytest(tmp_path / "checks")
+
+
+def test_a_configuration_that_pytest_refuses_is_told(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    with pytest.raises(ConfigError, match="pytest does not start in "):
+        ask_pytest(tmp_path)
+
+
+def test_an_option_that_a_conftest_declares_is_known(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --mine=1\n")
+    (tmp_path / "conftest.py").write_text("def pytest_addoption(parser):\n    parser.addoption('--mine')\n")
+    assert ask_pytest(tmp_path).ini == tmp_path / "pytest.ini"
+
+
+def test_a_folder_that_is_there_is_not_written_into(tmp_path: Path) -> None:
+    layout = Layout(tmp_path, testpaths=("missing",))
+    (tmp_path / "gpu").mkdir()
+    assert layout.folder("k") == tmp_path / "gpu_k"
+    (tmp_path / "gpu_k").mkdir()
+    with pytest.raises(ConfigError, match="gpu_k is there already"):
+        layout.folder("k")
+
+
+# -- files that are there -----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("asked")
+def test_nothing_is_written_over(tmp_path: Path, capsys: Output) -> None:
+    workflow = tmp_path / draft.WORKFLOW
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text("mine")
+    (tmp_path / "conftest.py").write_text("mine too")
+    assert main(["init", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert f"kept   {workflow}, which is there already; let it run gpu too\n" in printed
+    assert "todo" not in printed
+    assert (workflow.read_text(), (tmp_path / "conftest.py").read_text()) == ("mine", "mine too")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert main(["init", str(tmp_path)]) == 0
+    assert "gates.yaml is there: this project has gates" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+ENTRY = Draft("kernels", ["k"], "  k:\n    baseline: b\n", Path(), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            "version: 1\ntargets: gfx942\nkernels:\n    # mine\n    a: {baseline: b}\n",
+            "version: 1\ntargets: gfx942\nkernels:\n    k:\n      baseline: b\n    # mine\n    a: {baseline: b}\n",
+        ),
+        (
+            "version: 1\nartifacts: {x: k.so}",
+            "version: 1\nartifacts: {x: k.so}\ntargets: [gfx942, gfx90a, gfx1100]\nkernels:\n  k:\n    baseline: b\n",
+        ),
+        ("version: 1\nkernels: {a: {baseline: b}}\n", ""),
+        ("version: 1\nkernels:\n  k: {baseline: mine}\n", ""),
+        ("version: 1\nkernels: [", ""),
+    ],
+    ids=["a block", "another section", "on one line", "a name that is there", "damaged"],
+)
+def test_an_entry_is_added_where_that_is_certain(text: str, wanted: str) -> None:
+    assert added(text, ENTRY) == wanted
+
+
+def test_what_cannot_be_added_is_shown(tmp_path: Path) -> None:
+    gates = tmp_path / "gates.yaml"
+    gates.write_text("version: 1\nkernels: {a: {baseline: b}}\n")
+    lines = list(draft._gates(gates, ENTRY))
+    assert lines == [f"kept   {gates}; add below its `kernels:`", "  k:", "    baseline: b"]
+    assert gates.read_text() == "version: 1\nkernels: {a: {baseline: b}}\n"
+
+
+# -- what is written -----------------------------------------------------------------------------------------
+
+
+def test_the_workflow_runs_the_tests_from_where_greta_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = template("workflow.yml").replace("SOURCE", '"PATH[cpu]"').replace("FOLDER", "tests/gpu")
+    steps = yaml.safe_load(text)["jobs"]["gates"]["steps"]
+    commands = [step["run"] for step in steps if "run" in step]
+    assert commands[1] == "python -m pytest tests/gpu --greta-require=cpu --junitxml=greta.xml"
+
+    class Installed:
+        def read_text(self, name: str) -> str:
+            return '{"url": "https://example.org/greta.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}'
+
+    assert draft.source() == '"PATH/TO/pytest-greta[cpu]"'
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _: Installed())
+    assert draft.source() == '"pytest-greta[cpu] @ git+https://example.org/greta.git@abc"'
+
+
+def test_the_example_shows_every_method_that_its_author_writes() -> None:
+    tree = ast.parse(template("conftest.py"))
+    (family,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    written = {node.name for node in family.body if isinstance(node, ast.FunctionDef)}
+    assert written == {"inputs", "outputs", "rows", "reference", "launch"}
+    assert written < set(vars(interface.Kernel))
+
+
+def kernel(target: str, **quantities: int) -> BuiltKernel:
+    found = {name: Quantity(value) for name, value in quantities.items()}
+    return BuiltKernel("k", "k", target, "", "", "", 256, found)
+
+
+def test_limits_are_a_little_above() -> None:
+    assert [limit_of("vgprs", n) for n in (62, 64, 0)] == [64, 72, 0]
+    assert [limit_of("scratch_bytes", n) for n in (0, 816)] == [0, 816]
+    same = kernel("gfx942", scratch_bytes=0, vgprs=62)
+    assert lines_of([same, kernel("gfx1100", scratch_bytes=0, vgprs=60)], "") == [
+        "scratch_bytes: 0",
+        "vgprs: 64",
+    ]
+    other = kernel("gfx90a:xnack-", scratch_bytes=0, occupancy=4, vgprs=40)
+    assert lines_of([same, other], "  ") == [
+        "  scratch_bytes: 0",
+        '  occupancy: {min: 4, targets: "gfx90a:xnack-"}',
+        '  vgprs: [{max: 64, targets: gfx942}, {max: 40, targets: "gfx90a:xnack-"}]'.replace("40", "48"),
+    ]
+    worst = [kernel("gfx942", occupancy=4), kernel("gfx942", occupancy=2)]
+    assert lines_of(worst, "") == ["occupancy: 2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("ns::scale<4, float>", "ns_scale_4_float"), ("3d", "k3d"), ("", "k"), ("a", "a")]
+)
+def test_names_of_python(name: str, wanted: str) -> None:
+    assert identifier(name) == wanted
+    assert wanted.isidentifier()
+
+
+def test_a_class_launches_what_the_code_takes() -> None:
+    takes = [
+        KernelArgument(0, 8, "global_buffer"),
+        KernelArgument(8, 4, "by_value"),
+        KernelArgument(12, 24, "by_value"),
+    ]
+    text = source._class(source._Found("k_4", "k<4>", 128, takes, []), "../k.hip")
+    ast.parse(text)
+    assert 'Launch((1, 1, 1), (128, 1, 1), ("p1", np.int32(0), np.void(bytes(24))))' in text
+    assert 'return {"p1": Array((1,), np.uint8)}' in text
+    assert 'Variant("today", "../k.hip", "k<4>")' in text
+
+
+def test_a_source_is_gated_at_once(tmp_path: Path, code_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
+    pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")
+    sums = Path(__file__).with_name("sums.hip")
+    monkeypatch.setattr(source, "TemporaryDirectory", lambda: _Kept(code_cache))
+    made = source.from_source(Layout(tmp_path), sums, ["gfx942", "gfx1100"])
+    assert made.names == ["sums_4", "sums_200", "copies"]
+    ast.parse(made.files["conftest.py"])
+    path = tmp_path / "gates.yaml"
+    assert list(draft._gates(path, made)) == [f"wrote  {path}"]
+    found = gatefile.load(path)
+    assert found.targets == ("gfx942", "gfx1100")
+    assert list(found.kernels) == list(made.names)
+    assert all(re.search(rf'"{name}"', made.files["test_gpu_gates.py"]) for name in made.names)
+
+
+class _Kept:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> str:
+        return str(self.path)
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+@pytest.mark.parametrize(("most", "patterns"), [(100, ["sums<4>", "sums<200>", "copies"]), (1, ["*"])])
+def test_a_built_file_is_gated_by_the_names_of_its_kernels(
+    tmp_path: Path, code_cache: Path, monkeypatch: pytest.MonkeyPatch, most: int, patterns: list[str]
+) -> None:
+    pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
+    pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")
+    (tmp_path / "libk.so").write_bytes(library_of(compiled_sums(code_cache)))
+    monkeypatch.setattr(built, "MOST_KERNELS", most)
+    made = built.from_built(Layout(tmp_path), tmp_path / "libk.so")
+    assert any("pytest --greta-lock" in note for note in made.notes) == (most == 1)
+    list(draft._gates(tmp_path / "gates.yaml", made))
+    found = gatefile.load(tmp_path / "gates.yaml").artifacts["k"]
+    assert list(found.files) == ["libk.so"]
+    assert list(dict.fromkeys(gate.variant for gate in found.gates)) == patterns
+
+
+# -- mistakes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--from", "none.hip"], "error: none.hip: there is no such file\n"),
+        (["--from", "text.so"], "error: text.so: is no binary with device code: it is text\n"),
+        (["--target", "gfx942"], "error: --target is for sources\n"),
+        (["--from", "text.hip", "--target", "gfx9?"], "error: --target: 'gfx9?' is not a target\n"),
+    ],
+)
+@pytest.mark.usefixtures("asked")
+def test_mistakes_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("text.so", "text.hip"):
+        (tmp_path / name).write_text("text\n")
+    try:
+        code = main(["init", *arguments])
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    assert code == 2
+    assert capsys.readouterr().err.endswith(said)
+    assert not (tmp_path / "gates.yaml").exists()
