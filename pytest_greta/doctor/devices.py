@@ -16,6 +16,7 @@ from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
 from pytest_greta.device import hip_state
 from pytest_greta.device.hip_identity import kernel_driver
 from pytest_greta.device.hip_missing import driver_lack
+from pytest_greta.device.places import Guard, Sharing
 from pytest_greta.device.worker import Worker, worker_environment
 from pytest_greta.doctor.finding import Finding, one_line
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
@@ -31,6 +32,8 @@ extern "C" __global__ void greta_doctor(float* x) { x[threadIdx.x] += 1.0f; }
 """The smallest kernel there is."""
 ENTRY = "greta_doctor"
 _DEADLINE_SECONDS = 60.0
+_BUSY_SECONDS = 10.0
+"""How long a run that has the GPU is waited for."""
 _ASK = """import sys
 sys.path = [folder for folder in sys.path if folder]  # no module of the working folder in place of a real one
 from pytest_greta.device.hip_state import main
@@ -92,7 +95,9 @@ def hip_device() -> Iterator[Finding]:
 
 def _hip_device() -> Iterator[Finding]:
     with tempfile.TemporaryDirectory(prefix="greta-") as folder:
-        worker = Worker("hip", Path(folder))
+        # Beside a run that measures, it would be in its times.
+        guard = Guard(Sharing(wait_seconds=_BUSY_SECONDS, run=f"doctor {os.getpid()}"))
+        worker = Worker("hip", Path(folder), guard=guard)
         try:
             code = worker.compile(SOURCE, f"{ENTRY}.hip", [], _DEADLINE_SECONDS)
             info = worker.info
@@ -101,6 +106,7 @@ def _hip_device() -> Iterator[Finding]:
             raise DeviceUnavailable(f"it opens, and runs no kernel: {error}") from error
         finally:
             worker.close()
+            guard.release()
     yield _clock(info)
 
 
