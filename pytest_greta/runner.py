@@ -81,8 +81,9 @@ class Runner:
     """Problems that are listed or asked for, whether `-k` and its kin chose them or not."""
     not_here: dict[str, str] = field(default_factory=dict)
     """Why a kernel is not run on this device, by its name."""
-    _first_seconds: dict[tuple[str, str, Problem], tuple[int, Quantity]] = field(default_factory=dict)
-    """The smallest context that was measured with its `prefill_seconds`, by kernel, variant, problem at context 0."""
+    _first_seconds: dict[tuple[str, str, Problem, int], tuple[int, Quantity]] = field(default_factory=dict)
+    """The smallest context that was measured with its `prefill_seconds`, by kernel, variant, problem at context 0 and
+    number of the device."""
     _machine: list[float] = field(default_factory=list)
     """By how much runs are slower whose code is as fast as ever."""
 
@@ -312,7 +313,8 @@ class Runner:
         """
         plan = run.plan
         first = self._smallest(plan.kernel, plan.variant, plan.problem)
-        key = (plan.kernel.name, plan.variant.name, dataclasses.replace(plan.problem, context=0))
+        form = dataclasses.replace(plan.problem, context=0)
+        key = plan.kernel.name, plan.variant.name, form, self.device.number
         if first.context == plan.problem.context:
             if run.seconds:
                 self._first_seconds[key] = first.context, run.quantities["prefill_seconds"]
@@ -329,7 +331,7 @@ class Runner:
                 quantity = Quantity(None, reason=f"context {first.context} was not measured")
         run.quantities["scaling"] = quantity
 
-    def _measure_first(self, plan: Plan, first: Problem, key: tuple[str, str, Problem]) -> None:
+    def _measure_first(self, plan: Plan, first: Problem, key: tuple[str, str, Problem, int]) -> None:
         """Time the smallest context as the longer one was, beside nothing; a fault there says nothing of this one."""
         from pytest_greta.measure.measurement import measure
 

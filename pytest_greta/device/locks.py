@@ -70,17 +70,13 @@ class DeviceLock:
         self.blocker: Holder | None = None
         """Who had it when it was last tried in vain; None where nobody says."""
 
-    @property
-    def is_held(self) -> bool:
-        """Whether this process has all of it."""
-        return len(self._held) == len(self._names)
-
     def try_hold(self, run: str) -> bool:
         """Take it if it is free. Where another run has it, this one is the next from here on, until `leave`.
 
         Raises OSError where locks cannot be had at all.
         """
-        _make(self._folder)
+        if self._names:
+            _make(self._folder)
         for name in self._names:
             if not self._try_one(name):
                 _close(self._held)
@@ -90,8 +86,9 @@ class DeviceLock:
         self.leave()
         said = json.dumps(asdict(this_process(run))).encode()[:_MOST_BYTES]
         for handle in self._held.values():
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, said, 0)
+            with suppress(OSError):  # a full disk keeps nobody from holding it
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, said, 0)
         return True
 
     def _try_one(self, name: str) -> bool:

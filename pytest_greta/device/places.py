@@ -25,7 +25,8 @@ class Sharing:
     """What of this machine's devices a process may take, and beside whom."""
 
     devices: tuple[int, ...] = ()
-    """By number, as the runtime counts those that it sees, or of the shares of the CPU; all where empty."""
+    """By number, as the runtime counts those that it sees, or of the shares of the CPU. Where empty, all for processes
+    side by side, and the first for one that is alone: its runs are of one device, whatever others do."""
     wait_seconds: float = 0.0
     """How long another run is waited for."""
     worker: int = 0
@@ -137,7 +138,7 @@ class Guard:
             there = f"there are {len(places)}, counted from 0" if len(places) != 1 else "there is one, 0"
             numbers = ", ".join(map(str, unknown))
             raise DeviceUnavailable(f"--greta-devices: no device {numbers}: {there}")
-        wanted = self._sharing.devices or range(len(places))
+        wanted = self._sharing.devices or range(len(places) if self._sharing.is_side_by_side else 1)
         self._places = [places[number] for number in wanted]
         self._locks = {place.index: DeviceLock(place.locks, folder_of(os.environ)) for place in self._places}
 
@@ -191,12 +192,13 @@ class Guard:
             if self._gave_up:
                 raise DeviceBusy(self._gave_up)
             others = [one for one in blockers(self._locks.values()) if one.run != run]
+            is_foreign = others or any(lock.blocker is None for lock in self._locks.values())
             now = time.monotonic()
-            foreign_seconds += now - looked if others else 0.0
+            foreign_seconds += now - looked if is_foreign else 0.0
             looked = now
             names = " and ".join(place.name for place in order)
             held = "; ".join(map(str, others)) or "another run"
-            if others and not is_told and now - began > _TOLD_AFTER_SECONDS:
+            if is_foreign and not is_told and now - began > _TOLD_AFTER_SECONDS:
                 self._tell(f"waiting for {names}, held by {held}")
                 is_told = True
             if foreign_seconds > self._sharing.wait_seconds:

@@ -124,6 +124,11 @@ class SessionDevice:
         self._guard.release()
 
     @property
+    def number(self) -> int:
+        """Which of several devices was opened last: times of two are not taken together."""
+        return self._worker.place.index if self._worker is not None else 0
+
+    @property
     def is_side_by_side(self) -> bool:
         """Whether other processes of this run run tests at the same time."""
         return self._sharing.is_side_by_side

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from pytest_greta.__main__ import main
 from pytest_greta.records.model import load
-from tests.plugin.conftest import GATES, PLUGINS, Run, write_gates
+from tests.plugin.conftest import GATES, PLUGINS, REPOSITORY, Run, write_gates
 
 pytest.importorskip("pyopencl", reason="the cpu device needs the extra 'cpu'")
 
@@ -22,9 +24,15 @@ SPEEDUP = GATES.replace("[256]", "[256, 512]") + "        speedup: {min: 1.0e-6,
 STORED = ("--benchmark-autosave", "--benchmark-save-data")
 
 
-def stored(folder: Path) -> list[dict[str, Any]]:
+def commands(program: str) -> list[list[str]]:
+    """The arguments of what docs/devices.md shows of a program."""
+    text = (REPOSITORY / "docs/devices.md").read_text()
+    return [shlex.split(found) for found in re.findall(rf"^\$ {program} (.*)$", text, re.MULTILINE)]
+
+
+def stored(folder: Path, storage: str = ".benchmarks") -> list[dict[str, Any]]:
     """What pytest-benchmark has stored, in its order."""
-    files = sorted(folder.glob(".benchmarks/*/*.json"), key=lambda path: path.name)
+    files = sorted(folder.glob(f"{storage}/*/*.json"), key=lambda path: path.name)
     return [json.loads(path.read_text()) for path in files]
 
 
@@ -80,8 +88,10 @@ def test_under_xdist_times_are_taken_and_the_history_is_that_of_a_serial_run(
 
 def test_two_runs_on_one_device_take_turns_and_lose_nothing(project: pytest.Pytester) -> None:
     write_gates(project, SPEEDUP)
+    code = project.path / ".pytest_cache/d/greta-code"
+    code.unlink()  # one cache of their own, with nothing in it
     command = [sys.executable, "-m", "pytest", *PLUGINS, "-q", "-k", "test_run", "--greta-variant=good,slow"]
-    options = ["--greta-devices=0", "--greta-rounds=6", *STORED, "-p", "no:cacheprovider"]
+    options = ["--greta-devices=0", "--greta-rounds=6", *STORED]
     runs = [
         subprocess.Popen(
             [*command, *options, f"--greta-summary={i}.json"], cwd=project.path, stdout=subprocess.PIPE
@@ -95,6 +105,8 @@ def test_two_runs_on_one_device_take_turns_and_lose_nothing(project: pytest.Pyte
         ]
     assert len(stored(project.path)) == 2
     assert all(len(load(project.path / f"{i}.json").measurements) == 4 for i in range(2))
+    kept = [path for path in code.iterdir() if path.suffix == ".code"]
+    assert len(kept) == 6  # of both kernels: for gfx942, for the cpu, and what its runtime made of that
 
 
 def test_a_device_that_another_run_keeps_is_not_measured_and_says_who_has_it(
@@ -124,23 +136,30 @@ def test_parts_of_a_session_are_the_session(
     for part in (1, 2):
         result = greta(
             *("--greta-variant=good,slow", f"--greta-shard={part}/2", "--greta-rounds=3", *STORED),
-            *(f"--greta-summary={part}.json", f"--benchmark-storage=node{part}"),
+            *(f"--greta-summary=summary-{part}.json", f"--benchmark-storage=history-{part}"),
         )
         result.assert_outcomes(passed=3, deselected=3)
         assert not [line for line in result.outlines if line.startswith("not evaluated")]
-        found += [one.test for one in load(project.path / f"{part}.json").measurements]
+        found += [one.test for one in load(project.path / f"summary-{part}.json").measurements]
     assert sorted(found) == sorted(tests)
-    folder = project.path
-    nodes = [str(folder / f"node{part}") for part in (1, 2)]
-    assert main(["merge", *(f"{folder}/{part}.json" for part in (1, 2)), "-o", f"{folder}/all.json"]) == 0
-    assert main(["merge", *nodes, "-o", str(folder / ".benchmarks")]) == 0
+    for command in commands("python -m pytest_greta"):
+        assert main(command) == 0
     assert capsys.readouterr().out.endswith(": 4 runs of 2 sessions\n")
-    assert len(load(folder / "all.json").measurements) == 6
-    (merged,) = stored(folder)
+    assert len(load(project.path / "summary.json").measurements) == 6
+    (merged,) = stored(project.path, "history")
     assert sorted(entry["fullname"] for entry in merged["benchmarks"]) == sorted(
         test for test in tests if "test_run" in test
     )
-    assert list(folder.glob(".benchmarks/greta-accepted/*.code"))
+    assert list(project.path.glob("history/greta-accepted/*.code"))
+
+
+def test_the_commands_of_the_docs_are_taken(project: pytest.Pytester, greta: Run) -> None:
+    write_gates(project, SPEEDUP)
+    shown = commands("pytest")
+    assert len(shown) == 3
+    for command in shown:
+        command.remove("--benchmark-autosave")  # which warns where nothing is run
+        assert greta(*command, "-n0", "--collect-only", "-q").ret == pytest.ExitCode.OK
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,9 @@ def other(folder: Path) -> Iterator[subprocess.Popen[str]]:
         run.kill()
 
 
-def guard(count: int = 1, *, wait_seconds: float = 30, worker: int = 0, **sharing: object) -> Guard:
+def guard(count: int = 1, *, wait_seconds: float = 30, worker: int = 0) -> Guard:
     """A guard of so many GPUs, of our run."""
-    one = Guard(Sharing((), wait_seconds, worker, run=str(sharing.get("run", "ours"))))
+    one = Guard(Sharing((), wait_seconds, worker, count, run="ours"))
     one.among([Place(i, f"GPU {i}", (f"gpu-{i}",)) for i in range(count)])
     return one
 
@@ -207,6 +207,7 @@ def test_where_nothing_can_be_locked_it_says_so_and_what_to_do(
     assert "Not a directory; set GRETA_LOCKS to a folder that everybody" in alone.problem
 
 
+@pytest.mark.usefixtures("folder")
 def test_devices_are_named_by_number_and_unknown_ones_are_told() -> None:
     two = gpu_places(["0000:0c:00.0", "0000:22:00.0"])
     assert [place.locks for place in two] == [("gpu-0000:0c:00.0",), ("gpu-0000:22:00.0",)]
@@ -214,6 +215,9 @@ def test_devices_are_named_by_number_and_unknown_ones_are_told() -> None:
     named.among(two)
     assert named.hold().index == 1
     named.release()
+    alone = Guard(Sharing())
+    alone.among(two)
+    assert [place.index for place in alone._places] == [0]
     with pytest.raises(
         DeviceUnavailable, match="--greta-devices: no device 2, 5: there are 2, counted from 0"
     ):
