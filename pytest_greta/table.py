@@ -51,9 +51,9 @@ class Row(NamedTuple):
         """The row of a test that could not evaluate its gates."""
         return Row(kernel, variant, where, "", "all gates", "", status, reason, check=False, noted=False)
 
-    def plain(self) -> dict[str, Any]:
-        """For JSON."""
-        return self._asdict()
+    def plain(self) -> tuple[Any, ...]:
+        """For a report: xdist knows tuples, and none of their kin."""
+        return tuple(self)
 
 
 @dataclass(frozen=True)
