@@ -46,8 +46,9 @@ class Summary:
     """Collects the verdicts that reports carry, from this process and from xdist's workers."""
 
     def __init__(self) -> None:
-        self.rows_of: dict[str, list[Row]] = {}
-        """By test: of one that is run again, those of the last time."""
+        self.rows_of: dict[str, list[tuple[Any, ...]]] = {}
+        """By test: of one that is run again, those of the last time. Plain tuples: Python's collector passes them over.
+        """
         self.failed_before: Counter[str] = Counter()
         """How often a test failed that was run again."""
         self.passed: set[str] = set()
@@ -71,9 +72,7 @@ class Summary:
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep the verdicts of a test."""
         if hasattr(report, "greta_rows"):
-            from pytest_greta.table import Row
-
-            self.rows_of[report.nodeid] = [Row(*row) for row in report.greta_rows]
+            self.rows_of[report.nodeid] = report.greta_rows
             self.subjects.add(report.greta_subject)
         if hasattr(report, "greta_locked") and (report.when == "call" or not report.passed):
             self.locked[report.nodeid] = report.greta_locked
@@ -91,9 +90,16 @@ class Summary:
         self.notes += [note for note in getattr(report, "greta_notes", []) if note not in self.notes]
 
     @property
+    def has_rows(self) -> bool:
+        """Whether there is any verdict."""
+        return any(self.rows_of.values())
+
+    @property
     def rows(self) -> list[Row]:
         """The verdicts of all tests."""
-        return [row for rows in self.rows_of.values() for row in rows]
+        from pytest_greta.table import Row
+
+        return [Row(*row) for rows in self.rows_of.values() for row in rows]
 
     def put_in_order(self, places: Mapping[str, int]) -> None:
         """By the place of each test, where tests were reported in the order in which they ended."""
@@ -116,7 +122,7 @@ class Summary:
             self.unsaved = f"not all could be saved: {error.strerror or error}{where}"
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         wanted = session.config.stash.get(EXPECTED, None)
-        began = self.rows or session.exitstatus == pytest.ExitCode.OK
+        began = self.has_rows or session.exitstatus == pytest.ExitCode.OK
         if wanted and began and not session.shouldfail and not session.shouldstop:
             from pytest_greta.unevaluated import missing
 
@@ -178,7 +184,7 @@ class Summary:
             if name in self.passed
         ]
         notes = [*flaky, *self.notes, *terminalreporter.config.stash.get(SESSION_NOTES, [])]
-        if not (self.rows or left_out or notes or self.unsaved or self.unevaluated or self.lock_lines):
+        if not (self.has_rows or left_out or notes or self.unsaved or self.unevaluated or self.lock_lines):
             return
         from pytest_greta.table import left_out_lines, summary
 

@@ -173,6 +173,10 @@ class Recordings:
 
 MANY = 1000
 """Measurements of which there are so many that looking for garbage among them takes longer than judging them."""
+RARELY = 50_000, 20, 20
+"""How many objects are made between two looks for garbage (gc.set_threshold), where there are many measurements: what
+tests leave behind is kept for the report, and hardly ever garbage.
+"""
 
 
 def kept(read: Callable[[], Recordings]) -> Recordings:
@@ -185,6 +189,7 @@ def kept(read: Callable[[], Recordings]) -> Recordings:
         found = read()
         if sum(len(summary.measurements) for summary in found.files.values()) >= MANY:
             gc.freeze()
+            gc.set_threshold(*RARELY)
         return found
     finally:
         if was_enabled:
