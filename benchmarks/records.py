@@ -1,18 +1,19 @@
-"""How long a session takes that gates recorded measurements, and how much memory.
+"""How long a session takes that gates recorded measurements and reports on them, and how much memory.
 
     python -m benchmarks.records --count 10000 --sessions 10
 
-Writes a project with a kernel of 100 variants, and a summary.json with `count` runs, each of 30 pairs, a quarter of
-which fail their gate; gates them with `--greta-replay`, by the limits of then and by another (whose pairs have to be
-judged again), and reads and merges the file alone.
+Writes a project with a kernel of 80 variants and a program of 20, and a summary.json with `count` runs: of the kernel,
+each of 30 pairs (a quarter of its tests fail), and of the program, each three times. Gates them with
+`--greta-replay` and `--greta-report`, a few as well by other limits than those of then (whose pairs have to be judged
+again), and the same number of tests that do nothing, which is what pytest itself takes; reads and merges the file.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,8 +27,9 @@ from pytest_greta.records.making import verdict_plain
 from pytest_greta.records.merge import merge
 from pytest_greta.records.model import Recorded, RecordedProblem, Session, Summary, load
 
-VARIANTS = 100
+VARIANTS, PROGRAM_VARIANTS = 80, 20
 PAIRS = 30
+ENGINE_RUNS = 3
 LIMIT = 1.0
 
 CONFTEST = """\
@@ -57,14 +59,36 @@ kernels:
     contexts: {hip: [%s]}
     gates:
       "*": {speedup: 1.0, deadline_seconds: 60, scaling: 2.2}
+programs:
+  engine:
+    variants: {%s}
+    contexts: [%s]
+    output: {json_marker: PERF_TIMING, units: {prefill_s: s}, time: prefill_s, processed: tokens}
+    gates:
+      "*": {attn_impl: flash, prefill_s: {max: 1}, scaling: 2.2, peak_bytes: 1000000000}
 """
-TESTS = "def test_run(greta_run):\n    greta_run.check()\n"
+TESTS = """\
+def test_run(greta_run):
+    greta_run.check()
+
+
+def test_engine(greta_program):
+    greta_program.check()
+"""
+NOTHING = """\
+import pytest
+
+
+@pytest.mark.parametrize("number", range(%d))
+def test_nothing(number):
+    pass
+"""
 CHECKS = ("no_fault", "complete", "canaries", "inputs_unchanged", "deterministic")
 
 
 def run(rng: random.Random, variant: int, context: int) -> Recorded:
-    """A run, a quarter of which are slower than the baseline."""
-    ratio = 0.8 if rng.random() < 0.25 else 1.3
+    """A run; those of a quarter of the tests are slower than the baseline."""
+    ratio = 0.8 if (7 * variant + context // 64) % 4 == 0 else 1.3
     others = [1e-6 * context * rng.lognormvariate(0, 0.01) for _ in range(PAIRS)]
     seconds = [other / ratio * rng.lognormvariate(0, 0.01) for other in others]
     orders = [order for _ in range(PAIRS // 2) for order in rng.choice(((1, -1), (-1, 1)))]
@@ -102,12 +126,49 @@ def run(rng: random.Random, variant: int, context: int) -> Recorded:
     )
 
 
-def write(folder: Path, count: int, sessions: int) -> Path:
+def engine(rng: random.Random, variant: int, context: int) -> Recorded:
+    """Runs of a program, as it printed and as they were measured."""
+    each: list[dict[str, Quantity]] = []
+    for _ in range(ENGINE_RUNS):
+        seconds = 1e-5 * context * rng.lognormvariate(0, 0.01)
+        each.append({
+            **{name: Quantity(True) for name in ("readable", "no_errors")},
+            **{name: Quantity(0) for name in ("exit_status", "left_processes")},
+            **{name: Quantity(seconds) for name in ("seconds", "prefill_s", "cpu_seconds", "wall_seconds")},
+            "deadline_seconds": Quantity(seconds),
+            "peak_bytes": Quantity(rng.randrange(100_000_000, 200_000_000)),
+            "attn_impl": Quantity("flash"),
+            "processed": Quantity(context),
+            "tokens": Quantity(context),
+        })  # fmt: skip
+    middle = sorted(each, key=lambda one: float(str(one["seconds"].value)))[ENGINE_RUNS // 2]
+    return Recorded(
+        "program",
+        "engine",
+        f"e{variant}",
+        middle,
+        test=f"test_many.py::test_engine[e{variant}-{context}]",
+        problem=RecordedProblem(str(context), context, {}, {}),
+        device_kind="program",
+        units={"prefill_s": "s", "seconds": "s", "peak_bytes": "bytes"},
+        seconds=[float(str(one["seconds"].value)) for one in each],
+        orders=[0] * ENGINE_RUNS,
+        each=each,
+    )
+
+
+def write(folder: Path, count: int, sessions: int) -> None:
     """A project with that many recorded runs, of so many sessions: each test has a record of each."""
-    contexts = [64 * (1 + number) for number in range(count // VARIANTS // sessions)]
+    contexts = [64 * (1 + number) for number in range(count // (VARIANTS + PROGRAM_VARIANTS) // sessions)]
+    listed = ", ".join(map(str, contexts))
     (folder / "conftest.py").write_text(CONFTEST % VARIANTS)
-    (folder / "gates.yaml").write_text(GATES % ", ".join(map(str, contexts)))
+    commands = ", ".join(f"e{variant}: [./engine]" for variant in range(PROGRAM_VARIANTS))
+    (folder / "gates.yaml").write_text(GATES % (listed, commands, listed))
     (folder / "test_many.py").write_text(TESTS)
+    (folder / "nothing").mkdir()
+    (folder / "nothing" / "test_nothing.py").write_text(
+        NOTHING % (len(contexts) * (VARIANTS + PROGRAM_VARIANTS))
+    )
     (folder / "many.hip").write_text("")
     rng = random.Random(1)
     device = {"kind": "hip", "name": "AMD Instinct MI300X", "target": "gfx942", "identity": "hip: MI300X"}
@@ -116,38 +177,41 @@ def write(folder: Path, count: int, sessions: int) -> Path:
         *({"file": "gates.yaml", "sha256": ""}, device, "", ["gfx942"], 0),
     )
     sources = [replace(session, started=f"2026-11-{1 + day:02}T01:00:00+00:00") for day in range(sessions)]
-    cases = [
-        (variant, context, day)
-        for variant in range(VARIANTS)
+    runs = [
+        replace(make(rng, variant, context), source=day)
+        for make, variants in ((run, VARIANTS), (engine, PROGRAM_VARIANTS))
+        for variant in range(variants)
         for context in contexts
         for day in range(sessions)
     ]
-    runs = [replace(run(rng, variant, context), source=day) for variant, context, day in cases]
-    path = folder / "summary.json"
-    path.write_text(Summary(session, runs, sources=sources).text())
-    return path
+    (folder / "summary.json").write_text(Summary(session, runs, sources=sources).text())
 
 
-def replay(folder: Path, limit: float) -> None:
-    """Gate the records of a project, and say what it took."""
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"]
+def session(what: str, folder: Path, *options: str) -> None:
+    """Run pytest in a folder, and say what it took."""
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", *options]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    began = time.monotonic()
-    done = subprocess.run(
-        [*command, "--greta-replay", "summary.json"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
-    took, peak = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    last = done.stdout.strip().splitlines()[-1]
-    cpu = peak.ru_utime + peak.ru_stime
-    megabytes = peak.ru_maxrss / 1024
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody's sessions compile greta anew
+    began, load = time.monotonic(), os.getloadavg()[0]
+    with open(folder / "output.txt", "w+") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, env=environment)
+        _, _, usage = os.wait4(process.pid, 0)
+        process.returncode = 0
+        output.seek(0)
+        last = output.read().strip().splitlines()[-1]
+    took, cpu = time.monotonic() - began, usage.ru_utime + usage.ru_stime
     print(
-        f"replayed, speedup >= {limit}: {took:.1f} s ({cpu:.1f} s of CPU so far), {megabytes:.0f} MB; {last}"
+        f"{what}: {took:.1f} s, {cpu:.1f} s of processor time, {usage.ru_maxrss / 1024:.0f} MB "
+        f"(load before {load:.1f}); {last}"
     )
+
+
+def loop_seconds() -> float:
+    """Processor time of a fixed piece of work: what the machine is like now."""
+    began = time.process_time()
+    for _ in range(20_000_000):
+        pass
+    return time.process_time() - began
 
 
 def main() -> None:
@@ -161,20 +225,29 @@ def main() -> None:
     count = options.count
     with tempfile.TemporaryDirectory() as kept:
         folder = Path(kept)
-        path = write(folder, count, options.sessions)
-        print(
-            f"{count} runs of {PAIRS} pairs, {options.sessions} of each test: {path.stat().st_size / 1e6:.1f} MB"
+        # In a process of its own: what this one has held at most counts as its children's.
+        writing = multiprocessing.get_context("spawn").Process(
+            target=write, args=(folder, count, options.sessions)
         )
-        for limit in (LIMIT, 1.1) if count <= 1000 else (LIMIT,):
-            gates = folder / "gates.yaml"
-            gates.write_text(gates.read_text().replace(f"speedup: {LIMIT}", f"speedup: {limit}"))
-            replay(folder, limit)
-        began = time.monotonic()
+        writing.start()
+        writing.join()
+        path = folder / "summary.json"
+        print(f"{count} runs, {options.sessions} of each test: {path.stat().st_size / 1e6:.1f} MB")
+        print(f"20 million turns of an empty loop: {loop_seconds():.2f} s")
+        session("as many empty tests", folder / "nothing", "--rootdir=.", "-c", os.devnull)
+        replaying = "--greta-replay=summary.json", "test_many.py"
+        session("replayed and gated", folder, *replaying)
+        session("and reported", folder, *replaying, "--greta-report=report")
+        gates = folder / "gates.yaml"
+        gates.write_text(gates.read_text().replace(f"speedup: {LIMIT}", "speedup: 1.1"))
+        some = " or ".join(f"v{variant}-" for variant in range(1, 9))
+        session("a tenth of the kernel by another limit", folder, *replaying, "-k", some)
+        began = time.process_time()
         summary = load(path)
-        print(f"read: {time.monotonic() - began:.1f} s")
-        began = time.monotonic()
+        print(f"read: {time.process_time() - began:.1f} s")
+        began = time.process_time()
         merge([summary])
-        print(f"merged: {time.monotonic() - began:.1f} s")
+        print(f"merged: {time.process_time() - began:.1f} s")
 
 
 if __name__ == "__main__":

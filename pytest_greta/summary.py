@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -16,6 +16,9 @@ from pytest_greta.paths import path_of
 from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES
 
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from pytest_greta.table import Row
 
 _COLOURS = {
     "PASS": "green",
@@ -43,7 +46,7 @@ class Summary:
     """Collects the verdicts that reports carry, from this process and from xdist's workers."""
 
     def __init__(self) -> None:
-        self.rows_of: dict[str, list[dict[str, Any]]] = {}
+        self.rows_of: dict[str, list[Row]] = {}
         """By test: of one that is run again, those of the last time."""
         self.failed_before: Counter[str] = Counter()
         """How often a test failed that was run again."""
@@ -68,7 +71,9 @@ class Summary:
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep the verdicts of a test."""
         if hasattr(report, "greta_rows"):
-            self.rows_of[report.nodeid] = report.greta_rows
+            from pytest_greta.table import Row
+
+            self.rows_of[report.nodeid] = [Row(*row) for row in report.greta_rows]
             self.subjects.add(report.greta_subject)
         if hasattr(report, "greta_locked") and (report.when == "call" or not report.passed):
             self.locked[report.nodeid] = report.greta_locked
@@ -86,7 +91,7 @@ class Summary:
         self.notes += [note for note in getattr(report, "greta_notes", []) if note not in self.notes]
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """The verdicts of all tests."""
         return [row for rows in self.rows_of.values() for row in rows]
 
@@ -175,12 +180,12 @@ class Summary:
         notes = [*flaky, *self.notes, *terminalreporter.config.stash.get(SESSION_NOTES, [])]
         if not (self.rows or left_out or notes or self.unsaved or self.unevaluated or self.lock_lines):
             return
-        from pytest_greta.table import Row, left_out_lines, summary
+        from pytest_greta.table import left_out_lines, summary
 
         terminalreporter.section("greta")
         for device in self.devices:
             write(f"device {device}")
-        for line in summary([Row(**row) for row in self.rows], terminalreporter.config.get_verbosity() > 0):
+        for line in summary(self.rows, terminalreporter.config.get_verbosity() > 0):
             markup = {_COLOURS[line.status]: True} if line.status else {"bold": True}
             write(line.text, **markup)
         for text in left_out_lines(left_out):
@@ -199,7 +204,7 @@ class Summary:
             from pytest_greta.table import explained
 
             told = explained(
-                [Row(**row) for row in self.rows],
+                self.rows,
                 min(terminalreporter.config.get_terminal_writer().fullwidth, 100),
             )
             terminalreporter.section("greta: what to do next", sep="-")
@@ -209,9 +214,9 @@ class Summary:
     def _calibrations(self, config: pytest.Config) -> list[str]:
         """What is known of the gates on speedup that were decided here."""
         decided = {
-            (row["kernel"], row["variant"], row["where"])
+            (row.kernel, row.variant, row.where)
             for row in self.rows
-            if row["gate"].startswith("speedup") and row["status"] != "NOT MEASURED"
+            if row.gate.startswith("speedup") and row.status != "NOT MEASURED"
         }
         if not decided:
             return []

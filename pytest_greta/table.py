@@ -67,9 +67,9 @@ class Row(NamedTuple):
         row = Row(kernel, variant, where, "", "compiles", shown, status, reason, check=False, noted=noted)
         return row._replace(source=source)
 
-    def plain(self) -> dict[str, Any]:
-        """For JSON."""
-        return self._asdict()
+    def plain(self) -> tuple[Any, ...]:
+        """For a report: xdist knows tuples, and none of their kin."""
+        return tuple(self)
 
 
 @dataclass(frozen=True)

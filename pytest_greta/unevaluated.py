@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_greta.gates.model import Gate
     from pytest_greta.kernel import Kernel, Variant
     from pytest_greta.session import Session
+    from pytest_greta.table import Row
 
 Entry = tuple[str, str, str]
 """Kernel, place and condition of an entry: `("prefill", "gates.yaml:31", "speedup >= 1.20")`; and of the built-in gate
@@ -82,14 +83,12 @@ def expected(session: Session) -> list[Entry]:
     return sorted(found, key=lambda entry: found[entry])
 
 
-def missing(
-    wanted: Iterable[Entry], rows: Sequence[Mapping[str, Any]], subjects: Collection[str]
-) -> list[str]:
+def missing(wanted: Iterable[Entry], rows: Sequence[Row], subjects: Collection[str]) -> list[str]:
     """The entries that no row is about, a line for each kernel, and the kernels that no test runs. What a test could
     not evaluate, it says itself. `subjects` are the kernels, artifacts and programs that tests were about.
     """
-    seen = {(row["kernel"], row["place"], row["gate"]) for row in rows}
-    stopped = {row["kernel"] for row in rows if not row["place"]}
+    seen = {(row.kernel, row.place, row.gate) for row in rows}
+    stopped = {row.kernel for row in rows if not row.place}
     left: dict[str, list[str]] = {}
     never_run: list[str] = []
     for kernel, place, condition in wanted:

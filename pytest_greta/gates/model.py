@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from pytest_greta.errors import printable
 from pytest_greta.gates.catalogue import CATALOGUE, GateDef
@@ -200,6 +201,24 @@ class Gate:
     def text(self) -> str:
         """The gate as a condition: `speedup >= 1.20`."""
         return limit_text(self.definition, self.limit, self.outputs)
+
+    @cached_property
+    def plain(self) -> Mapping[str, Any]:
+        """What it asks for, as JSON has it; made once for all that it is held against."""
+        limit = self.limit
+        return {
+            "gate": self.name,
+            "place": self.place,
+            "line": self.line,
+            "limit": self.text,
+            "min": limit.min,
+            "max": limit.max,
+            "above": limit.above,
+            "equals": limit.equals,
+            "max_ratio": limit.ratio,
+            "outputs": self.outputs,
+            "unit": self.definition.unit,
+        }
 
 
 @dataclass(frozen=True)

@@ -175,22 +175,11 @@ def _is_worse(name: str, one: Quantity, other: Quantity) -> bool:
 
 def verdict_plain(verdict: Verdict) -> dict[str, Any]:
     """A verdict for JSON, with its gate."""
-    gate, limit, quantity = verdict.gate, verdict.gate.limit, verdict.measured
-    definition = gate.definition
+    quantity = verdict.measured
     return {
-        "gate": gate.name,
-        "place": gate.place,
-        "line": gate.line,
-        "limit": gate.text,
-        "min": limit.min,
-        "max": limit.max,
-        "above": limit.above,
-        "equals": limit.equals,
-        "max_ratio": limit.ratio,
-        "outputs": gate.outputs,
+        **verdict.gate.plain,
         "value": value_plain(quantity.value),
         "interval": interval_plain(quantity.interval),
-        "unit": definition.unit,
         "measured": verdict.found,
         "status": verdict.status.value,
         "reason": verdict.reason,

@@ -195,7 +195,9 @@ def value_plain(value: Any) -> float | bool | str | None:
     """A value for JSON, which has neither NaN nor infinities: those are texts."""
     if value is None or isinstance(value, (bool, str)):
         return value
-    if isinstance(value, Integral):
+    if not isinstance(value, float) and isinstance(
+        value, Integral
+    ):  # asked of an abstract class, which takes long
         return int(value)
     number = float(value)
     if abs(number) <= MOST:
@@ -205,8 +207,9 @@ def value_plain(value: Any) -> float | bool | str | None:
 
 def interval_plain(interval: Interval | None) -> list[float | None] | None:
     """An interval for JSON; an end that is not finite is null."""
-    ends = (interval.low, interval.high) if interval else ()
-    return [float(end) if abs(end) <= MOST else None for end in ends] or None
+    if interval is None:
+        return None
+    return [float(end) if abs(end) <= MOST else None for end in (interval.low, interval.high)]
 
 
 _HELD = Quantity(True)

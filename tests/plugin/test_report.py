@@ -53,5 +53,5 @@ def test_without_the_extra_nothing_begins(greta: Run, monkeypatch: pytest.Monkey
     result = greta("--greta-report=out")
     assert result.ret == 4
     result.stderr.fnmatch_lines(
-        ["ERROR: --greta-report: report.html needs jinja2: install the extra 'report' *"]
+        ["ERROR: --greta-report: report.html needs jinja2: python -m pip install *(the extra 'report')"]
     )
