@@ -19,7 +19,6 @@ from pytest_greta.kernel import Size
 from pytest_greta.records.check import MOST_PROBLEMS
 from pytest_greta.records.model import Recorded, Session, Summary, tried
 
-HELP = "several summary.json as one, or several histories of pytest-benchmark"
 FAILED, MISTAKE = 1, 2
 """Exit codes: files that contradict each other, or cannot be written; files that cannot be read."""
 
