@@ -7,28 +7,35 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
-from pytest_greta import __version__, explain
-from pytest_greta.binaries import inspect
-from pytest_greta.doctor import command as doctor
-from pytest_greta.records import merge
-from pytest_greta.report import command as report
-from pytest_greta.scaffold import command as init
+from pytest_greta import __version__
 
 SCRIPT = "greta"
 """The console script: the same commands."""
 MISTAKE = 2
 """Exit code, as argparse has it."""
 COMMANDS = {
-    "doctor": doctor,
-    "explain": explain,
-    "init": init,
-    "inspect": inspect,
-    "merge": merge,
-    "report": report,
+    "doctor": ("doctor.command", "what this machine can do, and the one command that brings what it cannot"),
+    "explain": ("explain", "what a gate of gates.yaml is about, how its limit is written, where it applies"),
+    "init": (
+        "scaffold.command",
+        "gates, a kernel, tests and a workflow of CI for an empty or an existing project",
+    ),
+    "inspect": (
+        "binaries.inspect",
+        "what the kernels of built files take: libraries, executables, objects, wheels, code objects, .hip sources",
+    ),
+    "merge": ("records.merge", "several summary.json as one, or several histories of pytest-benchmark"),
+    "report": (
+        "report.command",
+        "report.html and summary.md of what --greta-summary wrote: what failed, times, speedups, resources, history",
+    ),
 }
-"""Modules with `HELP`, `add_arguments(parser)` and `run(options, parser)`, which gives the exit code."""
+"""Modules with `add_arguments(parser)` and `run(options, parser)`, which gives the exit code, and what they are for.
+The one that is asked for is imported.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,15 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"pytest-greta {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    parsers = {}
-    for name, module in COMMANDS.items():
-        parsers[name] = commands.add_parser(name, help=module.HELP, description=module.__doc__)
-        module.add_arguments(parsers[name])
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    asked = next((word for word in given if not word.startswith("-")), "")
+    parsers = {name: commands.add_parser(name, help=what) for name, (_, what) in COMMANDS.items()}
+    if asked in COMMANDS:
+        module = import_module(f"{__package__}.{COMMANDS[asked][0]}")
+        parsers[asked].description = module.__doc__
+        module.add_arguments(parsers[asked])
+    options = parser.parse_args(given)
     if sys.stdout is None:  # of `>&-`
         return _unwritten("standard output is closed")
     try:
-        code: int = COMMANDS[options.command].run(options, parsers[options.command])
+        code: int = module.run(options, parsers[options.command])
         sys.stdout.flush()
     except OSError as error:
         if error.filename is not None:  # of no output

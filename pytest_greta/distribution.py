@@ -6,6 +6,7 @@ which the workers measure and the controller stores as a serial run would.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from pytest_greta.options import any_given, read_options
 from pytest_greta.paths import gates_path
 from pytest_greta.spreading import Case
 from pytest_greta.stash import (
+    CUT,
     EXPECTED,
     LEFT_OUT,
     ORDER,
@@ -28,6 +30,7 @@ from pytest_greta.stash import (
     is_controller,
     name_in_marker,
     sharing,
+    tell_controller,
 )
 
 if TYPE_CHECKING:
@@ -82,6 +85,8 @@ class Controller:
         problems += [problem for problem in told.get("greta_problems", []) if problem not in problems]
         if told.get("greta_expected") is not None:
             stash[EXPECTED] = told["greta_expected"]
+        if told.get("greta_cut"):
+            stash[CUT] = told["greta_cut"]
         cases = [tuple(case) for case in told.get("greta_left_out", [])]
         left_out += [case for case in cases if case not in left_out]
         notes += [note for note in told.get("greta_notes", []) if note not in notes]
@@ -155,8 +160,12 @@ def take_part(config: pytest.Config, items: list[pytest.Item]) -> None:
     part = read_options(config).shard
     if part is None:
         return
-    cases = [case_of(item) for item in items]
-    kept = set(spreading.shard(cases, spreading.costs_of(cases, _known(config)), *part))
+    (number, count), cases = part, [case_of(item) for item in items]
+    split = spreading.parts(cases, spreading.costs_of(cases, _known(config)), count)
+    names = [[items[one].nodeid for one in sorted(found)] for found in split]
+    config.stash[CUT] = hashlib.sha256(repr(names).encode()).hexdigest()[:12]
+    tell_controller(config, "greta_cut", config.stash[CUT])
+    kept = set(split[number - 1])
     left = [item for number, item in enumerate(items) if number not in kept]
     items[:] = [item for number, item in enumerate(items) if number in kept]
     if left:
@@ -202,14 +211,19 @@ def _known(config: pytest.Config) -> Known:
 
 
 def known_costs(config: pytest.Config) -> dict[tuple[str, str, str], float]:
-    """Seconds of tests by kernel, variant and problem, of the run stored last, on whatever device."""
+    """Seconds of tests by kernel, variant and problem, of the run stored last, on whatever device. For one of several
+    machines only of other commits: what the others store meanwhile must not change its part.
+    """
     if not config.pluginmanager.has_plugin("benchmark"):
         return {}
     from pytest_greta.history.benchmark import History
 
+    history = History(config)
+    here = history.commit if read_options(config).shard else ""
     latest: dict[tuple[str, str, str], HistoricRun] = {}
-    for (kernel, variant, _, problem, _), runs in History(config).all_runs().items():
+    for (kernel, variant, _, problem, _), runs in history.all_runs().items():
+        last = next((run for run in reversed(runs) if run.commit != here), None)
         before = latest.get((kernel, variant, problem))
-        if before is None or before.when < runs[-1].when:
-            latest[kernel, variant, problem] = runs[-1]
+        if last is not None and (before is None or before.when < last.when):
+            latest[kernel, variant, problem] = last
     return {key: run.test_seconds or sum(run.seconds) for key, run in latest.items()}

@@ -12,7 +12,6 @@ from pytest_greta.gates.catalogue import CATALOGUE, GateDef
 from pytest_greta.gates.programs import PROGRAM_GATES
 from pytest_greta.gates.values import scopes_of
 
-HELP = "what a gate of gates.yaml is about, how its limit is written, where it applies"
 MISTAKE = 2
 """Exit code, as argparse has it."""
 WIDTH = 80

@@ -14,10 +14,11 @@ import pytest
 from pytest_greta import __version__
 from pytest_greta.compiler.cache import is_special, write_whole
 from pytest_greta.errors import shown_path
-from pytest_greta.options import given, read_options
+from pytest_greta.options import OPTIONS, given, read_options
 from pytest_greta.paths import gates_digest, gates_path, path_of
 from pytest_greta.programs.result import ProgramResult
 from pytest_greta.records.making import record_of_program, records_of, records_of_artifact
+from pytest_greta.records.merge import part_text
 from pytest_greta.records.model import Session as RecordedSession
 from pytest_greta.records.model import Summary as Records
 from pytest_greta.records.model import recorded_of
@@ -25,6 +26,7 @@ from pytest_greta.records.replay import ReplayedResult
 from pytest_greta.records.signing import CannotSign, sign, signature_of
 from pytest_greta.results import Result
 from pytest_greta.stash import (
+    CUT,
     LEFT_OUT,
     NOTES,
     RECORDS,
@@ -156,7 +158,7 @@ def _session(config: pytest.Config, summary: Summary, exit_code: int) -> Recorde
         pytest=pytest.__version__,
         started=summary.began.isoformat(timespec="seconds"),
         seconds=round((datetime.now(timezone.utc) - summary.began).total_seconds(), 3),
-        options=given(config),
+        options={**given(config), **_part(config)},
         commit=_commit(config),
         gates={"file": shown_path(gates_path(config)), "sha256": gates_digest(config)},
         device=next((one["device"] for one in told if one["device"]), None),
@@ -164,6 +166,14 @@ def _session(config: pytest.Config, summary: Summary, exit_code: int) -> Recorde
         targets=list(dict.fromkeys(target for one in told for target in one["targets"])),
         exit_code=exit_code,
     )
+
+
+def _part(config: pytest.Config) -> dict[str, str]:
+    """Which part of a session this is, and how it was cut; nothing for a whole one."""
+    part = read_options(config).shard
+    if part is None or CUT not in config.stash:
+        return {}
+    return {OPTIONS["shard"].flag: part_text(*part, config.stash[CUT])}
 
 
 def _commit(config: pytest.Config) -> Mapping[str, Any] | None:

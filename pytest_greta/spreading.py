@@ -92,11 +92,6 @@ def _cost(unit: Sequence[int], costs: Sequence[float]) -> float:
     return sum(costs[number] for number in unit)
 
 
-def shard(cases: Sequence[Case], costs: Sequence[float], number: int, count: int) -> list[int]:
-    """The tests of one part, from 1, in their own order."""
-    return sorted(parts(cases, costs, count)[number - 1])
-
-
 def arranged(cases: Sequence[Case], costs: Sequence[float], processes: int, devices: int) -> list[int]:
     """The order of the tests in which work-stealing processes get equal work: it gives each as many neighbours at first
     as the others, and takes from the end of one for another that has nothing left. What needs a device goes to no more

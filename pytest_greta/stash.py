@@ -75,6 +75,8 @@ RECORDINGS = pytest.StashKey["Recordings"]()
 """What `--greta-replay` names, read."""
 RECORDS = pytest.StashKey[list["Recorded"]]()
 """On an item: what it measured, as records of summary.json."""
+CUT = pytest.StashKey[str]()
+"""A digest of how tests are put in parts, where `--greta-shard` runs one: equal where parts fit together."""
 ORDER = pytest.StashKey[int]()
 """On an item: where it stands in a serial run."""
 CALIBRATED = pytest.StashKey[list[str]]()

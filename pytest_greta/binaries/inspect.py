@@ -23,7 +23,6 @@ from pytest_greta.errors import GretaError, printable, shown_path
 from pytest_greta.gates.patterns import pattern
 from pytest_greta.sources import TARGET
 
-HELP = "what the kernels of built files take: libraries, executables, objects, wheels, code objects, .hip sources"
 SOURCES = (".hip", ".cu")
 SOURCE_TARGET = "gfx942"
 """What a source is compiled for where nobody says."""

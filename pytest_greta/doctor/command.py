@@ -17,7 +17,6 @@ from pytest_greta import __version__
 from pytest_greta.doctor import devices, machine
 from pytest_greta.doctor.finding import Finding, Probe, look
 
-HELP = "what this machine can do, and the one command that brings what it cannot"
 NOTHING = 1
 """Exit code where no kernel can be compiled or run."""
 WIDTH = 100

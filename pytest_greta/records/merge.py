@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,6 @@ from pytest_greta.kernel import Size
 from pytest_greta.records.check import MOST_PROBLEMS
 from pytest_greta.records.model import Recorded, Session, Summary, tried
 
-HELP = "several summary.json as one, or several histories of pytest-benchmark"
 FAILED, MISTAKE = 1, 2
 """Exit codes: files that contradict each other, or cannot be written; files that cannot be read."""
 
@@ -129,12 +129,16 @@ def merge(summaries: Sequence[Summary]) -> tuple[Summary, list[str]]:
         lock=sorted({line for one in summaries for line in one.lock}),
         notes=sorted({note for one in summaries for note in one.notes}),
         sources=sources,
-    ), [*_other_code(sources), *conflicts]
+    ), [*_other_code(sources), *_missing_parts(sources), *conflicts]
 
 
 def conflicts_of(merged: Summary) -> list[str]:
     """What of a merged file contradicts: it was merged by force."""
-    return [*_other_code(merged.sources), *_told_apart(merged.measurements, merged.sources)[1]]
+    return [
+        *_other_code(merged.sources),
+        *_missing_parts(merged.sources),
+        *_told_apart(merged.measurements, merged.sources)[1],
+    ]
 
 
 def _text(plain: Any) -> str:
@@ -211,6 +215,28 @@ def _other_code(sources: Sequence[Session]) -> Iterator[str]:
     if len({session.gates["sha256"] for session in sources}) > 1:
         names = sorted({f"{session.gates['file']} {session.gates['sha256'][:12]}" for session in sources})
         yield f"the sessions had different gates: {', '.join(names)}"
+
+
+def part_text(number: int, count: int, cut: str) -> str:
+    """What a session says that is one part of several: in its options, as `--greta-shard`."""
+    return f"{number}/{count}, cut as {cut}"
+
+
+def _missing_parts(sources: Sequence[Session]) -> Iterator[str]:
+    """Parts of a session that are not there: parts that were cut in another way are no parts of it."""
+    found: dict[tuple[int, str], set[int]] = {}
+    for session in sources:
+        part = re.fullmatch(r"(\d+)/(\d+), cut as (\w+)", str(session.options.get("--greta-shard")))
+        if part:
+            found.setdefault((int(part[2]), part[3]), set()).add(int(part[1]))
+    for (count, cut), numbers in sorted(found.items()):
+        missing = ", ".join(str(one) for one in range(1, count + 1) if one not in numbers)
+        if missing:
+            there = ", ".join(map(str, sorted(numbers)))
+            yield (
+                f"of the {count} parts cut as {cut} there is {there}, and not {missing}: "
+                "parts fit together where all machines have the same tests and the same history"
+            )
 
 
 def _commit(session: Session) -> str:

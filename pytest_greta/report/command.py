@@ -14,7 +14,6 @@ from pytest_greta.errors import ConfigError, ToolMissing, printable, shown_path
 if TYPE_CHECKING:
     from pytest_greta.records.model import Summary
 
-HELP = "report.html and summary.md of what --greta-summary wrote: what failed, times, speedups, resources, history"
 HISTORY = Path(".benchmarks")
 """Where pytest-benchmark stores runs."""
 MISTAKE = 2

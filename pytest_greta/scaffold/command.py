@@ -21,7 +21,6 @@ from pytest_greta.scaffold.layout import Layout, ask_pytest
 from pytest_greta.scaffold.source import from_source
 from pytest_greta.sources import TARGET
 
-HELP = "gates, a kernel, tests and a workflow of CI for an empty or an existing project"
 SOURCES = (".hip", ".cu")
 MISTAKE = 2
 """Exit code, as argparse has it."""

@@ -54,6 +54,7 @@ def test_the_order_of_files_is_nothing(tmp_path: Path, capsys: pytest.CaptureFix
     assert out.read_text() == text
 
 
+FIT = "parts fit together where all machines have the same tests and the same history"
 OTHER_COMMIT = {"id": "d" * 40, "branch": "main", "dirty": False}
 
 
@@ -65,6 +66,8 @@ OTHER_COMMIT = {"id": "d" * 40, "branch": "main", "dirty": False}
          "the sessions are of different commits: cccccccccccc, dddddddddddd"),
         (session(2, 8192, commit={**OTHER_COMMIT, "id": "c" * 40, "dirty": True}),
          "the sessions are of different commits: cccccccccccc, cccccccccccc with uncommitted changes"),
+        (session(2, 8192, options={"--greta-shard": "2/3, cut as abc"}),
+         f"of the 3 parts cut as abc there is 2, and not 1, 3: {FIT}"),
         (session(2, 8192, gates={"file": "gates.yaml", "sha256": "e" * 64}),
          "the sessions had different gates: gates.yaml eeeeeeeeeeee, gates.yaml ffffffffffff"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_greta.spreading import CHEAP_SECONDS, Case, arranged, costs_of, parts, shard
+from pytest_greta.spreading import CHEAP_SECONDS, Case, arranged, costs_of, parts
 
 CASES = st.lists(
     st.one_of(
@@ -38,9 +38,9 @@ def test_every_test_is_in_one_part(
     cases: list[Case], known: dict[tuple[str, str, str], float], count: int
 ) -> None:
     costs = costs_of(cases, known)
-    found = [shard(cases, costs, number, count) for number in range(1, count + 1)]
+    found = parts(cases, costs, count)
+    assert len(found) == count
     assert sorted(i for part in found for i in part) == list(range(len(cases)))
-    assert all(part == sorted(part) for part in found)
 
 
 @given(CASES, COSTS, st.integers(1, 9), st.integers(1, 9))
@@ -88,6 +88,6 @@ def test_tests_that_need_no_device_fill_what_those_that_do_leave() -> None:
     assert arranged([Case()] * 5, [1.0] * 5, 4, 2) == [0, 1, 2, 3, 4]  # nothing of ours: as it was
 
 
-def test_more_shards_than_tests_leave_some_empty() -> None:
+def test_more_parts_than_tests_leave_some_empty() -> None:
     cases = family("a", (4096, 8192))
-    assert [len(shard(cases, [1.0, 1.0], number, 4)) for number in range(1, 5)] == [1, 1, 0, 0]
+    assert [len(part) for part in parts(cases, [1.0, 1.0], 4)] == [1, 1, 0, 0]
