@@ -80,20 +80,19 @@ def small_caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def nobody_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a session that is no part of xdist, nor of a CI: pytest and greta tell more under these."""
+    names = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "CI", "BUILD_NUMBER")
+    for name in (*names, "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def project(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, code_cache: Path, small_caches: Path
 ) -> pytest.Pytester:
     """A project with the faulty kernels; `greta` runs pytest in it. Its cache is its own but for compiled code."""
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
-    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
-    for name in (
-        "CI",
-        "BUILD_NUMBER",
-        "GITHUB_ACTIONS",
-        "GITHUB_STEP_SUMMARY",
-    ):  # pytest and greta tell more under these
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHONPATH", str(small_caches), prepend=os.pathsep)
     # Python takes old bytecode for a file that is rewritten within a second to the same size.
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
