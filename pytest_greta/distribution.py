@@ -26,6 +26,7 @@ from pytest_greta.stash import (
     ORDER,
     PROBLEMS,
     SESSION_NOTES,
+    base_seed,
     get_session,
     is_controller,
     name_in_marker,
@@ -63,10 +64,14 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker what tests cost before: all must find them in the same order."""
+        """Tell a worker what all must know alike: what tests cost before, for they find them in one order, and the seed
+        of inputs, for the variants of a problem get the same.
+        """
         if self._known is None:
             self._known = [[*key, seconds] for key, seconds in known_costs(self._config).items()]
         node.workerinput["greta_costs"] = self._known
+        node.workerinput["greta_seed"] = base_seed(self._config)
+        node.workerinput["greta_dist"] = self._config.getvalue("dist")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
@@ -118,6 +123,7 @@ class Order:
     ) -> Generator[None, object, object]:
         """When all else has chosen."""
         result = yield
+        _refuse_copies(config, items)
         take_part(config, items)
         for number, item in enumerate(items):
             item.stash[ORDER] = number
@@ -153,6 +159,17 @@ class Worker:
 
             history.store_nothing(session.config)
         return (yield)
+
+
+def _refuse_copies(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker of xdist: no test that measures runs in each of several processes, which report it by one name."""
+    told: Mapping[str, Any] = getattr(config, "workerinput", {})
+    if told.get("greta_dist") != "each" or told["workercount"] == 1:
+        return
+    if any("greta_run" in getattr(item, "fixturenames", ()) for item in items):
+        why = f"--dist=each runs each test {told['workercount']} times, and history keeps one run of a test"
+        tell_controller(config, "greta_problems", [why])
+        items.clear()
 
 
 def take_part(config: pytest.Config, items: list[pytest.Item]) -> None:

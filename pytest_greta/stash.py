@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Collection
@@ -75,6 +76,8 @@ RECORDINGS = pytest.StashKey["Recordings"]()
 """What `--greta-replay` names, read."""
 RECORDS = pytest.StashKey[list["Recorded"]]()
 """On an item: what it measured, as records of summary.json."""
+SEED = pytest.StashKey[int]()
+"""What the seeds of inputs follow from."""
 CUT = pytest.StashKey[str]()
 """A digest of how tests are put in parts, where `--greta-shard` runs one: equal where parts fit together."""
 ORDER = pytest.StashKey[int]()
@@ -155,6 +158,12 @@ def sharing(config: pytest.Config) -> Sharing:
     )
 
 
+def base_seed(config: pytest.Config) -> int:
+    """What the seeds of inputs follow from: one for all processes of a run."""
+    given: int | None = getattr(config, "workerinput", {}).get("greta_seed")
+    return config.stash.setdefault(SEED, secrets.randbits(32) if given is None else given)
+
+
 def get_recordings(config: pytest.Config) -> Recordings:
     """The records that are gated in place of measuring. Raises ConfigError with all that is wrong with their files."""
     from pytest_greta.records.recordings import Recordings, kept
@@ -214,7 +223,7 @@ def load_session(config: pytest.Config) -> Session:
     )
     locking = Locking(lock.load(gates.folder / lock.NAME), options.lock)
     builder = Builder(Compiler(cache_folder(config), cache_bytes=options.cache_bytes), device)
-    planner = Planner(options, gates, builder, device, past)
+    planner = Planner(options, gates, builder, device, past, base_seed(config))
     budget = SessionBudget(options.session_budget_seconds / sharing(config).workers)
     replayer = _replayer(config, gates, {kernel.name for kernel in kernels}, past)
     runner = Runner(options, gates, builder, device, planner, past, progress, budget, replayer, locking)

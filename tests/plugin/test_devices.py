@@ -79,6 +79,13 @@ def test_under_xdist_times_are_taken_and_the_history_is_that_of_a_serial_run(
         for name in one.keys() - {"extra_info"}:
             assert form(one[name]) == form(other[name]), name
         assert other["extra_info"]["test_seconds"] > 0
+    inputs = [
+        {entry["params"]["greta_problem"]: entry["extra_info"]["seed"] for entry in one["benchmarks"]}
+        for one in (first, second)
+    ]
+    for one, found in zip((first, second), inputs, strict=True):  # in whatever process
+        assert {entry["extra_info"]["seed"] for entry in one["benchmarks"]} == set(found.values())
+    assert inputs[0] != inputs[1]
     assert form(first["machine_info"]) == form(second["machine_info"])
     assert ", 1 CUs, " in second["machine_info"]["greta_device"]
     parallel = load(project.path / "summary.json")
@@ -88,6 +95,13 @@ def test_under_xdist_times_are_taken_and_the_history_is_that_of_a_serial_run(
     ]
     root = ET.parse(project.path / "junit.xml").getroot()
     assert len([p for p in root.iter("property") if p.get("name") == "greta speedup"]) == 4
+
+
+def test_a_test_that_measures_is_not_run_in_each_process(greta: Run) -> None:
+    result = greta("-n2", "--dist=each", "-k", "test_run")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    why = "*ERROR: --dist=each runs each test 2 times, and history keeps one run of a test"
+    result.stderr.fnmatch_lines([why])
 
 
 def test_two_runs_on_one_device_take_turns_and_lose_nothing(project: pytest.Pytester) -> None:
