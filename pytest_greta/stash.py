@@ -147,7 +147,7 @@ def sharing(config: pytest.Config) -> Sharing:
     from pytest_greta.device.places import Sharing
 
     options, run = read_options(config), f"{os.getpid()} {time.time()}"
-    given = getattr(config, "workerinput", {})
+    given = getattr(config, "workerinput", None) or {"workercount": _workers(config)}
     number = re.sub(r"\D", "", given.get("workerid", ""))
     return Sharing(
         options.devices,
@@ -162,6 +162,15 @@ def base_seed(config: pytest.Config) -> int:
     """What the seeds of inputs follow from: one for all processes of a run."""
     given: int | None = getattr(config, "workerinput", {}).get("greta_seed")
     return config.stash.setdefault(SEED, secrets.randbits(32) if given is None else given)
+
+
+def _workers(config: pytest.Config) -> int:
+    """How many processes xdist's controller starts: the device that it tells before they do is one of theirs."""
+    if not (is_controller(config) and config.getvalue("tx")):
+        return 1
+    from xdist.workermanage import parse_tx_spec_config
+
+    return len(parse_tx_spec_config(config))
 
 
 def get_recordings(config: pytest.Config) -> Recordings:

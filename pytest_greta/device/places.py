@@ -185,7 +185,7 @@ class Guard:
     def _next(self) -> Place:
         run, order = self._sharing.run, self._in_order()
         began = looked = time.monotonic()
-        is_told, foreign_seconds = False, 0.0
+        is_told, was_foreign, foreign_seconds = False, False, 0.0
         for _ in self._polls():
             for place in order:
                 if self._locks[place.index].try_hold(run):
@@ -199,8 +199,9 @@ class Guard:
             others = [one for one in found if one.run != run or one in gone]
             is_foreign = others or any(lock.blocker is None for lock in self._locks.values())
             now = time.monotonic()
-            foreign_seconds += now - looked if is_foreign else 0.0
-            looked = now
+            # For a moment nobody says to have it, also while a neighbour takes it or gives it back.
+            foreign_seconds += now - looked if is_foreign and was_foreign else 0.0
+            looked, was_foreign = now, bool(is_foreign)
             names = " and ".join(place.name for place in order)
             held = "; ".join(f"what is left of {one}" if one in gone else str(one) for one in others)
             held = held or "another run"

@@ -88,6 +88,11 @@ def test_under_xdist_times_are_taken_and_the_history_is_that_of_a_serial_run(
     assert inputs[0] != inputs[1]
     assert form(first["machine_info"]) == form(second["machine_info"])
     assert ", 1 CUs, " in second["machine_info"]["greta_device"]
+    monkeypatch.delenv("GRETA_CPU_SHARES")
+    each = f"-n{len(os.sched_getaffinity(0))}"  # to each its core
+    result = greta("--greta-device=cpu", each, "--benchmark-compare=0002", "--markers", "-Wdefault")
+    assert "machine_info is different" not in str(result.stdout) + str(result.stderr)
+    assert "Comparing against" in str(result.stdout) + str(result.stderr)
     parallel = load(project.path / "summary.json")
     assert [one.test for one in parallel.measurements] == [one.test for one in serial.measurements]
     assert [(v["gate"], v["status"]) for one in parallel.measurements for v in one.verdicts] == [

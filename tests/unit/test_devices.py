@@ -28,6 +28,7 @@ from pytest_greta.device.places import (
 )
 from pytest_greta.device.session_device import SessionDevice
 from pytest_greta.errors import DeviceBusy, DeviceUnavailable
+from pytest_greta.history import benchmark
 
 HOLD = """
 import sys, time
@@ -285,6 +286,26 @@ def test_what_a_dead_neighbour_left_behind_is_waited_for_up_to_a_limit(folder: P
     why = rf"did not become free within 0\.1 s .*: held by what is left of process {dead.pid} \("
     with pytest.raises(DeviceBusy, match=why):
         guard(wait_seconds=0.1).hold()
+
+
+def test_who_keeps_the_folder_of_the_history_is_told_and_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark, "_TOLD_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(benchmark, "_STORES_ANYWAY_SECONDS", 0.2)
+    told: list[str] = []
+    notes: list[str] = []
+    with benchmark._alone(tmp_path, told.append, notes.append):
+        assert (told, notes) == ([], [])
+        with benchmark._alone(tmp_path, told.append, notes.append):
+            pass
+    assert told == [f"waiting to store the history: another process holds {tmp_path} (lslocks names it)"]
+    assert len(notes) == 1
+    assert notes[0].startswith(
+        f"another process held {tmp_path} for 0.2 s, and this run was stored all the same"
+    )
+    with benchmark._alone(tmp_path, told.append, notes.append):
+        assert len(notes) == 1
 
 
 def test_where_nothing_can_be_locked_it_says_so_and_what_to_do(
