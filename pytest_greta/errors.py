@@ -25,6 +25,12 @@ class ConfigError(GretaError):
         super().__init__("\n".join(self.problems))
 
 
+class MarkerMistake(ConfigError):
+    """The `greta` marker of a test names nothing that there is, or is missing where it must be: told with the test's
+    own place.
+    """
+
+
 class KernelMistake(GretaError):
     """What a method of a kernel family returned cannot be used, or it raised something; one line that names kernel,
     method and value.
