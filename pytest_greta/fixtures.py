@@ -377,10 +377,8 @@ def _judge(
 
             keep(item, session, result)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
-    if (
-        not isinstance(result, (ProgramResult, ReplayedResult, RunResult))
-        and session.artifacts.locking.is_active
-    ):
+    is_code = not isinstance(result, (ProgramResult, ReplayedResult, RunResult))
+    if is_code and session.artifacts.locking.is_active:
         from pytest_greta.binaries import lock
 
         item.stash.setdefault(LOCKED, []).extend(lock.plain(result.held.entries))
@@ -389,7 +387,8 @@ def _judge(
         item.stash[NOTES] = [*session.runner.past.problems, *result.told]
         if BENCHMARK in item.stash and result.run:
             info = asdict(session.acceptance(result.run, verdicts))
-            history.add_info(item.stash[BENCHMARK], {**info, "verdicts": [one.line() for one in verdicts]})
+            history.add_info(item.stash[BENCHMARK], info | {"verdicts": [one.line() for one in verdicts]})
+            item.stash[NOTES] += history.not_stored(item.config, [one.gate.name for one in verdicts])
     failed = failing(verdicts, session.options.require, session.gate_file.inconclusive)
     if all(map(is_unrecorded, verdicts)) and not session.options.lock:
         none = f"no gate was evaluated: {session.gate_file.path} has none that applies"
