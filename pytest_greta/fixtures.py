@@ -377,8 +377,8 @@ def _judge(
 
             keep(item, session, result)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
-    is_code = not isinstance(result, (ProgramResult, ReplayedResult, RunResult))
-    if is_code and session.artifacts.locking.is_active:
+    others = ProgramResult, ReplayedResult, RunResult
+    if not isinstance(result, others) and session.artifacts.locking.is_active:
         from pytest_greta.binaries import lock
 
         item.stash.setdefault(LOCKED, []).extend(lock.plain(result.held.entries))
