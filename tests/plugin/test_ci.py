@@ -81,13 +81,13 @@ def test_a_failure_is_told_to_github_to_gitlab_and_to_a_person(
     result.stdout.fnmatch_lines(
         [
             "*greta: what to do next*",
-            "NOT MEASURED  noop: deterministic",
-            "NOT MEASURED  noop: speedup; spills: speedup",
-            "  run it on a machine with an AMD GPU, *",
             "FAIL  spills: scratch_bytes",
             "  registers did not fit: *",
             "FAIL  does_not_compile: compiles",
             "FAIL  noop: complete",
+            "NOT MEASURED  noop: deterministic",
+            "NOT MEASURED  noop: speedup; spills: speedup",
+            "  run it on a machine with an AMD GPU, *",
             "FAILED test_gates.py::test_resources[[]spills-gfx942] - scratch_bytes * B",
             "FAILED test_gates.py::test_resources[[]does_not_compile-gfx942] - use of undecl...",
             "FAILED test_gates.py::test_run[[]noop-256] - complete false, max_error inf",
