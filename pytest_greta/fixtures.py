@@ -308,6 +308,7 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         DeviceFault,
         DeviceUnavailable,
         KernelMistake,
+        NoSuchDevice,
         NotForDevice,
         NotRecorded,
         ProgramBlocked,
@@ -317,16 +318,16 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         ToolMissing,
     )
 
-    missing = blocked = ""
+    status = "FAIL"
     try:
         return make()
     except NotForDevice as error:
         item.stash[STOPPED] = ("NOT MEASURED", str(error))
         pytest.skip(f"NOT MEASURED: {error}")
     except ProgramBlocked as error:
-        message = blocked = str(error)
+        status, message = "BLOCKED", str(error)
     except (DeviceUnavailable, NotRecorded, SkippedByKernel, ToolMissing) as error:
-        message = missing = str(error)
+        status, message = status if isinstance(error, NoSuchDevice) else "NOT MEASURED", str(error)
     except (
         BinaryProblem,
         CompileError,
@@ -336,14 +337,14 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         RecordedFailure,
     ) as error:
         message = str(error)
-    status = "NOT MEASURED" if missing else "BLOCKED" if blocked else "FAIL"
     item.stash[STOPPED] = (status, _in_short(message))
     session = get_session(item.config)
-    if not missing:
-        pytest.fail(f"BLOCKED: {message}" if blocked else message, pytrace=False)
-    if session.options.require or session.device.blocked:  # required, or lost on the way
-        pytest.fail(f"NOT MEASURED: {missing}", pytrace=False)
-    pytest.skip(f"NOT MEASURED: {missing}")
+    if status == "FAIL":
+        pytest.fail(message, pytrace=False)
+    is_lost = session.device.blocked  # on the way
+    if status == "BLOCKED" or session.options.require or is_lost:
+        pytest.fail(f"{status}: {message}", pytrace=False)
+    pytest.skip(f"{status}: {message}")
 
 
 def _in_short(message: str) -> str:

@@ -307,7 +307,8 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         return []
     from pytest_greta import __version__
 
-    headline = session.headline()
+    headline: list[str] = []
+    _or_usage_error(lambda: headline.extend(session.headline()))
     session.device.release()
     return [f"greta {__version__}: {line}" for line in headline]
 

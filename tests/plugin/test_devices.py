@@ -176,9 +176,10 @@ def test_the_commands_of_the_docs_are_taken(project: pytest.Pytester, greta: Run
             "--greta-devices: 'x' is not the number of a device; expected a whole number",
         ),
         ("--greta-wait=-1", "--greta-wait: '-1' is not a time"),
+        ("--greta-devices=7", "--greta-devices: no device 7: there is one, 0"),
     ],
 )
 def test_mistakes_are_told(greta: Run, option: str, message: str) -> None:
-    result = greta(option)
+    result = greta(option, "--greta-device=cpu")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {message}*"])
