@@ -65,6 +65,8 @@ BENCHMARK = pytest.StashKey[Any]()
 """On an item: the pytest-benchmark fixture that holds its times."""
 CACHE_FOLDER = pytest.StashKey[Path]()
 """Where compiled code is kept."""
+HEADLINE = pytest.StashKey[list[str]]()
+"""In xdist's controller: what the session gates, on what."""
 SESSION_NOTES = pytest.StashKey[list[str]]()
 """What the summary tells of the session as a whole."""
 LEFT_OUT = pytest.StashKey[list[tuple[str, str, str, str]]]()
