@@ -83,6 +83,10 @@ class DeviceUnavailable(Lacking):
     """A device that cannot be opened: what is missing, where it was looked for, what to do."""
 
 
+class NoSuchDevice(DeviceUnavailable):
+    """A device that was named by a number that none has: a mistake, and never a reason to skip."""
+
+
 class DeviceBusy(DeviceUnavailable):
     """A device that another run did not give away in time: who has it."""
 

@@ -65,6 +65,8 @@ BENCHMARK = pytest.StashKey[Any]()
 """On an item: the pytest-benchmark fixture that holds its times."""
 CACHE_FOLDER = pytest.StashKey[Path]()
 """Where compiled code is kept."""
+HEADLINE = pytest.StashKey[list[str]]()
+"""In xdist's controller: what the session gates, on what."""
 SESSION_NOTES = pytest.StashKey[list[str]]()
 """What the summary tells of the session as a whole."""
 LEFT_OUT = pytest.StashKey[list[tuple[str, str, str, str]]]()
@@ -203,6 +205,7 @@ def load_session(config: pytest.Config) -> Session:
     if key is not None and not key.is_file():
         raise ConfigError(f"{OPTIONS['sign'].flag}: there is no key {key}")
     _check_root(config)
+    _check_devices(config)
     gates = file.load(gates_path(config))
     kernels, unread = registered_kernels(config)
     gates.check(kernels, unread)
@@ -308,6 +311,12 @@ def _check_root(config: pytest.Config) -> None:
         raise ConfigError(
             f"{path}: there is no such file; {why}: write --greta-replay=FILE, or add --rootdir={here}"
         )
+
+
+def _check_devices(config: pytest.Config) -> None:
+    """Raises ConfigError for devices that are not there. xdist's controller, which has none, leaves it to workers."""
+    if not (is_controller(config) or config.option.collectonly or read_options(config).replay):
+        get_device(config).check()
 
 
 def _check_programs(recordings: Recordings, programs: Collection[str]) -> None:
