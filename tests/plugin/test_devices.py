@@ -119,6 +119,31 @@ def test_under_xdist_times_are_taken_and_the_history_is_that_of_a_serial_run(
     assert len([p for p in root.iter("property") if p.get("name") == "greta speedup"]) == 4
 
 
+def test_a_test_whose_process_ends_has_failed_wherever_that_is_told(
+    project: pytest.Pytester, greta_alone: Run
+) -> None:
+    path = project.path / "conftest.py"
+    dies = "import os\n    Faulty.inputs = lambda *_: os._exit(3)\n    return [Faulty()]"
+    path.write_text(path.read_text().replace("return [Faulty()]", dies))
+    outputs = ("--greta-summary=summary.json", "--greta-code-quality=quality.json")
+    options = (
+        "--greta-variant=good",
+        "-k",
+        "test_run",
+        "--greta-device=cpu",
+        "-n1",
+        "--max-worker-restart=0",
+    )
+    result = greta_alone(*options, *outputs)
+    why = "worker 'gw0' crashed while running 'test_gates.py::test_run[[]good-256]'"
+    result.stdout.fnmatch_lines(["*good*all gates*FAIL [[]1]", f"[[]1] {why}"])
+    (stopped,) = load(project.path / "summary.json").stopped
+    assert [*stopped.values()][:-1] == ["test_gates.py::test_run[good-256]", "faulty", "good", "256", "FAIL"]
+    (mark,) = json.loads((project.path / "quality.json").read_text())
+    assert mark["description"] == f"good @ 256: {stopped['reason']}"
+    assert mark["location"] == {"path": "test_gates.py", "lines": {"begin": 5}}
+
+
 def test_a_test_that_measures_is_not_run_in_each_process(greta_alone: Run) -> None:
     result = greta_alone("-n2", "--dist=each", "-k", "test_run")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
