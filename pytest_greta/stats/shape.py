@@ -66,10 +66,15 @@ def median_interval(values: Sequence[float]) -> Interval | None:
     if count < FEWEST_FOR_MEDIAN or min(values) <= 0:
         return None
     ordered = sorted(values)
-    outside, tail = 0, 0.5**count
-    while tail <= FALSE_ENDS:
+    outside, ways, tail = (
+        0,
+        1,
+        1,
+    )  # of 2**count ways to fall, as whole numbers: a float holds those of 1029 coins
+    while tail / 2**count <= FALSE_ENDS:
         outside += 1
-        tail += math.comb(count, outside) * 0.5**count
+        ways = ways * (count - outside + 1) // outside
+        tail += ways
     if outside:
         return Interval(ordered[outside - 1], ordered[-outside])
     logs = [math.log(value) for value in values]

@@ -192,4 +192,8 @@ def test_the_interval_of_a_median_needs_launches_and_times() -> None:
     assert median_interval([1.0] * 5) is None
     assert median_interval([1.0] * 9 + [0.0]) is None
     assert median_interval([1.0] * 50) == Interval(1.0, 1.0)
+    many = median_interval(
+        [float(i) for i in range(1, 4001)]
+    )  # of 4000 coins: half of them less 3.09 deviations
+    assert many == Interval(1902.0, 2099.0)
     assert median_interval([float(i) for i in range(1, 11)]) == Interval(1.0, 10.0)
