@@ -120,6 +120,11 @@ class Controller:
         for key, entry in getattr(report, "greta_entries", []):
             self._entries[key] = report.greta_order, entry
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, config: pytest.Config, output_json: dict[str, Any]) -> None:
+        """Tell `merge` where entries stand."""
+        _say_places(config, output_json, self._places)
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Put all in the order of a serial run, and hand runs to pytest-benchmark before it stores them."""
@@ -135,21 +140,30 @@ class Controller:
 class Order:
     """Which tests this process collects, and in which order."""
 
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        """Of tests in a serial run of the whole session."""
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
         """When all else has chosen."""
         result = yield
-        take_part(config, items)
         for number, item in enumerate(items):
-            item.stash[ORDER] = number
+            item.stash[ORDER] = self._places[item.nodeid] = number
+        take_part(config, items)
         arrange(config, items)
         if hasattr(config, "workerinput") and config.pluginmanager.has_plugin("benchmark"):
             from pytest_greta.history import benchmark as history
 
             history.quieten(config, items)
         return result
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, config: pytest.Config, output_json: dict[str, Any]) -> None:
+        """Tell `merge` where entries stand."""
+        _say_places(config, output_json, self._places)
 
 
 class Worker:
@@ -176,6 +190,15 @@ class Worker:
 
             history.store_nothing(session.config)
         return (yield)
+
+
+def _say_places(config: pytest.Config, output_json: dict[str, Any], places: Mapping[str, int]) -> None:
+    """Put into the entries of one part of a session which place they have in a serial run of all of it."""
+    from pytest_greta.history.merging import PLACE
+
+    for entry in output_json["benchmarks"] if read_options(config).shard else ():
+        if entry["fullname"] in places:
+            entry["extra_info"][PLACE] = places[entry["fullname"]]
 
 
 def take_part(config: pytest.Config, items: list[pytest.Item]) -> None:

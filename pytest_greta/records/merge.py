@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pytest_greta.binaries.names import counted
 from pytest_greta.compiler.cache import NO_FILE, is_special, write_whole
 from pytest_greta.errors import printable, shown_path
 from pytest_greta.history import merging
@@ -67,7 +68,9 @@ def run(options: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     except OSError as error:
         return _told([f"{shown_path(options.output)}: cannot be written: {error.strerror or error}"], FAILED)
     count, sessions = len(merged.measurements), len(merged.sources)
-    sys.stdout.write(f"{shown_path(options.output)}: {count} measurements of {sessions} sessions\n")
+    sys.stdout.write(
+        f"{shown_path(options.output)}: {counted(count, 'measurement')} of {counted(sessions, 'session')}\n"
+    )
     return 0
 
 
@@ -86,7 +89,8 @@ def _merge_histories(folders: Sequence[Path], into: Path, is_forced: bool) -> in
         path = merging.store(session, folders, into)
     except OSError as error:
         return _told([f"{shown_path(into)}: cannot be written: {error.strerror or error}"], FAILED)
-    sys.stdout.write(f"{shown_path(path)}: {len(session['benchmarks'])} runs of {len(folders)} sessions\n")
+    runs, sessions = counted(len(session["benchmarks"]), "run"), counted(len(folders), "session")
+    sys.stdout.write(f"{shown_path(path)}: {runs} of {sessions}\n")
     return 0
 
 
