@@ -81,7 +81,10 @@ class Controller:
                 return
             terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
             if terminal is not None:
-                terminal.ensure_newline()
+                if (
+                    self._config.get_terminal_writer().width_of_current_line
+                ):  # of xdist's own, which no newline ends
+                    terminal.line("")
                 terminal.write_line(f"greta: {printable(event[1]['text'])}")
                 terminal.flush()
 
