@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_greta.errors import ConfigError
+from pytest_greta.errors import ConfigError, MarkerMistake
 from pytest_greta.options import FLAGS, OPTIONS, read_options
 from pytest_greta.paths import gates_digest, gates_path, journal_path, path_of, paths_of
 
@@ -344,7 +344,7 @@ def name_in_marker(item: Any) -> str | None:
         return None
     if marker.kwargs or len(marker.args) != 1 or not isinstance(marker.args[0], str):
         given = ", ".join([*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())])
-        raise ConfigError(f"@pytest.mark.greta takes the name of a kernel and nothing else, not ({given})")
+        raise MarkerMistake(f"@pytest.mark.greta takes the name of a kernel and nothing else, not ({given})")
     return marker.args[0]
 
 
