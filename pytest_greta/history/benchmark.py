@@ -6,6 +6,8 @@ import fcntl
 import json
 import math
 import os
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cached_property
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 
 CODE_FOLDER = "greta-accepted"
 """Beside the stored runs: the code of those that were accepted."""
+
+_POLL_SECONDS = 0.02
+_TOLD_AFTER_SECONDS = 1.0
+_STORES_ANYWAY_SECONDS = 60.0
+"""Storing a run takes a fraction of a second."""
 
 Read = tuple[dict[Identity, list[HistoricRun]], list[str]]
 """Runs by identity, oldest first, and what could not be read, a line each."""
@@ -273,11 +280,15 @@ def stored_as_next(folder: Path, machine: str, session: Mapping[str, Any], name:
 
     make: Any = FileStorage
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with _alone(folder, _on_stderr, _on_stderr):
         storage = make(str(folder), _Told(), default_machine_id=machine)
         before = set(storage.query())
         storage.save(session, name)
         return Path((set(storage.query()) - before).pop())
+
+
+def _on_stderr(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 class _Told:
@@ -322,25 +333,51 @@ def not_stored(config: pytest.Config, verdicts: Iterable[Verdict]) -> list[str]:
 
 
 @contextmanager
-def storing_alone(config: pytest.Config) -> Iterator[None]:
-    """Hold the folder of the history, so that sessions that end at once do not take one number for their files."""
+def storing_alone(
+    config: pytest.Config, tell: Callable[[str], None], note: Callable[[str], None]
+) -> Iterator[None]:
+    """Hold the folder of the history, so that sessions that end at once do not take one number for their files. Whoever
+    keeps it for long is told, and in the end passed, which is noted.
+    """
     from pytest_benchmark.storage.file import FileStorage
 
     benchmarks = getattr(config, "_benchmarksession", None)
     storage = benchmarks.storage if benchmarks and saves(config) else None
     is_here = isinstance(storage, FileStorage) and not hasattr(config, "workerinput")
-    with _alone(storage.path) if is_here and storage else nullcontext():
+    with _alone(Path(storage.path), tell, note) if is_here and storage else nullcontext():
         yield
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path, tell: Callable[[str], None], note: Callable[[str], None]) -> Iterator[None]:
     with ExitStack() as stack:
         with suppress(OSError):  # no folder; a file system without locks
             handle = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, handle)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            if _is_taken(handle, folder, tell):
+                stack.callback(fcntl.flock, handle, fcntl.LOCK_UN)  # children may have copies of it
+            else:
+                note(
+                    f"another process held {folder} for {_STORES_ANYWAY_SECONDS:g} s, and this run was stored all the "
+                    "same: if that one stores too, their files may have one number"
+                )
         yield
+
+
+def _is_taken(handle: int, folder: Path, tell: Callable[[str], None]) -> bool:
+    """Whether the folder is locked, when it is, or when it was waited for long enough. Raises OSError."""
+    began, is_told = time.monotonic(), False
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        seconds = time.monotonic() - began
+        if seconds >= _STORES_ANYWAY_SECONDS:
+            return False
+        if seconds >= _TOLD_AFTER_SECONDS and not is_told:
+            tell(f"waiting to store the history: another process holds {folder} (lslocks names it)")
+            is_told = True
+        time.sleep(_POLL_SECONDS)
 
 
 def _plain(value: Any) -> Any:

@@ -96,8 +96,20 @@ def test_under_xdist_times_are_taken_and_the_history_is_that_of_a_serial_run(
         for name in one.keys() - {"extra_info"}:
             assert form(one[name]) == form(other[name]), name
         assert other["extra_info"]["test_seconds"] > 0
+    inputs = [
+        {entry["params"]["greta_problem"]: entry["extra_info"]["seed"] for entry in one["benchmarks"]}
+        for one in (first, second)
+    ]
+    for one, found in zip((first, second), inputs, strict=True):  # in whatever process
+        assert {entry["extra_info"]["seed"] for entry in one["benchmarks"]} == set(found.values())
+    assert inputs[0] != inputs[1]
     assert form(first["machine_info"]) == form(second["machine_info"])
     assert ", 1 CUs, " in second["machine_info"]["greta_device"]
+    monkeypatch.delenv("GRETA_CPU_SHARES")
+    each = f"-n{len(os.sched_getaffinity(0))}"  # to each its core
+    result = greta("--greta-device=cpu", each, "--benchmark-compare=0002", "--markers", "-Wdefault")
+    assert "machine_info is different" not in str(result.stdout) + str(result.stderr)
+    assert "Comparing against" in str(result.stdout) + str(result.stderr)
     parallel = load(project.path / "summary.json")
     assert [one.test for one in parallel.measurements] == [one.test for one in serial.measurements]
     assert [(v["gate"], v["status"]) for one in parallel.measurements for v in one.verdicts] == [
@@ -105,6 +117,38 @@ def test_under_xdist_times_are_taken_and_the_history_is_that_of_a_serial_run(
     ]
     root = ET.parse(project.path / "junit.xml").getroot()
     assert len([p for p in root.iter("property") if p.get("name") == "greta speedup"]) == 4
+
+
+def test_a_test_whose_process_ends_has_failed_wherever_that_is_told(
+    project: pytest.Pytester, greta_alone: Run
+) -> None:
+    path = project.path / "conftest.py"
+    dies = "import os\n    Faulty.inputs = lambda *_: os._exit(3)\n    return [Faulty()]"
+    path.write_text(path.read_text().replace("return [Faulty()]", dies))
+    outputs = ("--greta-summary=summary.json", "--greta-code-quality=quality.json")
+    options = (
+        "--greta-variant=good",
+        "-k",
+        "test_run",
+        "--greta-device=cpu",
+        "-n1",
+        "--max-worker-restart=0",
+    )
+    result = greta_alone(*options, *outputs)
+    why = "worker 'gw0' crashed while running 'test_gates.py::test_run[[]good-256]'"
+    result.stdout.fnmatch_lines(["*good*all gates*FAIL [[]1]", f"[[]1] {why}"])
+    (stopped,) = load(project.path / "summary.json").stopped
+    assert [*stopped.values()][:-1] == ["test_gates.py::test_run[good-256]", "faulty", "good", "256", "FAIL"]
+    (mark,) = json.loads((project.path / "quality.json").read_text())
+    assert mark["description"] == f"good @ 256: {stopped['reason']}"
+    assert mark["location"] == {"path": "test_gates.py", "lines": {"begin": 5}}
+
+
+def test_a_test_that_measures_is_not_run_in_each_process(greta_alone: Run) -> None:
+    result = greta_alone("-n2", "--dist=each", "-k", "test_run")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    why = "*ERROR: --dist=each runs each test 2 times, and history keeps one run of a test"
+    result.stderr.fnmatch_lines([why])
 
 
 def _give_away(lock: DeviceLock, doors: Sequence[Path]) -> None:
