@@ -175,7 +175,11 @@ def test_the_commands_of_the_docs_are_taken(project: pytest.Pytester, greta: Run
             "--greta-devices=0,x",
             "--greta-devices: 'x' is not the number of a device; expected a whole number",
         ),
-        ("--greta-wait=-1", "--greta-wait: '-1' is not a time"),
+        ("--greta-wait=-1", "--greta-wait: '-1' is not a time; expected seconds, or 0 for none"),
+        (
+            "--greta-shard=1/99999999999999999999",
+            "--greta-shard: 99999999999999999999 parts are too many; expected at most 10000",
+        ),
     ],
 )
 def test_mistakes_are_told(greta: Run, option: str, message: str) -> None:
