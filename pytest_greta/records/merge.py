@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pytest_greta.binaries.names import counted
 from pytest_greta.compiler.cache import NO_FILE, is_special, write_whole
 from pytest_greta.errors import printable, shown_path
 from pytest_greta.history import merging
@@ -66,27 +67,30 @@ def run(options: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         write_whole(options.output, merged.text().encode())
     except OSError as error:
         return _told([f"{shown_path(options.output)}: cannot be written: {error.strerror or error}"], FAILED)
-    count, sessions = len(merged.measurements), len(merged.sources)
-    sys.stdout.write(f"{shown_path(options.output)}: {count} measurements of {sessions} sessions\n")
+    told = f"{counted(len(merged.measurements), 'measurement')} of {counted(len(merged.sources), 'session')}"
+    sys.stdout.write(f"{shown_path(options.output)}: {told}\n")
     return 0
 
 
 def _merge_histories(folders: Sequence[Path], into: Path, is_forced: bool) -> int:
     """Merge the newest runs of several folders. Gives the exit code."""
-    read = [merging.read(folder) for folder in folders]
-    problems = [one for one in read if isinstance(one, str)]
+    found = merging.chosen(folders)
+    problems = [f"{shown_path(folder)}: is no folder" for folder in folders if not folder.is_dir()]
     if into.exists() and not into.is_dir():
         problems.append(f"{shown_path(into)}: is no folder")
+    problems = problems or [*found.problems]
     if problems:
         return _told(problems, MISTAKE)
-    session, conflicts = merging.merged([one for one in read if not isinstance(one, str)])
+    session, conflicts = merging.merged([run.stored for run in found.runs], len(found.notes))
+    sys.stderr.writelines(f"note: {printable(note)}\n" for note in found.notes)
     if conflicts and not is_forced:
         return _told([*conflicts, "nothing was written; --force keeps all of it"], FAILED)
     try:
-        path = merging.store(session, folders, into)
+        path = merging.store(session, found.runs, folders, into)
     except OSError as error:
         return _told([f"{shown_path(into)}: cannot be written: {error.strerror or error}"], FAILED)
-    sys.stdout.write(f"{shown_path(path)}: {len(session['benchmarks'])} runs of {len(folders)} sessions\n")
+    told = f"{counted(len(session['benchmarks']), 'run')} of {counted(len(found.runs), 'session')}"
+    sys.stdout.write(f"{shown_path(path)}: {told}\n")
     return 0
 
 
@@ -229,14 +233,7 @@ def _missing_parts(sources: Sequence[Session]) -> Iterator[str]:
         part = re.fullmatch(r"(\d+)/(\d+), cut as (\w+)", str(session.options.get("--greta-shard")))
         if part:
             found.setdefault((int(part[2]), part[3]), set()).add(int(part[1]))
-    for (count, cut), numbers in sorted(found.items()):
-        missing = ", ".join(str(one) for one in range(1, count + 1) if one not in numbers)
-        if missing:
-            there = ", ".join(map(str, sorted(numbers)))
-            yield (
-                f"of the {count} parts cut as {cut} there is {there}, and not {missing}: "
-                "parts fit together where all machines have the same tests and the same history"
-            )
+    return merging.missing_parts(found)
 
 
 def _commit(session: Session) -> str:

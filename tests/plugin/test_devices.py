@@ -150,7 +150,10 @@ def test_parts_of_a_session_are_the_session(
         assert main(command) == 0
     assert capsys.readouterr().out.endswith(": 4 runs of 2 sessions\n")
     assert len(load(project.path / "summary.json").measurements) == 6
+    marks = [stored(project.path, f"history-{part}")[0]["greta_part"] for part in (1, 2)]
+    assert [(mark["parts"], mark["of"]) for mark in marks] == [([1], 2), ([2], 2)]
     (merged,) = stored(project.path, "history")
+    assert "greta_part" not in merged
     assert sorted(entry["fullname"] for entry in merged["benchmarks"]) == sorted(
         test for test in tests if "test_run" in test
     )
