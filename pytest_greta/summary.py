@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES
 T = TypeVar("T")
 
 if TYPE_CHECKING:
+    from pytest_greta.records.due import Due
     from pytest_greta.table import Row
 
 _COLOURS = {
@@ -55,6 +57,8 @@ class Summary:
         self.subjects: set[str] = set()
         """The kernels, artifacts and programs that tests came to judge, or were stopped at."""
         self.unevaluated: list[str] = []
+        self.due: Due | None = None
+        """Of one part of a session: what it leaves to the others."""
         self.unsaved = ""
         """What could not be written at the end."""
         self.locked: dict[str, list[Any] | None] = {}
@@ -123,10 +127,13 @@ class Summary:
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         wanted = session.config.stash.get(EXPECTED, None)
         began = self.has_rows or session.exitstatus == pytest.ExitCode.OK
-        if wanted and began and not session.shouldfail and not session.shouldstop:
-            from pytest_greta.unevaluated import missing
+        if wanted is not None and read_options(session.config).is_part:
+            self._leave_to_others(session.config, wanted)
+        elif wanted and began and not session.shouldfail and not session.shouldstop:
+            from pytest_greta.records.due import lines_of
+            from pytest_greta.unevaluated import left_of
 
-            self.unevaluated = missing([(k, p, text) for k, p, text in wanted], self.rows, self.subjects)
+            self.unevaluated = lines_of(left_of(map(tuple, wanted), self.rows, self.subjects))
             if self.unevaluated and read_options(session.config).require:
                 session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         try:
@@ -136,6 +143,20 @@ class Summary:
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         self._record(session)
         return result
+
+    def _leave_to_others(self, config: pytest.Config, wanted: Iterable[Any]) -> None:
+        """What this part of a session did not evaluate, another may have: `merge` knows."""
+        from pytest_greta.records.due import Due
+        from pytest_greta.unevaluated import left_of
+
+        entries, options = list(map(tuple, wanted)), read_options(config)
+        left = left_of(entries, self.rows, self.subjects)
+        self.due = Due(
+            left, [one for one in entries if one not in set(left)], None, (), bool(options.require)
+        )
+        if options.require and not options.summary:
+            told = "a gate that no part evaluates is told by merge alone, which needs the --greta-summary of all parts"
+            config.stash[SESSION_NOTES].append(told)
 
     def _record(self, session: pytest.Session) -> None:
         """Write what was measured, where that is asked for: whatever came of it."""
@@ -157,10 +178,14 @@ class Summary:
             return
         from pytest_greta.locking import settle
 
-        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or (
+            self.due is not None and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+        )
         is_all = ended and not (session.shouldfail or session.shouldstop or self.has_failed_elsewhere)
         told = settle(session.config, list(self.locked.values()), is_all)
         self.lock_lines = told.lines
+        if self.due:
+            self.due = replace(self.due, gone=told.gone, read=told.read)
         if told.is_failure:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 

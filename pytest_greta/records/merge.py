@@ -18,6 +18,7 @@ from pytest_greta.errors import printable, shown_path
 from pytest_greta.history import merging
 from pytest_greta.kernel import Size
 from pytest_greta.records.check import MOST_PROBLEMS
+from pytest_greta.records.due import Due, united
 from pytest_greta.records.model import Recorded, Session, Summary, tried
 
 FAILED, MISTAKE = 1, 2
@@ -69,7 +70,16 @@ def run(options: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         return _told([f"{shown_path(options.output)}: cannot be written: {error.strerror or error}"], FAILED)
     told = f"{counted(len(merged.measurements), 'measurement')} of {counted(len(merged.sources), 'session')}"
     sys.stdout.write(f"{shown_path(options.output)}: {told}\n")
-    return 0
+    return _told_due(merged.due) if merged.due else 0
+
+
+def _told_due(due: Due) -> int:
+    """Tell what no part evaluated, and what of greta.lock no kernel is. Gives the exit code."""
+    lines = [f"not evaluated: {line}" for line in due.lines]
+    if not due.is_required:
+        sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
+        lines = []
+    return _told([*lines, *due.lock_lines], FAILED) if due.fails else 0
 
 
 def _merge_histories(folders: Sequence[Path], into: Path, is_forced: bool) -> int:
@@ -120,20 +130,59 @@ def merge(summaries: Sequence[Summary]) -> tuple[Summary, list[str]]:
     ]
     measurements, conflicts = _told_apart(measurements, sources)
     measured = {one.test for one in measurements}
+    due, unevaluated, lock = _owed(summaries)
+    session = _common(sources)
     return Summary(
-        session=_common(sources),
+        session=replace(session, exit_code=max(session.exit_code, FAILED)) if due and due.fails else session,
         measurements=measurements,
         stopped=[
             row
             for _, row in sorted(stopped.items())
             if row["status"] == "FAIL" or row["test"] not in measured
         ],
-        unevaluated=sorted(set.intersection(*(set(one.unevaluated) for one in summaries))),
+        unevaluated=unevaluated,
+        due=due,
         left_out=sorted(map(list, set.intersection(*({tuple(c) for c in s.left_out} for s in summaries)))),
-        lock=sorted({line for one in summaries for line in one.lock}),
+        lock=lock,
         notes=sorted({note for one in summaries for note in one.notes}),
         sources=sources,
     ), [*_other_code(sources), *_missing_parts(sources), *conflicts]
+
+
+def _owed(summaries: Sequence[Summary]) -> tuple[Due | None, list[str], list[str]]:
+    """What the parts of a session among these owe together; all that was not evaluated, and all that is to be told of
+    greta.lock. What one whole session did not evaluate, another may have.
+    """
+    parts = [one.due for one in summaries if one.due]
+    due = united(parts) if parts else None
+    whole = [set(one.unevaluated) for one in summaries if not one.due]
+    lines = set.intersection(*whole) if whole else set()
+    lock = {line for one in summaries if not one.due for line in one.lock}
+    for one in summaries:
+        if one.due:  # merged before, it says what its parts owed then
+            lines |= {*one.unevaluated} - {*one.due.lines}
+            lock |= {*one.lock} - {*one.due.lock_lines}
+    if due:
+        lines |= {*due.lines}
+        lock |= {*due.lock_lines}
+    return due, sorted(lines), sorted(lock)
+
+
+def with_parts_told(summaries: Sequence[Summary]) -> list[Summary]:
+    """Summaries of which those of parts, where all are there, say what they owe together as one merged file would; and
+    where some are not, which.
+    """
+    parts = [one for one in summaries if one.due and not one.sources]
+    if not parts:
+        return list(summaries)
+    due, lines, lock = _owed(parts)
+    missing, first = list(_missing_parts([one.session for one in parts])), parts[0]
+    if missing:
+        told = replace(first, unevaluated=missing)
+    else:
+        code = max(first.session.exit_code, FAILED if due and due.fails else 0)
+        told = replace(first, session=replace(first.session, exit_code=code), unevaluated=lines, lock=lock)
+    return [told if one is first else one for one in summaries]
 
 
 def conflicts_of(merged: Summary) -> list[str]:
