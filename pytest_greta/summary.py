@@ -35,13 +35,28 @@ _COLOURS = {
 _AGAIN = "nothing was recorded: make room, or the folder writable, and run pytest --greta-lock again"
 
 
+def _is_stored(config: pytest.Config) -> bool:
+    asked = config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None)
+    return bool(asked)
+
+
 def _storing(config: pytest.Config) -> AbstractContextManager[None]:
     """Around what stores runs, where that is asked for."""
-    if not (config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None)):
+    if not _is_stored(config):
         return nullcontext()
     from pytest_greta.history.benchmark import storing_alone
 
     return storing_alone(config)
+
+
+def _kept_whole(config: pytest.Config) -> AbstractContextManager[None]:
+    """Around that too: no file is left of a run that could not be stored."""
+    if not _is_stored(config):
+        return nullcontext()
+    from pytest_greta.history.benchmark import storage_folder
+    from pytest_greta.history.whole import kept_whole
+
+    return kept_whole(storage_folder(config))
 
 
 class Summary:
@@ -59,8 +74,8 @@ class Summary:
         self.unevaluated: list[str] = []
         self.due: Due | None = None
         """Of one part of a session: what it leaves to the others."""
-        self.unsaved = ""
-        """What could not be written at the end."""
+        self.unsaved: list[str] = []
+        """What could not be written at the end, a line each."""
         self.locked: dict[str, list[Any] | None] = {}
         """What the kernels of a test take, by test; None of one that did not come to say."""
         self.has_failed_elsewhere = False
@@ -119,11 +134,11 @@ class Summary:
         """Fail a session that left gates out where something is required; lose no verdict to a full disk."""
         result = None
         try:
-            with _storing(session.config):
+            with _storing(session.config), _kept_whole(session.config):
                 result = yield
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
-            self.unsaved = f"not all could be saved: {error.strerror or error}{where}"
+            self.unsaved.append(f"not all could be saved: {error.strerror or error}{where}")
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         wanted = session.config.stash.get(EXPECTED, None)
         began = self.has_rows or session.exitstatus == pytest.ExitCode.OK
@@ -139,7 +154,7 @@ class Summary:
         try:
             self._settle_lock(session)
         except OSError as error:
-            self.unsaved = f"greta.lock could not be saved: {error.strerror or error}; {_AGAIN}"
+            self.unsaved.append(f"greta.lock could not be saved: {error.strerror or error}; {_AGAIN}")
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         self._record(session)
         return result
@@ -168,7 +183,7 @@ class Summary:
         try:
             write(session.config, self, path, int(session.exitstatus))
         except OSError as error:
-            self.unsaved = f"{path} could not be saved: {error.strerror or error}"
+            self.unsaved.append(f"{path} could not be saved: {error.strerror or error}")
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
 
     def _settle_lock(self, session: pytest.Session) -> None:
@@ -227,8 +242,8 @@ class Summary:
             write(text, yellow=True)
         for note in notes:
             write(f"note: {note}", yellow=True)
-        if self.unsaved:
-            write(f"ERROR: {self.unsaved}", red=True)
+        for text in self.unsaved:
+            write(f"ERROR: {text}", red=True)
         for text in self._calibrations(terminalreporter.config):
             write(f"calibrated: {text}")
         if read_options(terminalreporter.config).explain:

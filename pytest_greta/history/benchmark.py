@@ -299,6 +299,14 @@ def saves(config: pytest.Config) -> bool:
     return bool(asked)
 
 
+def storage_folder(config: pytest.Config) -> Path | None:
+    """The folder in which this session is stored; None where it is not stored, or not in files."""
+    from pytest_benchmark.storage.file import FileStorage
+
+    storage = getattr(getattr(config, "_benchmarksession", None), "storage", None)
+    return Path(storage.path) if isinstance(storage, FileStorage) and saves(config) else None
+
+
 @contextmanager
 def storing_alone(config: pytest.Config) -> Iterator[None]:
     """Hold the folder of the history, so that sessions that end at once do not take one number for their files."""

@@ -13,6 +13,7 @@ from typing import Any
 from pytest_greta.compiler.cache import write_whole
 from pytest_greta.errors import shown_path
 from pytest_greta.history.benchmark import CODE_FOLDER, stored_as_next
+from pytest_greta.history.whole import kept_whole
 from pytest_greta.measure.executable import sha256_of
 
 Stored = Mapping[str, Any]
@@ -210,4 +211,5 @@ def store(session: Stored, runs: Sequence[Run], folders: Sequence[Path], into: P
         target = into / CODE_FOLDER / code.name
         if not target.exists() and sha256_of(code.read_bytes()) == code.stem:
             write_whole(target, code.read_bytes())
-    return stored_as_next(into, of.parent.name, session, of.stem.partition("_")[2])
+    with kept_whole(into):
+        return stored_as_next(into, of.parent.name, session, of.stem.partition("_")[2])

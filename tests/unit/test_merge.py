@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import pytest
 
 from pytest_greta.__main__ import main
 from pytest_greta.history import merging
+from pytest_greta.history.whole import kept_whole
 from pytest_greta.records.merge import merge
 from pytest_greta.records.model import Summary, load
 from tests.fuzz.summaries import SESSION, timed
@@ -174,6 +176,23 @@ def test_histories_that_contradict_are_told_and_kept_only_by_force(
     (other / "Linux-64bit/0009_run.json").write_text("[")
     assert main(command) == 2
     assert "0009_run.json: is damaged, or not of pytest-benchmark" in capsys.readouterr().err
+
+
+def test_what_a_full_disk_left_of_a_run_is_removed_and_told(tmp_path: Path) -> None:
+    run_of(tmp_path, "L/0001_x.json", 0, "a")
+
+    def store(*files: tuple[str, str]) -> None:
+        with kept_whole(tmp_path):
+            for name, text in files:
+                (tmp_path / name).parent.mkdir(exist_ok=True)
+                (tmp_path / name).write_text(text)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left on device; the history was not saved"):
+        store(("L/0002_x.json", '{"benchmarks": ['), ("M/0001_x.json", ""))
+    with pytest.raises(OSError, match=r"No space left on device$"):
+        store(("L/0002_y.json", "{}"))  # stored, and something after it was not
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["0001_x.json", "0002_y.json"]
 
 
 def run_of(folder: Path, name: str, day: int, *tests: str, part: str = "", commit: str = "c") -> Path:
