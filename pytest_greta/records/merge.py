@@ -21,6 +21,8 @@ from pytest_greta.records.check import MOST_PROBLEMS
 from pytest_greta.records.due import Due, united
 from pytest_greta.records.model import Recorded, Session, Summary, tried
 
+NO_TESTS = 5
+"""What pytest ends with where there are none."""
 FAILED, MISTAKE = 1, 2
 """Exit codes: files that contradict each other, or cannot be written; files that cannot be read."""
 
@@ -270,6 +272,10 @@ def _other_code(sources: Sequence[Session]) -> Iterator[str]:
         yield f"the sessions had different gates: {', '.join(names)}"
 
 
+_SHARD = "--greta-shard"
+_PART = re.compile(r"(\d+)/(\d+), cut as (\w+)")
+
+
 def part_text(number: int, count: int, cut: str) -> str:
     """What a session says that is one part of several: in its options, as `--greta-shard`."""
     return f"{number}/{count}, cut as {cut}"
@@ -279,7 +285,7 @@ def _missing_parts(sources: Sequence[Session]) -> Iterator[str]:
     """Parts of a session that are not there: parts that were cut in another way are no parts of it."""
     found: dict[tuple[int, str], set[int]] = {}
     for session in sources:
-        part = re.fullmatch(r"(\d+)/(\d+), cut as (\w+)", str(session.options.get("--greta-shard")))
+        part = _PART.fullmatch(str(session.options.get(_SHARD)))
         if part:
             found.setdefault((int(part[2]), part[3]), set()).add(int(part[1]))
     return merging.missing_parts(found)
@@ -289,6 +295,11 @@ def _commit(session: Session) -> str:
     if session.commit is None:
         return "none"
     return str(session.commit["id"])[:12] + (" with uncommitted changes" if session.commit["dirty"] else "")
+
+
+def _is_empty_part(session: Session) -> bool:
+    """Whether a session had no test because other parts have them."""
+    return session.exit_code == NO_TESTS and _PART.fullmatch(str(session.options.get(_SHARD))) is not None
 
 
 def _common(sources: Sequence[Session]) -> Session:
@@ -317,5 +328,5 @@ def _common(sources: Sequence[Session]) -> Session:
         else None,
         not_measured="several devices" if len(devices) > 1 else "" if devices else "; ".join(not_measured),
         targets=list(dict.fromkeys(target for session in sources for target in session.targets)),
-        exit_code=max(session.exit_code for session in sources),
+        exit_code=max(0 if several and _is_empty_part(one) else one.exit_code for one in sources),
     )

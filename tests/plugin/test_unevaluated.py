@@ -68,6 +68,7 @@ def test_what_no_part_of_a_session_evaluated_is_told_where_they_are_merged(
         assert capsys.readouterr().err.splitlines() == told
     found = load(project.path / "all.json")
     assert [f"error: not evaluated: {line}" for line in reversed(found.unevaluated)] == told[:2]
+    assert found.session.exit_code == 1  # and not 5, as of a part that has no test
     assert found.lock == [f"greta.lock:3: {GONE}"]
     parts = [load(project.path / f"{part}.json") for part in (1, 2)]
     assert with_parts_told(parts)[0].unevaluated == found.unevaluated  # as a report of them has it
