@@ -49,6 +49,8 @@ _BEGUN = "greta_begun"
 
 def register(config: pytest.Config, summary: Summary | None) -> None:
     """Add what this process does for others, or beside them. `summary` is that of the process with the terminal."""
+    if summary is not None and read_options(config).shard:
+        config.pluginmanager.register(Part(), "greta-part")
     if summary is not None and is_controller(config):
         config.pluginmanager.register(Controller(config, summary), "greta-controller")
         return
@@ -166,6 +168,20 @@ class Controller:
             in_order = sorted(self._entries.items(), key=lambda pair: (pair[1][0], pair[0]))
             history.adopt(session.config, [entry for _, (_, entry) in in_order])
         return (yield)
+
+
+class Part:
+    """In the process that has the terminal, where that is of one of several machines."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, config: pytest.Config, output_json: dict[str, Any]) -> None:
+        """A stored run says of which part it is."""
+        part = read_options(config).shard
+        if part is not None and CUT in config.stash:
+            from pytest_greta.history import merging
+
+            number, count = part
+            output_json[merging.PART] = merging.part_mark([number], (count, config.stash[CUT]))
 
 
 class Order:

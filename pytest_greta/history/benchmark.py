@@ -332,6 +332,14 @@ def not_stored(config: pytest.Config, verdicts: Iterable[Verdict]) -> list[str]:
     return [f"no run can become a reference of `regression`: {why}"] if is_lacking else []
 
 
+def storage_folder(config: pytest.Config) -> Path | None:
+    """The folder in which this session is stored; None where it is not stored, or not in files."""
+    from pytest_benchmark.storage.file import FileStorage
+
+    storage = getattr(getattr(config, "_benchmarksession", None), "storage", None)
+    return Path(storage.path) if isinstance(storage, FileStorage) and saves(config) else None
+
+
 @contextmanager
 def storing_alone(
     config: pytest.Config, tell: Callable[[str], None], note: Callable[[str], None]
