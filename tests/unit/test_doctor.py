@@ -224,12 +224,16 @@ def test_the_hip_python_of_an_installed_rocm_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("system", "said"),
     [
-        ({"ID": "ubuntu", "ID_LIKE": "debian"}, "sudo apt install libamdhip64-dev"),
+        ({"ID": "debian"}, "sudo apt install libamdhip64-dev"),  # testing and unstable
+        ({"ID": "debian", "VERSION_ID": "12"}, ""),
+        ({"ID": "debian", "VERSION_ID": "13"}, ""),
+        ({"ID": "ubuntu", "ID_LIKE": "debian"}, ""),
+        ({"ID": "almalinux", "ID_LIKE": "rhel fedora"}, ""),
         ({"ID": "fedora"}, "sudo dnf install rocm-hip-devel"),
         ({"ID": "arch"}, ""),
     ],
 )
-def test_the_runtime_is_the_distributions(
+def test_the_runtime_is_the_distributions_where_that_brings_hiprtc(
     monkeypatch: pytest.MonkeyPatch, system: dict[str, str], said: str
 ) -> None:
     monkeypatch.setattr("platform.freedesktop_os_release", lambda: system)
