@@ -24,7 +24,9 @@ from pytest_greta.scaffold.command import run
 from pytest_greta.scaffold.draft import Draft, added, template
 from pytest_greta.scaffold.example import example
 from pytest_greta.scaffold.layout import Layout, ask_pytest, uncollected
-from pytest_greta.scaffold.limits import identifier, limit_of, lines_of
+from pytest_greta.scaffold.limits import limit_of, lines_of
+from pytest_greta.scaffold.naming import identifier
+from pytest_greta.scaffold.placing import placed
 from tests.unit.binary_files import compiled_sums, library_of
 
 Output = pytest.CaptureFixture[str]
@@ -50,8 +52,8 @@ def test_pytest_itself_says_where_tests_are(tmp_path: Path) -> None:
     )
     found = ask_pytest(tmp_path)
     assert found == Layout(tmp_path, ini, ("checks",), ("check_*.py",), ("check_*",))
-    assert found.folder() == tmp_path / "checks" / "gpu"
-    assert found.test_file(found.folder()) == "check_gpu_gates.py"
+    assert found.folders() == [tmp_path / "checks" / "gpu"]
+    assert found.test_file(found.folders()[0]) == "check_gpu_gates.py"
     with pytest.raises(
         ConfigError, match=r"is a part of the project that .*pyproject.toml configures: run this in"
     ):
@@ -105,12 +107,37 @@ def test_an_option_that_a_conftest_declares_is_known(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_there_is_not_written_into(tmp_path: Path) -> None:
-    layout = Layout(tmp_path, testpaths=("missing",))
-    (tmp_path / "gpu").mkdir()
-    assert layout.folder("k") == tmp_path / "gpu_k"
-    (tmp_path / "gpu_k").mkdir()
+    """But where `init` was stopped: one that is empty, or has some of what it would write."""
+
+    def files(folder: Path) -> dict[str, str]:
+        return {"a.py": f"# {folder.name}", "b.py": ""}
+
+    layout, gpu, other = Layout(tmp_path, testpaths=("missing",)), tmp_path / "gpu", tmp_path / "gpu_k"
+    gpu.mkdir()
+    (gpu / "tmp1.part").write_text("#")
+    assert placed(layout, "k", files)[0] == gpu
+    (gpu / "a.py").write_text("# gpu")
+    assert placed(layout, "k", files) == (gpu, {"a.py": "# gpu", "b.py": ""})
+    (gpu / "c.py").write_text("")
+    assert placed(layout, "k", files)[0] == other
+    other.symlink_to("nothing")
     with pytest.raises(ConfigError, match="gpu_k is there already"):
-        layout.folder("k")
+        placed(layout, "k", files)
+
+
+def test_tests_are_put_into_the_project_alone(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    for path in (root / "tests", tmp_path / "elsewhere"):
+        path.mkdir(parents=True)
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    outside = (str(tmp_path / "elsewhere"), "../elsewhere", "link")
+    for inside in ("tests", "./tests", "../project/tests", str(root / "tests")):
+        assert Layout(root, testpaths=(*outside, inside)).tests == root / "tests"
+    for one in outside:
+        with pytest.raises(
+            ConfigError, match=r"testpaths has .*/elsewhere, outside of the project .*/project: "
+        ):
+            Layout(root, testpaths=(one, "missing")).folders()
 
 
 # -- files that are there -----------------------------------------------------------------------------------
@@ -275,7 +302,7 @@ def test_a_class_launches_what_the_code_takes() -> None:
         KernelArgument(8, 4, "by_value"),
         KernelArgument(12, 24, "by_value"),
     ]
-    text = source._class(source._Found("k_4", "fast", "k<4>", 128, takes, []), "../k.hip")
+    text = source._class(source._Found("k_4", "fast", "k<4>", 128, takes, []), "K4", "../k.hip")
     ast.parse(text)
     assert 'Launch((1, 1, 1), (128, 1, 1), ("p1", np.int32(0), np.void(bytes(24))))' in text
     assert 'return {"p1": Array((1,), np.uint8)}' in text
