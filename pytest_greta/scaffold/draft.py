@@ -84,13 +84,10 @@ def write(layout: Layout, draft: Draft) -> list[str]:
     """
     files = {draft.folder / name: text for name, text in draft.files.items()}
     look(layout.repository, [*files, layout.repository / WORKFLOW, layout.root / INI, layout.root / GATES])
-    return [
-        *_ini(layout),
-        *(_written(path, text) for path, text in files.items()),
-        *_workflow(layout, draft.folder),
-        *_gates(layout.root / GATES, draft),
-        *draft.notes,
-    ]
+    configuration = [*_ini(layout)]
+    written = [_written(path, text) for path, text in files.items()]
+    in_ci = [*_workflow(layout, draft.folder)]
+    return [*configuration, *_gates(layout.root / GATES, draft), *written, *in_ci, *draft.notes]
 
 
 def finish(layout: Layout) -> list[str]:
