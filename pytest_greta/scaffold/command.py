@@ -72,8 +72,8 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         sys.stderr.writelines(f"error: {line}\n" for line in as_lines(problems))
         return MISTAKE
     except OSError as error:
-        where = error.filename or root
-        sys.stderr.write(f"error: {shown_path(where)}: cannot be written: {error.strerror or error}\n")
+        where = f"{shown_path(error.filename)}: cannot be written: " if error.filename else ""
+        sys.stderr.write(f"error: {where}{error.strerror or error}\n")
         return MISTAKE
     lines += [f"todo   {refused}"] if refused else []
     sys.stdout.writelines(f"{line}\n" for line in lines)

@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import re
 import shlex
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -214,13 +213,12 @@ def names(path: Path, section: str) -> set[str]:
 
 def _names(text: str, section: str) -> set[str] | None:
     """What a section holds; None where the text is no gates file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, GATES)
-        path.write_bytes(text.encode())
-        try:
-            return names(path, section)
-        except ConfigError:
-            return None
+    if len(text.encode()) > gatefile.MAX_FILE_BYTES:
+        return None
+    try:
+        return set(getattr(gatefile.parse(text.removeprefix("\ufeff"), GATES), section))
+    except ConfigError:
+        return None
 
 
 def source() -> str:

@@ -151,13 +151,14 @@ def test_tests_are_put_into_the_project_alone(tmp_path: Path) -> None:
 def test_nothing_is_written_over(tmp_path: Path, capsys: Output) -> None:
     workflow = tmp_path / draft.WORKFLOW
     workflow.parent.mkdir(parents=True)
-    workflow.write_text("mine")
+    workflow.write_bytes(b"\xffmine")
     (tmp_path / "conftest.py").write_text("mine too")
     assert main(["init", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert f"kept   {workflow}, which is there already; let it run gpu too\n" in printed
     assert "todo" not in printed
-    assert (workflow.read_text(), (tmp_path / "conftest.py").read_text()) == ("mine", "mine too")
+    assert workflow.read_bytes() == b"\xffmine"
+    assert (tmp_path / "conftest.py").read_text() == "mine too"
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert main(["init", str(tmp_path)]) == 0
     assert "gates.yaml is there: this project has gates" in capsys.readouterr().out
