@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -47,7 +48,8 @@ def from_built(layout: Layout, path: Path, taken: Collection[str] = ()) -> Draft
         notes.append(
             f"{len(file.kernels)} kernels: {GATES} holds the worst; for each one: pytest --greta-lock"
         )
-    gates = [f"    files: {quoted(os.path.relpath(path.resolve(), layout.root))}", "    gates:"]
+    files = glob.escape(os.path.relpath(path.resolve(), layout.root.resolve()))
+    gates = [f"    files: {quoted(files)}", "    gates:"]
     for kernel, some in named.items():
         gates += [*_key(kernel), *lines_of(some, " " * 8)]
     name = identifier(_stem(path.name))
