@@ -49,6 +49,8 @@ _BEGUN = "greta_begun"
 
 def register(config: pytest.Config, summary: Summary | None) -> None:
     """Add what this process does for others, or beside them. `summary` is that of the process with the terminal."""
+    if summary is not None and read_options(config).shard:
+        config.pluginmanager.register(Part(), "greta-part")
     if summary is not None and is_controller(config):
         config.pluginmanager.register(Controller(config, summary), "greta-controller")
         return
@@ -94,7 +96,10 @@ class Controller:
                 return
             terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
             if terminal is not None:
-                terminal.ensure_newline()
+                if (
+                    self._config.get_terminal_writer().width_of_current_line
+                ):  # of xdist's own, which no newline ends
+                    terminal.line("")
                 terminal.write_line(f"greta: {printable(event[1]['text'])}")
                 terminal.flush()
 
@@ -148,6 +153,11 @@ class Controller:
         for key, entry in getattr(report, "greta_entries", []):
             self._entries[key] = report.greta_order, entry
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, config: pytest.Config, output_json: dict[str, Any]) -> None:
+        """Tell `merge` where entries stand."""
+        _say_places(config, output_json, self._places)
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Put all in the order of a serial run, and hand runs to pytest-benchmark before it stores them."""
@@ -160,8 +170,26 @@ class Controller:
         return (yield)
 
 
+class Part:
+    """In the process that has the terminal, where that is of one of several machines."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, config: pytest.Config, output_json: dict[str, Any]) -> None:
+        """A stored run says of which part it is."""
+        part = read_options(config).shard
+        if part is not None and CUT in config.stash:
+            from pytest_greta.history import merging
+
+            number, count = part
+            output_json[merging.PART] = merging.part_mark([number], (count, config.stash[CUT]))
+
+
 class Order:
     """Which tests this process collects, and in which order."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        """Of tests in a serial run of the whole session."""
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
@@ -170,15 +198,20 @@ class Order:
         """When all else has chosen."""
         result = yield
         _refuse_copies(config, items)
-        take_part(config, items)
         for number, item in enumerate(items):
-            item.stash[ORDER] = number
+            item.stash[ORDER] = self._places[item.nodeid] = number
+        take_part(config, items)
         arrange(config, items)
         if hasattr(config, "workerinput") and config.pluginmanager.has_plugin("benchmark"):
             from pytest_greta.history import benchmark as history
 
             history.quieten(config, items)
         return result
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, config: pytest.Config, output_json: dict[str, Any]) -> None:
+        """Tell `merge` where entries stand."""
+        _say_places(config, output_json, self._places)
 
 
 class Worker:
@@ -216,6 +249,15 @@ class Worker:
 
             history.store_nothing(session.config)
         return (yield)
+
+
+def _say_places(config: pytest.Config, output_json: dict[str, Any], places: Mapping[str, int]) -> None:
+    """Put into the entries of one part of a session which place they have in a serial run of all of it."""
+    from pytest_greta.history.merging import PLACE
+
+    for entry in output_json["benchmarks"] if read_options(config).shard else ():
+        if entry["fullname"] in places:
+            entry["extra_info"][PLACE] = places[entry["fullname"]]
 
 
 def _refuse_copies(config: pytest.Config, items: list[pytest.Item]) -> None:

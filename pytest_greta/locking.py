@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_greta.binaries import lock
-from pytest_greta.binaries.locked import nothing_for, summary_of
+from pytest_greta.binaries.lock import Key
+from pytest_greta.binaries.locked import gone_lines, nothing_for, summary_of
 from pytest_greta.errors import ConfigError
 from pytest_greta.options import read_options
 from pytest_greta.paths import gates_path
@@ -16,9 +17,6 @@ from pytest_greta.stash import EXPECTED
 if TYPE_CHECKING:
     import pytest
 
-MOST_TOLD = 20
-"""Entries that are named."""
-
 
 @dataclass(frozen=True)
 class Settled:
@@ -26,6 +24,10 @@ class Settled:
 
     lines: list[str] = field(default_factory=list)
     is_failure: bool = False
+    gone: list[tuple[Key, str]] | None = None
+    """Of one part of a session: the entries that no kernel of it is, with their places; None where nobody knows."""
+    read: frozenset[str] = frozenset()
+    """Artifacts and kernel families of which kernels were read."""
 
 
 def settle(config: pytest.Config, tests: Sequence[list[Any] | None], is_all: bool) -> Settled:
@@ -33,19 +35,22 @@ def settle(config: pytest.Config, tests: Sequence[list[Any] | None], is_all: boo
     test says of its kernels, None where it did not come to that; `is_all` says that none is missing. Raises OSError.
     """
     found = lock.of_plain(row for rows in tests for row in rows or ())
-    is_whole = is_all and EXPECTED in config.stash
+    options = read_options(config)
+    is_complete = is_all and EXPECTED in config.stash
+    is_whole = is_complete and not options.is_part
     try:
         file = lock.load(gates_path(config).absolute().parent / lock.NAME)
-        if read_options(config).lock:
+        if options.lock:
             return _recorded(file, found, is_whole and None not in tests)
     except ConfigError as error:  # told when the session began, or it was damaged since
         return Settled(list(error.problems), is_failure=True)
-    if not is_whole or not file.is_there:
+    if not is_complete:
         return Settled()
     groups = {key.group for key in found} if None in tests else None
-    lines = nothing_for(file, found, groups)
-    more = [f"and {len(lines) - MOST_TOLD} more"] if len(lines) > MOST_TOLD else []
-    return Settled([*lines[:MOST_TOLD], *more], bool(lines))
+    gone, read = nothing_for(file, found, groups), frozenset(key.of for key in found)
+    if options.is_part:
+        return Settled(gone=gone, read=read)
+    return Settled(gone_lines(gone, read), bool(gone))
 
 
 def _recorded(file: lock.LockFile, found: lock.Entries, is_all: bool) -> Settled:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import re
 
+MOST_PARTS = 10_000
+"""Of a session; more are a slip of the keyboard."""
+
 
 def names(text: str) -> tuple[str, ...]:
     """`v3,v4`: each once."""
@@ -98,6 +101,8 @@ def shard(text: str) -> tuple[int, int]:
     if not slash:
         raise ValueError(f"{text!r} is no part; expected one like 2/8: the second of eight")
     count = integer(parts, "a number of parts", 1)
+    if count > MOST_PARTS:
+        raise ValueError(f"{count} parts are too many; expected at most {MOST_PARTS}")
     number = integer(part, "a part", 1)
     if number > count:
         raise ValueError(f"part {number} of {count} is not there: parts are counted from 1")
@@ -106,18 +111,25 @@ def shard(text: str) -> tuple[int, int]:
 
 def waiting(text: str) -> float:
     """Seconds, or 0 for none."""
-    return 0.0 if text.strip() in ("0", "0.0") else seconds(text)
+    value = _number(text)
+    if not (value >= 0 and math.isfinite(value)):
+        raise ValueError(f"{text!r} is not a time; expected seconds, or 0 for none")
+    return value
 
 
 def seconds(text: str) -> float:
     """Seconds above zero."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not (value > 0 and math.isfinite(value)):
         raise ValueError(f"{text!r} is not a time; expected seconds above 0")
     return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def size(text: str) -> int:

@@ -211,7 +211,7 @@ class Options(NamedTuple):
     wait_seconds: float
     """How long another run that has the device is waited for."""
     shard: tuple[int, int] | None
-    """The part of the tests that is run, from 1, and how many parts there are."""
+    """The part of the tests that is run, from 1, and how many parts there are: one is the whole."""
     gates: Path | None
     require: str | None
     rounds: Mapping[int, int]
@@ -247,6 +247,11 @@ class Options(NamedTuple):
     """Whether finished runs of programs are taken from the journal."""
     calibrate: int
     """How many gates on equal code to measure instead of testing; 0 for none."""
+
+    @property
+    def is_part(self) -> bool:
+        """Whether other sessions run other tests of the same."""
+        return self.shard is not None and self.shard[1] > 1
 
     @property
     def is_recorded(self) -> bool:

@@ -162,6 +162,7 @@ def records(config: pytest.Config, summary: Summary, exit_code: int) -> Records:
         ],
         stopped=list(_stopped(summary)),
         unevaluated=summary.unevaluated,
+        due=summary.due,
         left_out=[list(case) for case in config.stash.get(LEFT_OUT, [])],
         lock=summary.lock_lines,
         notes=[*summary.notes, *config.stash.get(SESSION_NOTES, [])],

@@ -8,6 +8,7 @@ than a whole one. The longest unit goes first, each to a part that has of its fo
 
 from __future__ import annotations
 
+import heapq
 import statistics
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,15 +61,26 @@ def parts(cases: Sequence[Case], costs: Sequence[float], count: int) -> list[lis
     units = _split(units, costs, fair, list(numbers))
     loads = [0.0] * count
     found: list[list[int]] = [[] for _ in range(count)]
-    forms: list[set[tuple[str, str]]] = [set() for _ in range(count)]
+    all_parts: list[tuple[float, int]] = [(0.0, part) for part in range(count)]
+    of_form: dict[tuple[str, str], list[tuple[float, int]]] = {}
     for unit in sorted(units, key=lambda unit: (-_cost(unit, costs), unit[0])):
-        form, cost = (cases[unit[0]].kernel, cases[unit[0]].form), _cost(unit, costs)
-        known = [part for part in range(count) if form in forms[part] and loads[part] + cost <= fair]
-        best = min(known or range(count), key=lambda part: (loads[part], part))
+        known = of_form.setdefault((cases[unit[0]].kernel, cases[unit[0]].form), [])
+        cost, best = _cost(unit, costs), _least(known, loads)
+        is_new = best is None or loads[best] + cost > fair
+        best = _least(all_parts, loads) if best is None or is_new else best
+        assert best is not None  # of all parts one has least
         loads[best] += cost
         found[best] += unit
-        forms[best].add(form)
+        if is_new:
+            heapq.heappush(known, (loads[best], best))
     return found
+
+
+def _least(heap: list[tuple[float, int]], loads: Sequence[float]) -> int | None:
+    """The part with least of those in a heap, which knows loads as they were when they were looked at last."""
+    while heap and heap[0][0] != loads[heap[0][1]]:
+        heapq.heapreplace(heap, (loads[heap[0][1]], heap[0][1]))
+    return heap[0][1] if heap else None
 
 
 def _grouped(numbers: Sequence[int], keys: Sequence[Hashable]) -> list[list[int]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES, ge
 T = TypeVar("T")
 
 if TYPE_CHECKING:
+    from pytest_greta.records.due import Due
     from pytest_greta.table import Row
 
 _COLOURS = {
@@ -33,14 +35,29 @@ _COLOURS = {
 _AGAIN = "nothing was recorded: make room, or the folder writable, and run pytest --greta-lock again"
 
 
+def _is_stored(config: pytest.Config) -> bool:
+    asked = config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None)
+    return bool(asked)
+
+
 def _storing(config: pytest.Config) -> AbstractContextManager[None]:
     """Around what stores runs, where that is asked for."""
-    if not (config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None)):
+    if not _is_stored(config):
         return nullcontext()
     from pytest_greta.history.benchmark import storing_alone
 
     note = config.stash[SESSION_NOTES].append
     return storing_alone(config, lambda text: get_progress(config).tell(text), note)
+
+
+def _kept_whole(config: pytest.Config) -> AbstractContextManager[None]:
+    """Around that too: no file is left of a run that could not be stored."""
+    if not _is_stored(config):
+        return nullcontext()
+    from pytest_greta.history.benchmark import storage_folder
+    from pytest_greta.history.whole import kept_whole
+
+    return kept_whole(storage_folder(config))
 
 
 class Summary:
@@ -56,8 +73,10 @@ class Summary:
         self.subjects: set[str] = set()
         """The kernels, artifacts and programs that tests came to judge, or were stopped at."""
         self.unevaluated: list[str] = []
-        self.unsaved = ""
-        """What could not be written at the end."""
+        self.due: Due | None = None
+        """Of one part of a session: what it leaves to the others."""
+        self.unsaved: list[str] = []
+        """What could not be written at the end, a line each."""
         self.locked: dict[str, list[Any] | None] = {}
         """What the kernels of a test take, by test; None of one that did not come to say."""
         self.has_failed_elsewhere = False
@@ -116,27 +135,44 @@ class Summary:
         """Fail a session that left gates out where something is required; lose no verdict to a full disk."""
         result = None
         try:
-            with _storing(session.config):
+            with _storing(session.config), _kept_whole(session.config):
                 result = yield
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
-            self.unsaved = f"not all could be saved: {error.strerror or error}{where}"
+            self.unsaved.append(f"not all could be saved: {error.strerror or error}{where}")
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         wanted = session.config.stash.get(EXPECTED, None)
         began = self.has_rows or session.exitstatus == pytest.ExitCode.OK
-        if wanted and began and not session.shouldfail and not session.shouldstop:
-            from pytest_greta.unevaluated import missing
+        if wanted is not None and read_options(session.config).is_part:
+            self._leave_to_others(session.config, wanted)
+        elif wanted and began and not session.shouldfail and not session.shouldstop:
+            from pytest_greta.records.due import lines_of
+            from pytest_greta.unevaluated import left_of
 
-            self.unevaluated = missing([(k, p, text) for k, p, text in wanted], self.rows, self.subjects)
+            self.unevaluated = lines_of(left_of(map(tuple, wanted), self.rows, self.subjects))
             if self.unevaluated and read_options(session.config).require:
                 session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         try:
             self._settle_lock(session)
         except OSError as error:
-            self.unsaved = f"greta.lock could not be saved: {error.strerror or error}; {_AGAIN}"
+            self.unsaved.append(f"greta.lock could not be saved: {error.strerror or error}; {_AGAIN}")
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         self._record(session)
         return result
+
+    def _leave_to_others(self, config: pytest.Config, wanted: Iterable[Any]) -> None:
+        """What this part of a session did not evaluate, another may have: `merge` knows."""
+        from pytest_greta.records.due import Due
+        from pytest_greta.unevaluated import left_of
+
+        entries, options = list(map(tuple, wanted)), read_options(config)
+        left = left_of(entries, self.rows, self.subjects)
+        self.due = Due(
+            left, [one for one in entries if one not in set(left)], None, (), bool(options.require)
+        )
+        if options.require and not options.summary:
+            told = "a gate that no part evaluates is told by merge alone, which needs the --greta-summary of all parts"
+            config.stash[SESSION_NOTES].append(told)
 
     def _record(self, session: pytest.Session) -> None:
         """Write what was measured, where that is asked for: whatever came of it."""
@@ -148,7 +184,7 @@ class Summary:
         try:
             write(session.config, self, path, int(session.exitstatus))
         except OSError as error:
-            self.unsaved = f"{path} could not be saved: {error.strerror or error}"
+            self.unsaved.append(f"{path} could not be saved: {error.strerror or error}")
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
 
     def _settle_lock(self, session: pytest.Session) -> None:
@@ -158,10 +194,14 @@ class Summary:
             return
         from pytest_greta.locking import settle
 
-        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or (
+            self.due is not None and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+        )
         is_all = ended and not (session.shouldfail or session.shouldstop or self.has_failed_elsewhere)
         told = settle(session.config, list(self.locked.values()), is_all)
         self.lock_lines = told.lines
+        if self.due:
+            self.due = replace(self.due, gone=told.gone, read=told.read)
         if told.is_failure:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
@@ -203,8 +243,8 @@ class Summary:
             write(text, yellow=True)
         for note in notes:
             write(f"note: {note}", yellow=True)
-        if self.unsaved:
-            write(f"ERROR: {self.unsaved}", red=True)
+        for text in self.unsaved:
+            write(f"ERROR: {text}", red=True)
         for text in self._calibrations(terminalreporter.config):
             write(f"calibrated: {text}")
         if read_options(terminalreporter.config).explain:

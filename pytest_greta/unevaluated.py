@@ -1,4 +1,4 @@
-"""The entries of gates.yaml that a whole session should have evaluated, and no test did; kernels that none runs."""
+"""The entries of gates.yaml that a whole session should evaluate, and those that no test of it did."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pytest_greta import contract
 from pytest_greta.errors import ConfigError, GretaError
 from pytest_greta.options import read_options
 from pytest_greta.problems import is_not_for, program_problems
+from pytest_greta.records.due import OF_EVERY_RUN, Entry
 from pytest_greta.stash import EXPECTED, get_session, tell_controller
 
 if TYPE_CHECKING:
@@ -20,15 +21,9 @@ if TYPE_CHECKING:
     from pytest_greta.session import Session
     from pytest_greta.table import Row
 
-Entry = tuple[str, str, str]
-"""Kernel, place and condition of an entry: `("prefill", "gates.yaml:31", "speedup >= 1.20")`; and of the built-in gate
-that every run has. Of what has no gates in the file: its name, what to do with it, and no condition."""
-
-OF_EVERY_RUN = "no_fault"
-
 
 def keep_expected(config: pytest.Config) -> None:
-    """Keep what a whole session evaluates; a worker of xdist sends it to the controller when it ends."""
+    """Keep what a whole session evaluates, of which this may be a part; a worker of xdist tells the controller."""
     session = get_session(config)
     if is_narrowed(config) or session.options.calibrate:
         return
@@ -37,13 +32,13 @@ def keep_expected(config: pytest.Config) -> None:
 
 
 def is_narrowed(config: pytest.Config) -> bool:
-    """Whether only a part of the tests was asked for, or of what they test."""
+    """Whether only some of the tests were asked for, or of what they test: what other machines test was too."""
     options = read_options(config)
     pytests = ("keyword", "markexpr", "deselect", "lf", "stepwise", "collectonly", "setuponly", "setupplan")
     return (
         config.args_source is pytest.Config.ArgsSource.ARGS
         or any(config.getoption(name, None) for name in pytests)
-        or bool(options.contexts or options.axes or options.variants or options.targets or options.shard)
+        or bool(options.contexts or options.axes or options.variants or options.targets)
     )
 
 
@@ -83,28 +78,17 @@ def expected(session: Session) -> list[Entry]:
     return sorted(found, key=lambda entry: found[entry])
 
 
-def missing(wanted: Iterable[Entry], rows: Sequence[Row], subjects: Collection[str]) -> list[str]:
-    """The entries that no row is about, a line for each kernel, and the kernels that no test runs. What a test could
-    not evaluate, it says itself. `subjects` are the kernels, artifacts and programs that tests were about.
+def left_of(wanted: Iterable[Entry], rows: Sequence[Row], subjects: Collection[str]) -> list[Entry]:
+    """The entries that no row is about, and the kernels that no test runs. What a test could not evaluate, it says
+    itself. `subjects` are the kernels, artifacts and programs that tests were about.
     """
     seen = {(row.kernel, row.place, row.gate) for row in rows}
     stopped = {row.kernel for row in rows if not row.place}
-    left: dict[str, list[str]] = {}
-    never_run: list[str] = []
-    for kernel, place, condition in wanted:
-        if (kernel, place, condition) in seen or kernel in stopped:
-            continue
-        if not condition:
-            never_run += [] if kernel in subjects else [f"no test {place}"]
-        elif condition.startswith(OF_EVERY_RUN):
-            never_run.append(
-                f"no test with greta_run runs kernel {kernel!r}: what it computes is not checked"
-            )
-        else:
-            left.setdefault(kernel, []).append(f"{condition} ({place})")
     return [
-        *never_run,
-        *(f"no test evaluated these gates of {name!r}: {', '.join(gates)}" for name, gates in left.items()),
+        (kernel, place, condition)
+        for kernel, place, condition in wanted
+        if not ((kernel, place, condition) in seen or kernel in stopped)
+        and (condition or kernel not in subjects)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_greta.binaries.changes import Change, changes, worst_of
@@ -18,6 +18,8 @@ from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Verdict
 RECORD = "pytest --greta-lock"
 MOST_TOLD = 10
 """Kernels of a part and target that are told to have got worse: the first."""
+MOST_GONE = 20
+"""Entries that no kernel is which are told."""
 _MOST_NAMED = 3
 """Kernels that a note names."""
 _WORSE = "worse"
@@ -188,15 +190,24 @@ def _quantity(value: int | None) -> Quantity:
 
 def nothing_for(
     lock: LockFile, seen: Iterable[Key], groups: Iterable[tuple[str, str, str]] | None
-) -> list[str]:
-    """The entries that no kernel of a whole session is, a line each; of these groups alone, where not all was read."""
+) -> list[tuple[Key, str]]:
+    """The entries that no kernel of a session is, with their places; of these groups alone, where not all was read."""
     seen, asked = set(seen), None if groups is None else set(groups)
     gone = [key for key in lock.entries if key not in seen and (asked is None or key.group in asked)]
-    names, read = demangled(key.symbol for key in gone)[0], {key.of for key in seen}
-    return [
-        f"{lock.shown}:{lock.entries[key].line}: {_gone(key, names[key.symbol], key.of in read)}; {RECORD} drops it"
-        for key in gone
+    return [(key, f"{lock.shown}:{lock.entries[key].line}") for key in gone]
+
+
+def gone_lines(gone: Sequence[tuple[Key, str]], read: Collection[str]) -> list[str]:
+    """Entries that no kernel is, with their places, a line each. Tests read kernels of those that `read` names."""
+    if not gone:
+        return []
+    names = demangled(key.symbol for key, _ in gone[:MOST_GONE])[0]
+    more = [f"and {len(gone) - MOST_GONE} more"] if len(gone) > MOST_GONE else []
+    told = [
+        f"{place}: {_gone(key, names[key.symbol], key.of in read)}; {RECORD} drops it"
+        for key, place in gone[:MOST_GONE]
     ]
+    return told + more
 
 
 def _gone(key: Key, name: str, is_read: bool) -> str:

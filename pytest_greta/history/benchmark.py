@@ -26,6 +26,8 @@ from pytest_greta.stats.runs import HistoricRun
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
+    from pytest_greta.gates.model import Verdict
+
 CODE_FOLDER = "greta-accepted"
 """Beside the stored runs: the code of those that were accepted."""
 
@@ -319,14 +321,23 @@ def is_switched_off(config: pytest.Config) -> bool:
     return bool(off)
 
 
-def not_stored(config: pytest.Config, gates: Iterable[str]) -> list[str]:
-    """What to say where a run is not stored that somebody asked to save, or that is held to the gate `regression`."""
+def not_stored(config: pytest.Config, verdicts: Iterable[Verdict]) -> list[str]:
+    """What to say where a run is not stored that somebody asked to save, or that the gate `regression` lacks."""
     if not is_switched_off(config):
         return []
     why = "--benchmark-disable (perhaps of addopts) switches pytest-benchmark off; add --benchmark-enable"
     if _is_asked_to_save(config):
         return [f"no run was stored, although saving was asked for: {why}"]
-    return [f"no run can become a reference of `regression`: {why}"] if "regression" in gates else []
+    is_lacking = any(one.gate.name == "regression" and one.measured.value is None for one in verdicts)
+    return [f"no run can become a reference of `regression`: {why}"] if is_lacking else []
+
+
+def storage_folder(config: pytest.Config) -> Path | None:
+    """The folder in which this session is stored; None where it is not stored, or not in files."""
+    from pytest_benchmark.storage.file import FileStorage
+
+    storage = getattr(getattr(config, "_benchmarksession", None), "storage", None)
+    return Path(storage.path) if isinstance(storage, FileStorage) and saves(config) else None
 
 
 @contextmanager

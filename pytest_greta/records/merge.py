@@ -14,13 +14,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pytest_greta.binaries.names import counted
 from pytest_greta.compiler.cache import NO_FILE, is_special, write_whole
 from pytest_greta.errors import printable, shown_path
 from pytest_greta.history import merging
 from pytest_greta.kernel import Size
 from pytest_greta.records.check import MOST_PROBLEMS
+from pytest_greta.records.due import Due, united
 from pytest_greta.records.model import Recorded, Session, Summary, tried
 
+NO_TESTS = 5
+"""What pytest ends with where there are none."""
 FAILED, MISTAKE = 1, 2
 """Exit codes: files that contradict each other, or cannot be written; files that cannot be read."""
 
@@ -68,27 +72,39 @@ def run(options: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         write_whole(options.output, merged.text().encode())
     except OSError as error:
         return _told([f"{shown_path(options.output)}: cannot be written: {error.strerror or error}"], FAILED)
-    count, sessions = len(merged.measurements), len(merged.sources)
-    sys.stdout.write(f"{shown_path(options.output)}: {count} measurements of {sessions} sessions\n")
-    return 0
+    told = f"{counted(len(merged.measurements), 'measurement')} of {counted(len(merged.sources), 'session')}"
+    sys.stdout.write(f"{shown_path(options.output)}: {told}\n")
+    return _told_due(merged.due) if merged.due else 0
+
+
+def _told_due(due: Due) -> int:
+    """Tell what no part evaluated, and what of greta.lock no kernel is. Gives the exit code."""
+    lines = [f"not evaluated: {line}" for line in due.lines]
+    if not due.is_required:
+        sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
+        lines = []
+    return _told([*lines, *due.lock_lines], FAILED) if due.fails else 0
 
 
 def _merge_histories(folders: Sequence[Path], into: Path, is_forced: bool) -> int:
     """Merge the newest runs of several folders. Gives the exit code."""
-    read = [merging.read(folder) for folder in folders]
-    problems = [one for one in read if isinstance(one, str)]
+    found = merging.chosen(folders)
+    problems = [f"{shown_path(folder)}: is no folder" for folder in folders if not folder.is_dir()]
     if into.exists() and not into.is_dir():
         problems.append(f"{shown_path(into)}: is no folder")
+    problems = problems or [*found.problems]
     if problems:
         return _told(problems, MISTAKE)
-    session, conflicts = merging.merged([one for one in read if not isinstance(one, str)])
+    session, conflicts = merging.merged([run.stored for run in found.runs], len(found.notes))
+    sys.stderr.writelines(f"note: {printable(note)}\n" for note in found.notes)
     if conflicts and not is_forced:
         return _told([*conflicts, "nothing was written; --force keeps all of it"], FAILED)
     try:
-        path = merging.store(session, folders, into)
+        path = merging.store(session, found.runs, folders, into)
     except OSError as error:
         return _told([f"{shown_path(into)}: cannot be written: {error.strerror or error}"], FAILED)
-    sys.stdout.write(f"{shown_path(path)}: {len(session['benchmarks'])} runs of {len(folders)} sessions\n")
+    told = f"{counted(len(session['benchmarks']), 'run')} of {counted(len(found.runs), 'session')}"
+    sys.stdout.write(f"{shown_path(path)}: {told}\n")
     return 0
 
 
@@ -118,20 +134,59 @@ def merge(summaries: Sequence[Summary]) -> tuple[Summary, list[str]]:
     ]
     measurements, conflicts = _told_apart(measurements, sources)
     measured = {one.test for one in measurements}
+    due, unevaluated, lock = _owed(summaries)
+    session = _common(sources)
     return Summary(
-        session=_common(sources),
+        session=replace(session, exit_code=max(session.exit_code, FAILED)) if due and due.fails else session,
         measurements=measurements,
         stopped=[
             row
             for _, row in sorted(stopped.items())
             if row["status"] == "FAIL" or row["test"] not in measured
         ],
-        unevaluated=sorted(set.intersection(*(set(one.unevaluated) for one in summaries))),
+        unevaluated=unevaluated,
+        due=due,
         left_out=sorted(map(list, set.intersection(*({tuple(c) for c in s.left_out} for s in summaries)))),
-        lock=sorted({line for one in summaries for line in one.lock}),
+        lock=lock,
         notes=sorted({note for one in summaries for note in one.notes}),
         sources=sources,
     ), [*_other_code(sources), *_missing_parts(sources), *conflicts]
+
+
+def _owed(summaries: Sequence[Summary]) -> tuple[Due | None, list[str], list[str]]:
+    """What the parts of a session among these owe together; all that was not evaluated, and all that is to be told of
+    greta.lock. What one whole session did not evaluate, another may have.
+    """
+    parts = [one.due for one in summaries if one.due]
+    due = united(parts) if parts else None
+    whole = [set(one.unevaluated) for one in summaries if not one.due]
+    lines = set.intersection(*whole) if whole else set()
+    lock = {line for one in summaries if not one.due for line in one.lock}
+    for one in summaries:
+        if one.due:  # merged before, it says what its parts owed then
+            lines |= {*one.unevaluated} - {*one.due.lines}
+            lock |= {*one.lock} - {*one.due.lock_lines}
+    if due:
+        lines |= {*due.lines}
+        lock |= {*due.lock_lines}
+    return due, sorted(lines), sorted(lock)
+
+
+def with_parts_told(summaries: Sequence[Summary]) -> list[Summary]:
+    """Summaries of which those of parts, where all are there, say what they owe together as one merged file would; and
+    where some are not, which.
+    """
+    parts = [one for one in summaries if one.due and not one.sources]
+    if not parts:
+        return list(summaries)
+    due, lines, lock = _owed(parts)
+    missing, first = list(_missing_parts([one.session for one in parts])), parts[0]
+    if missing:
+        told = replace(first, unevaluated=missing)
+    else:
+        code = max(first.session.exit_code, FAILED if due and due.fails else 0)
+        told = replace(first, session=replace(first.session, exit_code=code), unevaluated=lines, lock=lock)
+    return [told if one is first else one for one in summaries]
 
 
 def conflicts_of(merged: Summary) -> list[str]:
@@ -219,6 +274,10 @@ def _other_code(sources: Sequence[Session]) -> Iterator[str]:
         yield f"the sessions had different gates: {', '.join(names)}"
 
 
+_SHARD = "--greta-shard"
+_PART = re.compile(r"(\d+)/(\d+), cut as (\w+)")
+
+
 def part_text(number: int, count: int, cut: str) -> str:
     """What a session says that is one part of several: in its options, as `--greta-shard`."""
     return f"{number}/{count}, cut as {cut}"
@@ -228,23 +287,21 @@ def _missing_parts(sources: Sequence[Session]) -> Iterator[str]:
     """Parts of a session that are not there: parts that were cut in another way are no parts of it."""
     found: dict[tuple[int, str], set[int]] = {}
     for session in sources:
-        part = re.fullmatch(r"(\d+)/(\d+), cut as (\w+)", str(session.options.get("--greta-shard")))
+        part = _PART.fullmatch(str(session.options.get(_SHARD)))
         if part:
             found.setdefault((int(part[2]), part[3]), set()).add(int(part[1]))
-    for (count, cut), numbers in sorted(found.items()):
-        missing = ", ".join(str(one) for one in range(1, count + 1) if one not in numbers)
-        if missing:
-            there = ", ".join(map(str, sorted(numbers)))
-            yield (
-                f"of the {count} parts cut as {cut} there is {there}, and not {missing}: "
-                "parts fit together where all machines have the same tests and the same history"
-            )
+    return merging.missing_parts(found)
 
 
 def _commit(session: Session) -> str:
     if session.commit is None:
         return "none"
     return str(session.commit["id"])[:12] + (" with uncommitted changes" if session.commit["dirty"] else "")
+
+
+def _is_empty_part(session: Session) -> bool:
+    """Whether a session had no test because other parts have them."""
+    return session.exit_code == NO_TESTS and _PART.fullmatch(str(session.options.get(_SHARD))) is not None
 
 
 def _common(sources: Sequence[Session]) -> Session:
@@ -273,5 +330,5 @@ def _common(sources: Sequence[Session]) -> Session:
         else None,
         not_measured="several devices" if len(devices) > 1 else "" if devices else "; ".join(not_measured),
         targets=list(dict.fromkeys(target for session in sources for target in session.targets)),
-        exit_code=max(session.exit_code for session in sources),
+        exit_code=max(0 if several and _is_empty_part(one) else one.exit_code for one in sources),
     )

@@ -18,6 +18,7 @@ from pytest_greta.gates.listing import DEVICES
 from pytest_greta.gates.model import Interval, Quantity
 from pytest_greta.kernel import Size
 from pytest_greta.records.check import MOST, MOST_PROBLEMS, json_of, problems, read_bytes
+from pytest_greta.records.due import Due, due_of
 from pytest_greta.records.schema import NOT_FINITE, VERSION, schema
 
 HEADER = "greta_summary"
@@ -142,6 +143,8 @@ class Summary:
     notes: Sequence[str] = ()
     sources: Sequence[Session] = ()
     """The sessions of a merged file; empty where there was one."""
+    due: Due | None = None
+    """What a part of a session leaves to the others; None of a whole one."""
 
     def session_of(self, recorded: Recorded) -> Session:
         """The session that a measurement is of."""
@@ -155,6 +158,8 @@ class Summary:
         found["measurements"] = [one.plain() for one in self.measurements]
         found["stopped"] = [dict(one) for one in self.stopped]
         found |= {name: list(getattr(self, name)) for name in ("unevaluated", "left_out", "lock", "notes")}
+        if self.due:
+            found["due"] = self.due.plain()
         return found
 
     def text(self) -> str:
@@ -261,6 +266,7 @@ def summary_of(data: Any, shown: str) -> Summary:
         measurements=[recorded_of(one) for one in data["measurements"]],
         stopped=data["stopped"],
         sources=sources,
+        due=due_of(data["due"]) if data.get("due") else None,
         **{name: data[name] for name in ("unevaluated", "left_out", "lock", "notes")},
     )
 

@@ -144,6 +144,19 @@ def _stopped() -> dict[str, Any]:
     return _object(optional, **texts, status={"enum": list(STOPPED)})
 
 
+def _due() -> dict[str, Any]:
+    """Entries are kernel, place and condition; those of greta.lock what they are of, part, target, symbol and place."""
+    entries, gone = (
+        {"type": "array", "items": {**_TEXTS, "minItems": length, "maxItems": length}} for length in (3, 5)
+    )
+    return {
+        **_or_null(
+            _object(left=entries, evaluated=entries, gone=_or_null(gone), read=_TEXTS, required=_FLAG)
+        ),
+        "description": "Of a part of a session: what it leaves to the others.",
+    }
+
+
 @cache
 def schema() -> dict[str, Any]:
     """The format of summary.json as a JSON Schema (draft 2020-12). Keys that it does not name are allowed."""
@@ -154,7 +167,7 @@ def schema() -> dict[str, Any]:
         "description": "The sessions of a merged file.",
     }
     whole = _object(
-        {"sources": sources},
+        {"sources": sources, "due": _due()},
         greta_summary={"const": VERSION},
         **_header(),
         measurements={"type": "array", "items": _measurement()},

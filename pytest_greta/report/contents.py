@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_greta.binaries.lock import LockFile
 from pytest_greta.history.records import Identity
+from pytest_greta.records.merge import with_parts_told
 from pytest_greta.records.model import Summary
 from pytest_greta.report.conditions import commit_of, conditions, how
 from pytest_greta.report.outcome import outcome
@@ -36,7 +37,7 @@ class Sources:
 
 def report_of(sources: Sources) -> Report:
     """The report on some sources: the same for the same."""
-    summaries = sources.summaries
+    summaries = with_parts_told(sources.summaries)
     verdicts, counts = outcome(summaries)
     failed = verdicts[0].tables[0].more + len(verdicts[0].tables[0].rows) if verdicts[0].tables else 0
     is_failure = bool(failed) or any(summary.session.exit_code for summary in summaries)

@@ -15,9 +15,11 @@ from typing import Any
 
 import jsonschema
 
+from pytest_greta.binaries.lock import Key
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates.model import Interval, Quantity
 from pytest_greta.records.check import json_of
+from pytest_greta.records.due import Due
 from pytest_greta.records.model import Recorded, RecordedProblem, Session, Summary, summary_of
 from pytest_greta.records.schema import schema
 from tests.fuzz.common import main, run
@@ -76,6 +78,9 @@ def undamaged() -> Summary:
         left_out=[["prefill", "v1", "4096", "too long"]],
         notes=["a note"],
         sources=[SESSION],
+        due=Due(
+            [("k", "gates.yaml:3", "vgprs <= 3")], [], [(Key("k", "v", "gfx942", "k"), "greta.lock:2")], ["k"]
+        ),
     )
 
 

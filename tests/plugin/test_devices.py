@@ -217,10 +217,11 @@ def test_parts_of_a_session_are_the_session(
         assert main(command) == 0
     assert capsys.readouterr().out.endswith(": 4 runs of 2 sessions\n")
     assert len(load(project.path / "summary.json").measurements) == 6
+    marks = [stored(project.path, f"history-{part}")[0]["greta_part"] for part in (1, 2)]
+    assert [(mark["parts"], mark["of"]) for mark in marks] == [([1], 2), ([2], 2)]
     (merged,) = stored(project.path, "history")
-    assert sorted(entry["fullname"] for entry in merged["benchmarks"]) == sorted(
-        test for test in tests if "test_run" in test
-    )
+    assert "greta_part" not in merged
+    assert [entry["fullname"] for entry in merged["benchmarks"]] == [t for t in tests if "test_run" in t]
     assert list(project.path.glob("history/greta-accepted/*.code"))
 
 
@@ -242,8 +243,12 @@ def test_the_commands_of_the_docs_are_taken(project: pytest.Pytester, greta: Run
             "--greta-devices=0,x",
             "--greta-devices: 'x' is not the number of a device; expected a whole number",
         ),
-        ("--greta-wait=-1", "--greta-wait: '-1' is not a time"),
         ("--greta-devices=7", "--greta-devices: no device 7: there is one, 0"),
+        ("--greta-wait=-1", "--greta-wait: '-1' is not a time; expected seconds, or 0 for none"),
+        (
+            "--greta-shard=1/99999999999999999999",
+            "--greta-shard: 99999999999999999999 parts are too many; expected at most 10000",
+        ),
     ],
 )
 def test_mistakes_are_told(greta: Run, option: str, message: str) -> None:

@@ -319,12 +319,14 @@ def test_attempts_of_a_test_that_is_run_again_do_not_add_up(project: pytest.Pyte
     result.stdout.fnmatch_lines(["9 PASS", flaky])
 
 
-def test_a_full_disk_at_the_end_loses_no_verdict(greta_alone: Run) -> None:
-    result = greta_alone(
-        "--greta-variant=good", "-k", "test_run", "--greta-rounds=3", "--benchmark-json=/dev/full"
-    )
+def test_a_full_disk_at_the_end_loses_no_verdict_and_all_that_is_lost_is_told(greta_alone: Run) -> None:
+    stored = ("--benchmark-autosave", "--benchmark-json=/dev/full", "--greta-summary=conftest.py/s.json")
+    result = greta_alone("--greta-variant=good", "-k", "test_run", "--greta-rounds=3", *stored)
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["9 PASS", "ERROR: not all could be saved: No space left on device*"])
+    lost = "ERROR: not all could be saved: No space left on device; the history was not saved"
+    result.stdout.fnmatch_lines(
+        ["9 PASS", lost, "ERROR: *conftest.py/s.json could not be saved: Not a directory"]
+    )
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
     assert result.ret == pytest.ExitCode.INTERNAL_ERROR
 

@@ -20,7 +20,7 @@ from pytest_greta.binaries.artifacts import Artifacts
 from pytest_greta.binaries.changes import HELD
 from pytest_greta.binaries.kernels import BuiltKernel
 from pytest_greta.binaries.lock import Entry, Key, LockFile
-from pytest_greta.binaries.locked import MOST_TOLD, Locking, Part, nothing_for, summary_of
+from pytest_greta.binaries.locked import MOST_TOLD, Locking, Part, gone_lines, nothing_for, summary_of
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates import file as gatefile
 from pytest_greta.gates.model import Quantity
@@ -220,7 +220,8 @@ def test_entries_for_nothing(tmp_path: Path) -> None:
     file = lock.load(tmp_path / lock.NAME)
 
     def told(seen: Iterable[Key], groups: Sequence[tuple[str, str, str]] | None = None) -> list[str]:
-        return [text.rpartition("greta.lock:")[2] for text in nothing_for(file, seen, groups)]
+        lines = gone_lines(nothing_for(file, seen, groups), {one.of for one in seen})
+        return [text.rpartition("greta.lock:")[2] for text in lines]
 
     kernel_name = f"sums<4> ({mangled})"
     assert told([key("c")]) == [

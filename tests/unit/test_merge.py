@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_greta.__main__ import main
+from pytest_greta.history import merging
+from pytest_greta.history.whole import kept_whole
 from pytest_greta.records.merge import merge
 from pytest_greta.records.model import Summary, load
 from tests.fuzz.summaries import SESSION, timed
@@ -126,7 +129,9 @@ def test_what_is_no_file_is_not_written_over(tmp_path: Path, capsys: pytest.Capt
 
 def stored(folder: Path, node: str, *names: str, commit: str = "c" * 40, median: float = 1.0) -> Path:
     """A folder of `--benchmark-storage` with one run."""
-    entries = [{"fullname": name, "stats": {"median": median}, "extra_info": {}} for name in names]
+    entries = [
+        {"fullname": name, "stats": {"median": median}, "extra_info": {"place": ord(name)}} for name in names
+    ]
     machine = {"node": node, "greta_device": "hip: MI300X"}
     data = {
         "machine_info": machine,
@@ -145,7 +150,7 @@ def stored(folder: Path, node: str, *names: str, commit: str = "c" * 40, median:
 def test_histories_are_one_whatever_their_order_and_become_the_next_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nodes = [str(stored(tmp_path, "n1", "a", "b")), str(stored(tmp_path, "n2", "c"))]
+    nodes = [str(stored(tmp_path, "n1", "a", "c")), str(stored(tmp_path, "n2", "b"))]
     for number, some in enumerate(permutations(nodes), 1):
         assert main(["merge", *some, "-o", str(tmp_path / "all")]) == 0
         assert (tmp_path / f"all/Linux-64bit/{number:04}_run.json").exists()
@@ -155,6 +160,8 @@ def test_histories_are_one_whatever_their_order_and_become_the_next_run(
     assert [one["fullname"] for one in data["benchmarks"]] == ["a", "b", "c"]
     assert data["machine_info"] == {"node": "n1, n2", "greta_device": "hip: MI300X"}
     assert capsys.readouterr().out.endswith(": 3 runs of 2 sessions\n")
+    assert main(["merge", nodes[1], "-o", str(tmp_path / "all")]) == 0
+    assert capsys.readouterr().out.endswith(": 1 run of 1 session\n")
 
 
 def test_histories_that_contradict_are_told_and_kept_only_by_force(
@@ -168,6 +175,94 @@ def test_histories_that_contradict_are_told_and_kept_only_by_force(
     assert "error: a has several results\n" in told
     assert not (tmp_path / "all").exists()
     assert main([*command, "--force"]) == 0
+    (other / "Linux-64bit/0007_old.json").write_text("[")  # no session now has made that
+    assert main([*command, "--force"]) == 0
     (other / "Linux-64bit/0009_run.json").write_text("[")
     assert main(command) == 2
     assert "0009_run.json: is damaged, or not of pytest-benchmark" in capsys.readouterr().err
+
+
+def test_what_a_full_disk_left_of_a_run_is_removed_and_told(tmp_path: Path) -> None:
+    run_of(tmp_path, "L/0001_x.json", 0, "a")
+
+    def store(*files: tuple[str, str]) -> None:
+        with kept_whole(tmp_path):
+            for name, text in files:
+                (tmp_path / name).parent.mkdir(exist_ok=True)
+                (tmp_path / name).write_text(text)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left on device; the history was not saved"):
+        store(("L/0002_x.json", '{"benchmarks": ['), ("M/0001_x.json", ""))
+    with pytest.raises(OSError, match=r"No space left on device$"):
+        store(("L/0002_y.json", "{}"))  # stored, and something after it was not
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["0001_x.json", "0002_y.json"]
+
+
+def run_of(folder: Path, name: str, day: int, *tests: str, part: str = "", commit: str = "c") -> Path:
+    """Store a run in a folder of `--benchmark-storage`: of one part, such as `2/3`, or of a whole session."""
+    data = {
+        "machine_info": {"node": "n", "greta_device": "hip: MI300X"},
+        "commit_info": {"id": commit * 40, "dirty": False},
+        "benchmarks": [{"fullname": test, "stats": {"median": 1.0}, "extra_info": {}} for test in tests],
+        "datetime": STARTED[day],
+    }
+    number, _, count = part.partition("/")
+    if part:
+        data[merging.PART] = merging.part_mark([int(number)], (int(count), "abc"))
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data))
+    return folder
+
+
+def test_the_last_run_is_the_one_of_the_latest_time_and_no_seed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [tmp_path / name for name in ("h-1", "h-2", "h-3")]
+    for folder in folders:  # all began with a history of another interpreter and commit
+        run_of(folder, "Linux-CPython-3.10-64bit/0042_old.json", 0, "a", "b", commit="d")
+    run_of(folders[0], "Linux-CPython-3.11-64bit/0001_new.json", 1, "a")
+    run_of(folders[1], "Linux-CPython-3.11-64bit/0001_new.json", 2, "b")
+    command = ["merge", *map(str, folders), "-o", str(tmp_path / "all")]
+    assert main(command) == 0
+    told = capsys.readouterr()
+    assert told.err == f"note: {folders[2]}: holds no run that is in no other folder: left out\n"
+    assert told.out == f"{tmp_path}/all/Linux-CPython-3.11-64bit/0001_new.json: 2 runs of 2 sessions\n"
+    data = json.loads((tmp_path / "all/Linux-CPython-3.11-64bit/0001_new.json").read_text())
+    assert [one["fullname"] for one in data["benchmarks"]] == ["a", "b"]
+    assert main(["merge", str(folders[2]), str(folders[2]), "-o", str(tmp_path / "one")]) == 0
+    assert capsys.readouterr().out.endswith(": 2 runs of 1 session\n")
+
+
+def test_parts_of_a_history_are_those_of_one_session_and_none_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, third = (tmp_path / name for name in ("h-1", "h-2", "h-3"))
+    run_of(first, "L/0001_x.json", 2, "a", part="1/3")
+    run_of(second, "L/0001_x.json", 1, "b", part="2/3")
+    run_of(third, "L/0042_x.json", 0, "a", "b", commit="d")  # part 3 timed nothing; its machine has a past
+    out = str(tmp_path / "all")
+    assert main(["merge", str(first), str(second), str(third), "-o", out]) == 0
+    left = f"note: {third}: holds no run of this session, but an older one: left out\n"
+    assert capsys.readouterr().err == left
+    missing = f"of the 3 parts cut as abc there is 1, 2, and not 3: {FIT}"
+    assert main(["merge", str(first), str(second), "-o", out]) == 1
+    assert missing in capsys.readouterr().err
+    assert main(["merge", str(first), str(second), "-o", str(tmp_path / "two"), "--force"]) == 0
+    run_of(third, "L/0043_x.json", 2, "c", part="3/3")
+    capsys.readouterr()
+    assert (
+        main(["merge", str(tmp_path / "two"), str(third), "-o", out]) == 0
+    )  # what was forced is parts still
+    run_of(first, "L/0002_x.json", 2, "b", part="2/3")  # parts may lie in one folder
+    run_of(first, "L/0003_x.json", 2, "c", part="3/3")
+    assert main(["merge", str(first), "-o", out]) == 0
+    assert [line.rpartition(": ")[2] for line in capsys.readouterr().out.splitlines()] == [
+        "3 runs of 2 sessions",
+        "3 runs of 3 sessions",
+    ]
+    empty = tmp_path / "h-4"
+    empty.mkdir()
+    assert main(["merge", str(empty), "-o", out]) == 2
+    assert capsys.readouterr().err == f"error: {empty}: holds no run of pytest-benchmark\n"
