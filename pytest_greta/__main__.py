@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -51,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsers = {name: commands.add_parser(name, help=what) for name, (_, what) in COMMANDS.items()}
     if asked in COMMANDS:
         module = import_module(f"{__package__}.{COMMANDS[asked][0]}")
-        parsers[asked].description = module.__doc__
+        parsers[asked].formatter_class = argparse.RawDescriptionHelpFormatter
+        parsers[asked].description = _description(module.__doc__ or "", parser.prog)
         module.add_arguments(parsers[asked])
     options = parser.parse_args(given)
     if sys.stdout is None:  # of `>&-`
@@ -67,6 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 128 + signal.SIGPIPE
         return _unwritten(error.strerror or str(error))
     return code
+
+
+def _description(text: str, called: str) -> str:
+    """What a command does, in paragraphs as wide as argparse's own, under the name that it was called by."""
+    width = shutil.get_terminal_size().columns - 2
+    paragraphs = text.replace(f"python -m {__package__}", called).strip().split("\n\n")
+    return "\n\n".join(textwrap.fill(one, width, break_on_hyphens=False) for one in paragraphs)
 
 
 def _unwritten(why: str) -> int:

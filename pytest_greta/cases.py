@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_greta.errors import ConfigError
+from pytest_greta.errors import ConfigError, MarkerMistake, shown_path
 from pytest_greta.fixtures import NothingToTest
 from pytest_greta.stash import COLLECTED, PROBLEMS, get_session, kernel_of, name_in_marker
 
@@ -57,8 +57,7 @@ def cases_of(item: Any, axes: Sequence[str]) -> list[tuple[Any, ...]]:
     try:
         kernel, session = kernel_of(item), get_session(item.config)
     except ConfigError as error:
-        problems = item.config.stash[PROBLEMS]
-        problems += [problem for problem in error.problems if problem not in problems]
+        _tell(item, error)
         return []
     item.config.stash[COLLECTED][kernel.name] = kernel
     try:
@@ -85,12 +84,20 @@ def program_cases_of(item: Any) -> list[Any]:
 
 def _told(item: Any, cases: Callable[[Session, str | None], list[Any]]) -> list[Any]:
     """The cases of a test. A mistake is told whatever is selected."""
-    problems = item.config.stash[PROBLEMS]
     try:
         return cases(get_session(item.config), name_in_marker(item))
     except ConfigError as error:
-        problems += [problem for problem in error.problems if problem not in problems]
+        _tell(item, error)
         return []
+
+
+def _tell(item: Any, error: ConfigError) -> None:
+    """Keep what is wrong for the end of collecting: a mistake of a test's own with its place."""
+    problems, where = item.config.stash[PROBLEMS], ""
+    if isinstance(error, MarkerMistake):
+        path, line, _ = item.reportinfo()
+        where = f"{shown_path(path)}:{(line or 0) + 1}: "
+    problems += [told for problem in error.problems if (told := f"{where}{problem}") not in problems]
 
 
 def _cases_of(session: Session, kernel: Kernel, axes: Sequence[str]) -> Iterator[tuple[Any, ...]]:

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_greta import spreading
+from pytest_greta import __version__, spreading
 from pytest_greta.cases import PROGRAM
 from pytest_greta.device.places import expected_count
+from pytest_greta.errors import printable
 from pytest_greta.options import any_given, read_options
 from pytest_greta.paths import gates_path
+from pytest_greta.progress import TOLD
 from pytest_greta.spreading import Case
 from pytest_greta.stash import (
     CUT,
     EXPECTED,
+    HEADLINE,
     LEFT_OUT,
     ORDER,
     PROBLEMS,
@@ -69,6 +72,26 @@ class Controller:
         if self._known is None:
             self._known = [[*key, seconds] for key, seconds in known_costs(self._config).items()]
         node.workerinput["greta_costs"] = self._known
+        node.process_from_remote = self._hearing(node.process_from_remote)
+
+    def _hearing(self, pass_on: Callable[[Any], None]) -> Callable[[Any], None]:
+        """What hears a worker's events: a line that it tells is shown at once, in the thread that receives it."""
+
+        def hear(event: Any) -> None:
+            if not isinstance(event, tuple) or event[0] != TOLD:
+                pass_on(event)
+                return
+            terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+            if terminal is not None:
+                terminal.ensure_newline()
+                terminal.write_line(f"greta: {printable(event[1]['text'])}")
+                terminal.flush()
+
+        return hear
+
+    def pytest_report_header(self, config: pytest.Config) -> list[str]:
+        """What is gated, on what: no process has told yet which device it has."""
+        return [f"greta {__version__}: {line}" for line in config.stash.get(HEADLINE, [])]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:

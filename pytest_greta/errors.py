@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -23,6 +23,12 @@ class ConfigError(GretaError):
     def __init__(self, *problems: str) -> None:
         self.problems = tuple(map(printable, problems))
         super().__init__("\n".join(self.problems))
+
+
+class MarkerMistake(ConfigError):
+    """The `greta` marker of a test names nothing that there is, or is missing where it must be: told with the test's
+    own place.
+    """
 
 
 class KernelMistake(GretaError):
@@ -75,6 +81,10 @@ class ProgramMistake(GretaError):
 
 class DeviceUnavailable(Lacking):
     """A device that cannot be opened: what is missing, where it was looked for, what to do."""
+
+
+class NoSuchDevice(DeviceUnavailable):
+    """A device that was named by a number that none has: a mistake, and never a reason to skip."""
 
 
 class DeviceBusy(DeviceUnavailable):
@@ -151,11 +161,16 @@ def quote(name: str) -> str:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: `did you mean 'vgprs'?`, or the names there are."""
+    known = list(known)
+    return likely(name, known) or f"there is {', '.join(known) or 'none'}"
+
+
+def likely(name: str, known: Sequence[str]) -> str:
+    """The first half of it; empty where no name is like the unknown one."""
     import difflib  # only here: a session without a mistake does not pay for it
 
-    known = list(known)
     close = difflib.get_close_matches(name, known, n=1) if len(name) <= 80 else []
-    return f"did you mean {quote(close[0])}?" if close else f"there is {', '.join(known) or 'none'}"
+    return f"did you mean {quote(close[0])}?" if close else ""
 
 
 def shown_path(path: str | os.PathLike[str]) -> str:

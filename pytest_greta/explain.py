@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
-from pytest_greta.errors import printable, suggestion
+from pytest_greta.errors import likely, printable
 from pytest_greta.gates.catalogue import CATALOGUE, GateDef
 from pytest_greta.gates.programs import PROGRAM_GATES
 from pytest_greta.gates.values import scopes_of
@@ -41,18 +41,18 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         parser.error("--markdown is about all gates")
     known = list(dict.fromkeys([*CATALOGUE, *PROGRAM_GATES]))
     unknown = [name for name in options.gates if name not in known]
-    for name in unknown:
-        sys.stderr.write(f"error: unknown gate {printable(repr(name))}; {suggestion(name, known)}\n")
-    if unknown:
-        return MISTAKE
     if options.markdown:
         lines = markdown_table()
     elif options.gates:
-        lines = (line for name in options.gates for line in [*reference(name), ""])
+        lines = (line for name in options.gates if name in known for line in [*reference(name), ""])
     else:
         lines = overview()
     sys.stdout.writelines(f"{line}\n" for line in lines)
-    return 0
+    sys.stdout.flush()
+    for name in unknown:
+        close = f"; {meant}" if (meant := likely(name, known)) else ""
+        sys.stderr.write(f"error: unknown gate {printable(repr(name))}{close} ({parser.prog} lists all)\n")
+    return MISTAKE if unknown else 0
 
 
 def definitions(name: str) -> list[GateDef]:

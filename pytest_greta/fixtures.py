@@ -308,6 +308,7 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         DeviceFault,
         DeviceUnavailable,
         KernelMistake,
+        NoSuchDevice,
         NotForDevice,
         NotRecorded,
         ProgramBlocked,
@@ -317,16 +318,16 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         ToolMissing,
     )
 
-    missing = blocked = ""
+    status = "FAIL"
     try:
         return make()
     except NotForDevice as error:
         item.stash[STOPPED] = ("NOT MEASURED", str(error))
         pytest.skip(f"NOT MEASURED: {error}")
     except ProgramBlocked as error:
-        message = blocked = str(error)
+        status, message = "BLOCKED", str(error)
     except (DeviceUnavailable, NotRecorded, SkippedByKernel, ToolMissing) as error:
-        message = missing = str(error)
+        status, message = status if isinstance(error, NoSuchDevice) else "NOT MEASURED", str(error)
     except (
         BinaryProblem,
         CompileError,
@@ -336,14 +337,14 @@ def _obtain(item: pytest.Item, make: Callable[[], T]) -> T:
         RecordedFailure,
     ) as error:
         message = str(error)
-    status = "NOT MEASURED" if missing else "BLOCKED" if blocked else "FAIL"
     item.stash[STOPPED] = (status, _in_short(message))
     session = get_session(item.config)
-    if not missing:
-        pytest.fail(f"BLOCKED: {message}" if blocked else message, pytrace=False)
-    if session.options.require or session.device.blocked:  # required, or lost on the way
-        pytest.fail(f"NOT MEASURED: {missing}", pytrace=False)
-    pytest.skip(f"NOT MEASURED: {missing}")
+    if status == "FAIL":
+        pytest.fail(message, pytrace=False)
+    is_lost = session.device.blocked  # on the way
+    if status == "BLOCKED" or session.options.require or is_lost:
+        pytest.fail(f"{status}: {message}", pytrace=False)
+    pytest.skip(f"{status}: {message}")
 
 
 def _in_short(message: str) -> str:
@@ -377,10 +378,8 @@ def _judge(
 
             keep(item, session, result)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
-    if (
-        not isinstance(result, (ProgramResult, ReplayedResult, RunResult))
-        and session.artifacts.locking.is_active
-    ):
+    others = ProgramResult, ReplayedResult, RunResult
+    if not isinstance(result, others) and session.artifacts.locking.is_active:
         from pytest_greta.binaries import lock
 
         item.stash.setdefault(LOCKED, []).extend(lock.plain(result.held.entries))
@@ -389,7 +388,8 @@ def _judge(
         item.stash[NOTES] = [*session.runner.past.problems, *result.told]
         if BENCHMARK in item.stash and result.run:
             info = asdict(session.acceptance(result.run, verdicts))
-            history.add_info(item.stash[BENCHMARK], {**info, "verdicts": [one.line() for one in verdicts]})
+            history.add_info(item.stash[BENCHMARK], info | {"verdicts": [one.line() for one in verdicts]})
+            item.stash[NOTES] += history.not_stored(item.config, [one.gate.name for one in verdicts])
     failed = failing(verdicts, session.options.require, session.gate_file.inconclusive)
     if all(map(is_unrecorded, verdicts)) and not session.options.lock:
         none = f"no gate was evaluated: {session.gate_file.path} has none that applies"

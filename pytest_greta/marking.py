@@ -17,6 +17,7 @@ from pytest_greta.ci.marks import Mark, Spot, line_of_kernel, relative, reposito
 from pytest_greta.compiler.cache import write_whole
 from pytest_greta.compiler.diagnostics import compile_error
 from pytest_greta.errors import GretaError, printable, shown_path
+from pytest_greta.gates.model import Status
 from pytest_greta.kernel import Variant
 from pytest_greta.options import read_options
 from pytest_greta.paths import gates_path, path_of
@@ -113,25 +114,45 @@ def _root(config: pytest.Config) -> Path:
     return repository_root(config.rootpath, os.environ)
 
 
-_TOLD = re.compile(r"^(?:.*?\()?(?P<file>[^\s()]+?):(?P<line>\d+)(?::(?P<column>\d+))?\b")
-"""A place at the beginning of a mistake, `gates.yaml:14:7: ...`; the first of gates, `vgprs <= 60 (gates.yaml:31)`."""
+_TOLD = re.compile(
+    r"^(?:(?:.*?\()?(?P<file>[^\s()]+?):(?P<line>\d+)(?::(?P<column>\d+))?\b|(?P<whole>[^\s():]+\.\w+): )"
+)
+"""A place at the beginning of a mistake, `gates.yaml:14:7: ...`; the first of gates, `vgprs <= 60 (gates.yaml:31)`; a
+file as a whole, `conftest.py: ...`."""
 
 
 def _told_marks(config: pytest.Config, gate: str, lines: Iterable[str]) -> Iterator[Mark]:
     """What a session fails for, a mark for each line, at the place that it names."""
     for line in lines:
         found = _TOLD.match(line)
-        place = (found["file"], int(found["line"]), int(found["column"] or 0)) if found else None
-        where = (_place_in(config, *place) if place else None) or _NOWHERE
-        yield Mark(*where, gate, line, printable(line), "FAIL", float("inf"))
+        where = found and _place_told(config, found)
+        yield Mark(*(where or _NOWHERE), gate, line, printable(line), "FAIL", float("inf"))
+
+
+def _place_told(config: pytest.Config, found: re.Match[str]) -> tuple[str, int, int] | None:
+    """A place that a message names from where pytest was called, or from the root directory."""
+    file = found["file"] or found["whole"]
+    folders = [
+        folder for folder in (config.invocation_params.dir, config.rootpath) if (folder / file).is_file()
+    ]
+    whole = str(folders[0] / file) if folders else ""
+    return _place_in(config, whole, int(found["line"] or 0), int(found["column"] or 0)) if whole else None
 
 
 def marks_of(item: pytest.Item) -> Iterator[Mark]:
-    """What failed a test, each at its gate's line and at its kernel, as far as these are known."""
+    """What failed a test, each at its gate's line and at its kernel, as far as these are known. What was required and
+    not measured is no fault of a kernel: it stands at its gate alone.
+    """
     for verdict in failed_verdicts(item):
         gate = verdict.gate
-        of_gate = [_place(item, gate.file, gate.line, gate.column)] if gate.line else []
-        places = [place for place in (*of_gate, _kernel_place(item, verdict.reason)) if place]
+        of_gate = _place(item, gate.file, gate.line, gate.column) if gate.line else None
+        is_measured = verdict.status is not Status.NOT_MEASURED
+        found = (
+            (of_gate, _kernel_place(item, verdict.reason))
+            if is_measured
+            else (of_gate or _gates_place(item),)
+        )
+        places = [place for place in found if place]
         what = f"{verdict.kernel} {verdict.variant} @ {verdict.where}"
         measured = f"measured {verdict.found}" if verdict.found else ""
         text = "   ".join(filter(None, [*verdict.columns[1:3], measured, verdict.columns[4]]))
@@ -144,15 +165,25 @@ def marks_of(item: pytest.Item) -> Iterator[Mark]:
 
 def _of_test(item: pytest.Item, report: Any) -> Mark:
     """A test that failed otherwise: it evaluated no gate, all that it is about was left out, or its own code failed."""
-    file, line, _ = item.location
-    place = _place(item, str(item.config.rootpath / file), (line or 0) + 1) or _NOWHERE
+    place = _test_place(item) or _NOWHERE
     crash = getattr(report.longrepr, "reprcrash", None)
     why = str(crash.message if crash else report.longrepr).partition("\n")[0].removeprefix("Failed: ")
     return Mark(*place, "test", item.nodeid, printable(f"{item.name}: {why}"), "FAIL", float("inf"))
 
 
 def _stopped(item: pytest.Item, status: str, reason: str) -> Mark:
-    """A test that could not evaluate its gates: at the compiler's first error, or at its kernel."""
+    """A test that could not evaluate its gates: at the compiler's first error, or at its kernel. What keeps all tests
+    from being measured is told once, at the gates.
+    """
+    if status == Status.NOT_MEASURED.value:
+        return Mark(
+            *(_gates_place(item) or _NOWHERE),
+            "all gates",
+            "",
+            printable(f"{status}: {reason}"),
+            status,
+            float("inf"),
+        )
     parameters = getattr(item, "callspec", None)
     kernel, variant, where = subject_of(item, parameters.params if parameters else {})
     what, error = f"{kernel} {variant} @ {where}", compile_error(reason)
@@ -173,6 +204,16 @@ def _place_in(config: pytest.Config, file: str, line: int, column: int) -> tuple
     """A place in the repository; None for one outside."""
     found = relative(config.invocation_params.dir / file, _root(config))
     return (found, line, column) if found else None
+
+
+def _gates_place(item: pytest.Item) -> tuple[str, int, int] | None:
+    """The gates file as a whole."""
+    return _place(item, str(gates_path(item.config)), 0)
+
+
+def _test_place(item: pytest.Item) -> tuple[str, int, int] | None:
+    file, line, _ = item.location
+    return _place(item, str(item.config.rootpath / file), (line or 0) + 1)
 
 
 def _kernel_place(item: pytest.Item, reason: str) -> tuple[str, int, int] | None:

@@ -34,6 +34,7 @@ from pytest_greta.stash import (
     COLLECTED,
     DEVICE,
     FAILED,
+    HEADLINE,
     LEFT_OUT,
     LOCKED,
     NOTES,
@@ -110,7 +111,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Under xdist the controller collects nothing itself, so it reads the gates here: mistakes are told once."""
     config = session.config
     if is_controller(config) and (any_given(config) or gates_path(config).exists()):
-        _or_usage_error(lambda: load_session(config).close())
+        _or_usage_error(lambda: _look_at(config))
+
+
+def _look_at(config: pytest.Config) -> None:
+    greta = load_session(config)
+    config.stash[HEADLINE] = greta.headline("one for each process")
+    greta.close()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -307,7 +314,8 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         return []
     from pytest_greta import __version__
 
-    headline = session.headline()
+    headline: list[str] = []
+    _or_usage_error(lambda: headline.extend(session.headline()))
     session.device.release()
     return [f"greta {__version__}: {line}" for line in headline]
 

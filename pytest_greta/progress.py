@@ -15,6 +15,9 @@ _LINE_SECONDS = 30.0
 """Without a terminal, one plain line in this time: enough for a CI log to show that the run is alive."""
 
 
+TOLD = "greta_told"
+"""The event by which a worker of xdist tells its controller a line."""
+
 _MEASURED = ("greta_run", "greta_program")
 """Fixtures of tests that measure."""
 
@@ -60,13 +63,13 @@ class Progress:
         self.waited()
 
     def tell(self, text: str) -> None:
-        """A line that must be seen, wherever it goes: a worker of xdist has standard error alone."""
-        if self._terminal is not None:
+        """A line that must be seen: a worker of xdist, whose terminal nobody sees, sends it to its controller."""
+        if not hasattr(self._config, "workerinput"):
             self._write_line(text)
             return
-        with self._uncaptured():
-            sys.stderr.write(f"greta: {text}\n")
-            sys.stderr.flush()
+        for plugin in self._config.pluginmanager.get_plugins():
+            if hasattr(plugin, "sendevent"):
+                plugin.sendevent(TOLD, text=f"{getattr(plugin, 'workerid', 'worker')}: {text}")
 
     def waited(self) -> None:
         """Show the time again; called about once a second while a launch runs."""

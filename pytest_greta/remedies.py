@@ -13,9 +13,14 @@ CLONE = "PATH/TO/pytest-greta"
 """Where a user has greta's own checkout: it is in no registry."""
 HIP_PYTHON = "python -m pip install hip-python"
 AMDSMI = "python -m pip install /opt/rocm/share/amd_smi"
+ROCM_PAGE = "https://rocm.docs.amd.com/projects/install-on-linux/"
+"""How AMD installs ROCm."""
+OLDEST_HIP = 6
+"""The major version of HIP that the oldest hip-python of use is made for."""
 _HIP_RUNTIME = {"debian": "sudo apt install libamdhip64-dev", "fedora": "sudo dnf install rocm-hip-devel"}
-"""By distribution, or what it is like, the package with HIP's runtime and the names that hip-python opens. Source: the
-package indexes of both."""
+"""By distribution the package with the names that hip-python opens, libamdhip64.so and libhiprtc.so. Source: the
+package indexes of both. What is like them (`ID_LIKE`) has other packages.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,17 @@ def extra_text(extra: str) -> str:
 
 
 def hip_runtime_command() -> str:
-    """What installs HIP's runtime on this distribution; empty for one whose packages are not known."""
+    """What installs HIP's runtime and hiprtc on this distribution; empty where no package of it brings both.
+
+    Debian 12 and 13, like every release of it up to now, have HIP 5, without libhiprtc.so; what is not released yet
+    (testing, unstable) has no VERSION_ID, and HIP 6.
+    """
     try:
         system = platform.freedesktop_os_release()
     except OSError:
         return ""
-    names = [system.get("ID", ""), *system.get("ID_LIKE", "").split()]
-    return next((_HIP_RUNTIME[name] for name in names if name in _HIP_RUNTIME), "")
+    name = system.get("ID", "")
+    return "" if name == "debian" and "VERSION_ID" in system else _HIP_RUNTIME.get(name, "")
 
 
 def amdsmi_command() -> str:
@@ -69,4 +78,9 @@ def fitting_hip_python(rocm: Path) -> str:
         release = re.match(r"(\d+\.\d+)\.", (rocm / ".info/version").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         release = None
-    return f"python -m pip install {shlex.quote(f'hip-python=={release[1]}.*')}" if release else ""
+    return hip_python_of(release[1]) if release else ""
+
+
+def hip_python_of(release: str) -> str:
+    """What installs the hip-python that is made for a release of HIP or ROCm, `7.2`."""
+    return f"python -m pip install {shlex.quote(f'hip-python=={release}.*')}"

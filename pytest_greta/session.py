@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_greta import contract
 from pytest_greta.compiler.builder import job_of
-from pytest_greta.errors import ConfigError, KernelMistake
+from pytest_greta.errors import ConfigError, KernelMistake, MarkerMistake
 from pytest_greta.gates.nodes import suggestion
 from pytest_greta.kernel import Problem
 from pytest_greta.options import OPTIONS
@@ -102,11 +102,15 @@ class Session:
                 return next(iter(self.kernels.values()))
             known = ", ".join(self.kernels) or "none: register one with the hook pytest_greta_kernels"
             which = f"say which kernel is meant with @pytest.mark.greta(NAME); there is {known}"
-            raise ConfigError("; ".join([which, *self.unread]))
+            raise self._mistake("; ".join([which, *self.unread]))
         if name not in self.kernels:
             hint = "; ".join([suggestion(name, self.kernels), *self.unread])
-            raise ConfigError(f"@pytest.mark.greta: unknown kernel {name!r}; {hint}")
+            raise self._mistake(f"@pytest.mark.greta: unknown kernel {name!r}; {hint}")
         return self.kernels[name]
+
+    def _mistake(self, text: str) -> ConfigError:
+        """Of a test's marker, unless there are kernels that nobody could read: then of all tests alike."""
+        return MarkerMistake(text) if self.kernels and not self.unread else ConfigError(text)
 
     def artifact_cases(self, name: str | None) -> list[ArtifactCase]:
         """The files of the artifact that a test names, or of all. Raises ConfigError."""
@@ -137,7 +141,7 @@ class Session:
         if not known:
             raise ConfigError(f"{self.gate_file.path} has no {what}s, and a test uses greta_{what}")
         if name is not None and name not in known:
-            raise ConfigError(f"@pytest.mark.greta: unknown {what} {name!r}; {suggestion(name, known)}")
+            raise MarkerMistake(f"@pytest.mark.greta: unknown {what} {name!r}; {suggestion(name, known)}")
         return list(known) if name is None else [name]
 
     def variants(self, kernel: Kernel) -> list[Variant]:
@@ -281,10 +285,10 @@ class Session:
             if kernel.name not in self.gate_file.kernels
         ]
 
-    def headline(self) -> list[str]:
-        """What is gated, on what, by what."""
+    def headline(self, device: str = "") -> list[str]:
+        """What is gated, on what, by what. `device` stands in the place of the one of this process."""
         targets = " ".join(self.targets) or "none"
-        device = self.device.describe() if self.runner.planned else "none needed"
+        device = device or (self.device.describe() if self.runner.planned else "none needed")
         artifacts = " ".join(self.gate_file.artifacts)
         what = f"device: {device}; targets: {targets}; gates: {self.gate_file.path}"
         what += f"; artifacts: {artifacts}" if artifacts else ""

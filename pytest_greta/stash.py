@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_greta.errors import ConfigError
+from pytest_greta.errors import ConfigError, MarkerMistake
 from pytest_greta.options import FLAGS, OPTIONS, read_options
 from pytest_greta.paths import gates_digest, gates_path, journal_path, path_of, paths_of
 
@@ -65,6 +65,8 @@ BENCHMARK = pytest.StashKey[Any]()
 """On an item: the pytest-benchmark fixture that holds its times."""
 CACHE_FOLDER = pytest.StashKey[Path]()
 """Where compiled code is kept."""
+HEADLINE = pytest.StashKey[list[str]]()
+"""In xdist's controller: what the session gates, on what."""
 SESSION_NOTES = pytest.StashKey[list[str]]()
 """What the summary tells of the session as a whole."""
 LEFT_OUT = pytest.StashKey[list[tuple[str, str, str, str]]]()
@@ -203,6 +205,7 @@ def load_session(config: pytest.Config) -> Session:
     if key is not None and not key.is_file():
         raise ConfigError(f"{OPTIONS['sign'].flag}: there is no key {key}")
     _check_root(config)
+    _check_devices(config)
     gates = file.load(gates_path(config))
     kernels, unread = registered_kernels(config)
     gates.check(kernels, unread)
@@ -310,6 +313,12 @@ def _check_root(config: pytest.Config) -> None:
         )
 
 
+def _check_devices(config: pytest.Config) -> None:
+    """Raises ConfigError for devices that are not there. xdist's controller, which has none, leaves it to workers."""
+    if not (is_controller(config) or config.option.collectonly or read_options(config).replay):
+        get_device(config).check()
+
+
 def _check_programs(recordings: Recordings, programs: Collection[str]) -> None:
     """Raises ConfigError where rows of a program are taken for runs of a kernel."""
     wrong = {(f.file, f.recorded.kernel): None for f in recordings.all() if f.recorded.kind == "run"}
@@ -335,7 +344,7 @@ def name_in_marker(item: Any) -> str | None:
         return None
     if marker.kwargs or len(marker.args) != 1 or not isinstance(marker.args[0], str):
         given = ", ".join([*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())])
-        raise ConfigError(f"@pytest.mark.greta takes the name of a kernel and nothing else, not ({given})")
+        raise MarkerMistake(f"@pytest.mark.greta takes the name of a kernel and nothing else, not ({given})")
     return marker.args[0]
 
 

@@ -136,16 +136,16 @@ def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
 
 
 def explained(rows: Sequence[Row], width: int) -> list[str]:
-    """What to do next about every verdict that is neither a pass nor expected, worst last, wrapped to `width` columns:
-    those for which the same is to do share it.
+    """What to do next about every verdict that is neither a pass nor expected, wrapped to `width` columns: failures
+    first, of which the rest may be a consequence. Those for which the same is to do share it.
     """
     groups: dict[tuple[str, Advice], dict[str, dict[str, None]]] = {}
     order = [status.value for status in _ORDER]
     kernels = {row.kernel for row in rows}
-    for row in sorted(rows, key=lambda row: order.index(row.status)):
+    for row in sorted(rows, key=lambda row: -order.index(row.status)):
         if row.status in (Status.PASS.value, Status.EXPECTED_FAILURE.value):
             continue
-        found = advice(row.name, Status(row.status), row.reason)
+        found = advice(row.name, Status(row.status), row.reason, row.place)
         what = f"{row.kernel} {row.variant}" if len(kernels) > 1 else row.variant
         groups.setdefault((row.status, found), {}).setdefault(what, {})[row.name or row.gate] = None
     lines = []
@@ -156,7 +156,7 @@ def explained(rows: Sequence[Row], width: int) -> list[str]:
             width, initial_indent="  ", subsequent_indent="  ", break_long_words=False
         )
         wrapper.break_on_hyphens = False
-        lines += wrapper.wrap(f"{found.text} ({found.page})")
+        lines += wrapper.wrap(f"{found.text} (in the docs: {found.page.removeprefix('docs/')})")
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -55,9 +56,9 @@ class Spot:
 
 
 def spots(marks: Iterable[Mapping[str, Any]]) -> list[Spot]:
-    """Marks by place, the worst first: what failed before what is not decided, by distance, then by place."""
+    """Marks by place, each once, the worst first: what failed before what is not decided, by distance, then place."""
     found: dict[tuple[str, int, int], list[Mark]] = {}
-    for mark in (Mark(**one) for one in marks):
+    for mark in dict.fromkeys(Mark(**one) for one in marks):
         found.setdefault((mark.file, mark.line, mark.column), []).append(mark)
     listed = [Spot(*place, marks) for place, marks in found.items()]
     return sorted(
@@ -74,8 +75,9 @@ def spots(marks: Iterable[Mapping[str, Any]]) -> list[Spot]:
 
 
 def relative(path: Path, root: Path) -> str:
-    """A path relative to a folder, with slashes; empty where it lies outside, links followed or not."""
-    for one, folder in itertools.product((path, path.resolve()), (root, root.resolve())):
+    """A path relative to a folder, with slashes and no `..`; empty where it lies outside, links followed or not."""
+    plain = Path(os.path.normpath(path))
+    for one, folder in itertools.product((plain, path.resolve()), (root, root.resolve())):
         if one.is_relative_to(folder):
             return one.relative_to(folder).as_posix()
     return ""

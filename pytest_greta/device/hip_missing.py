@@ -9,11 +9,21 @@ import grp
 import importlib.util
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pytest_greta.remedies import HIP_PYTHON, Lack, fitting_hip_python, hip_runtime_command
+from pytest_greta.remedies import (
+    HIP_PYTHON,
+    OLDEST_HIP,
+    ROCM_PAGE,
+    Lack,
+    fitting_hip_python,
+    hip_python_of,
+    hip_runtime_command,
+)
 
+_RUNTIME = "libamdhip64.so"
+_LAST_IN_STEP = 7
 AGAIN = f"{HIP_PYTHON} --force-reinstall"
 VISIBLE = ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 """Variables by which the runtime hides devices (HIP documentation, "GPU isolation techniques")."""
@@ -48,7 +58,7 @@ def library_lack(error: RuntimeError, version: str, namespaced: bool, env: Mappi
     if not reason.startswith(path) or "No such file" not in reason:
         # The library is there; something it needs is not, or the file is damaged.
         return Lack(f"{name} was found but cannot be loaded: {reason}")
-    looked, way_out = _looked_for(namespaced, env), _way_out(name, namespaced, env)
+    looked, way_out = _looked_for(namespaced, env), _way_out(name, version, namespaced, env)
     return Lack(
         f"{name} is not found by hip-python {version}, which looks in {looked}; {way_out}", way_out.command
     )
@@ -77,7 +87,32 @@ def header_folders(env: Mapping[str, str]) -> tuple[Path, ...]:
     return root / "include", Path(env.get("HIP_PATH") or root / "hip") / "include"
 
 
-def _way_out(name: str, namespaced: bool, env: Mapping[str, str]) -> Lack:
+def too_old(hip: str, version: str) -> Lack:
+    """A HIP that no hip-python of use is made for."""
+    needed = f"hip-python {version} is for HIP {OLDEST_HIP} and later"
+    return Lack(f"HIP {hip} is there, and {needed}: install a newer ROCm ({ROCM_PAGE})")
+
+
+def misfit(hip: str, version: str) -> str:
+    """In what a runtime is not that of the hip-python that is installed, and which one is made for it; else empty.
+
+    Up to 7 the major version of hip-python is that of its HIP; 10 is made for 7 and later.
+    """
+    ours, (major, minor) = int(version.partition(".")[0]), (int(part) for part in hip.split(".")[:2])
+    if not major or major == ours or (ours > _LAST_IN_STEP and major >= _LAST_IN_STEP):
+        return ""
+    made_for = min(ours, _LAST_IN_STEP)
+    fitting = hip_python_of(f"{major}.{minor}")
+    return f"hip-python {version} is made for HIP {made_for}: {fitting} where a symbol is missing"
+
+
+def _installed(folders: Iterable[str]) -> int:
+    """The major version of the newest HIP runtime in some folders, by the names of its files; 0 where there is none."""
+    names = [path.name for folder in folders for path in Path(folder).glob(f"{_RUNTIME}.*")]
+    return max((int(one[1]) for name in names if (one := re.match(rf"{_RUNTIME}\.(\d+)", name))), default=0)
+
+
+def _way_out(name: str, version: str, namespaced: bool, env: Mapping[str, str]) -> Lack:
     folders = [
         str(rocm_root(env)[0] / "lib"),
         "/opt/rocm/lib",
@@ -86,6 +121,9 @@ def _way_out(name: str, namespaced: bool, env: Mapping[str, str]) -> Lack:
         "/usr/lib64",
         *filter(None, env.get("LD_LIBRARY_PATH", "").split(":")),
     ]
+    installed = _installed(folders)
+    if 0 < installed < OLDEST_HIP:
+        return too_old(str(installed), version)
     found = [p for folder in folders for p in sorted(Path(folder).glob(f"{name}*"))]
     exact = [p for p in found if p.name == name]
     if exact:
@@ -102,9 +140,11 @@ def _way_out(name: str, namespaced: bool, env: Mapping[str, str]) -> Lack:
         )
     setting = "ROCM_PATH" if namespaced else "LD_LIBRARY_PATH"
     value = "/opt/rocm" if namespaced else "/opt/rocm/lib"
+    command = hip_runtime_command()
+    page = "" if command else f" ({ROCM_PAGE})"
     return Lack(
-        f"install ROCm's HIP runtime, or set {setting} (for example {setting}={value}) if it is elsewhere",
-        hip_runtime_command(),
+        f"install ROCm's HIP runtime{page}, or set {setting} (for example {setting}={value}) if it is elsewhere",
+        command,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from pytest_greta.device import hip_identity, hip_missing, telemetry
 from pytest_greta.device.hip_bindings import Bindings, HipError, call, import_bindings, properties_of, text
 from pytest_greta.errors import DeviceUnavailable, Lacking
+from pytest_greta.remedies import OLDEST_HIP
 
 PACKAGE, RUNTIME, COMPILER, GPUS, TELEMETRY = "hip-python", "HIP runtime", "hiprtc", "GPUs", "amdsmi"
 NAMES = (PACKAGE, RUNTIME, COMPILER, GPUS, TELEMETRY)
@@ -48,9 +49,12 @@ def _print(name: str, ask: Callable[[], str]) -> bool:
 
 
 def _runtime(bindings: Bindings) -> str:
-    return hip_identity.hip_version(
-        int(_explained(bindings, lambda: call(bindings.hip.hipRuntimeGetVersion)))
-    )
+    number = int(_explained(bindings, lambda: call(bindings.hip.hipRuntimeGetVersion)))
+    hip = hip_identity.hip_version(number)
+    if 0 < int(hip.partition(".")[0]) < OLDEST_HIP:  # 0 is what another library in its place may say
+        lack = hip_missing.too_old(hip, bindings.version)
+        raise DeviceUnavailable(lack.text, lack.command)
+    return "; ".join(filter(None, [hip, hip_missing.misfit(hip, bindings.version)]))
 
 
 def _compiler(bindings: Bindings) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_greta.device.hip_missing import VISIBLE
 from pytest_greta.device.locks import FOLDER_VARIABLE, DeviceLock, blockers, folder_of
-from pytest_greta.errors import DeviceBusy, DeviceUnavailable
+from pytest_greta.errors import ConfigError, DeviceBusy, NoSuchDevice
 
 SHARES_VARIABLE = "GRETA_CPU_SHARES"
 """So many shares the cores are cut into, also more than there are: how many devices are used is tested so."""
@@ -64,12 +64,21 @@ def gpu_places(addresses: Sequence[str]) -> list[Place]:
     return [Place(i, f"GPU {i} ({pci})", (f"gpu-{pci}",)) for i, pci in enumerate(known)]
 
 
+def shares_of(env: Mapping[str, str]) -> int:
+    """So many shares of the CPU are asked for; 0 where nothing is. Raises ConfigError."""
+    asked = env.get(SHARES_VARIABLE, "")
+    if asked and not (asked.isdecimal() and int(asked)):
+        raise ConfigError(
+            f"{SHARES_VARIABLE}: {asked!r} is not a number of shares; expected a whole number from 1"
+        )
+    return int(asked or 0)
+
+
 def cpu_places(sharing: Sharing, cores: Sequence[int], env: Mapping[str, str]) -> list[Place]:
     """The CPU, whole and without a lock for a run that is alone; else cut into shares of cores, one for each process.
-    A lock for each core: another run may have cut it otherwise.
+    A lock for each core: another run may have cut it otherwise. Raises ConfigError.
     """
-    asked = env.get(SHARES_VARIABLE, "")
-    count = int(asked) if asked.isdecimal() and int(asked) else min(sharing.workers, len(cores))
+    count = shares_of(env) or min(sharing.workers, len(cores))
     if count == 1 and not sharing.devices and not sharing.is_side_by_side:
         return [Place(0, "the CPU")]
     places = []
@@ -130,14 +139,14 @@ class Guard:
         """For other runs."""
 
     def among(self, places: Sequence[Place]) -> None:
-        """Say what there is to choose from. Raises DeviceUnavailable where what is asked for is not there."""
+        """Say what there is to choose from. Raises NoSuchDevice where what is asked for is not there."""
         if self._places:
             return
         unknown = [number for number in self._sharing.devices if number >= len(places)]
         if unknown:
             there = f"there are {len(places)}, counted from 0" if len(places) != 1 else "there is one, 0"
             numbers = ", ".join(map(str, unknown))
-            raise DeviceUnavailable(f"--greta-devices: no device {numbers}: {there}")
+            raise NoSuchDevice(f"--greta-devices: no device {numbers}: {there}")
         wanted = self._sharing.devices or range(len(places) if self._sharing.is_side_by_side else 1)
         self._places = [places[number] for number in wanted]
         self._locks = {place.index: DeviceLock(place.locks, folder_of(os.environ)) for place in self._places}
@@ -148,7 +157,7 @@ class Guard:
         self._places, self._locks, self._last = [], {}, None
 
     def among_shares(self) -> None:
-        """Choose from the shares of the CPU. Raises DeviceUnavailable."""
+        """Choose from the shares of the CPU. Raises NoSuchDevice and ConfigError."""
         self.among(cpu_places(self._sharing, sorted(os.sched_getaffinity(0)), os.environ))
 
     def hold(self) -> Place:

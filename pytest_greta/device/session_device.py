@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_greta.device import hip_missing
-from pytest_greta.device.places import ALONE, Guard, Sharing
-from pytest_greta.errors import DeviceBusy, DeviceUnavailable
+from pytest_greta.device.places import ALONE, Guard, Sharing, shares_of
+from pytest_greta.errors import ConfigError, DeviceBusy, DeviceUnavailable, NoSuchDevice
 
 if TYPE_CHECKING:
     from pytest_greta.device import DeviceInfo
@@ -68,13 +68,22 @@ class SessionDevice:
             return "cpu"
         try:
             self._worker = self._open("hip")
-        except DeviceBusy:
+        except (DeviceBusy, NoSuchDevice):
             return "hip"
         except DeviceUnavailable as error:
             self.note = f"no AMD GPU answers: {error}"
             self._guard.forget()
             return "cpu"
         return "hip"
+
+    def check(self) -> None:
+        """Raises ConfigError where devices are named that are not there, as far as is known without opening one."""
+        shares_of(os.environ)
+        if self._wanted == "cpu" or (self._wanted == "auto" and not _KFD.exists()):
+            try:
+                self._guard.among_shares()
+            except NoSuchDevice as error:
+                raise ConfigError(str(error)) from None
 
     @property
     def stated(self) -> Mapping[str, Any] | None:
@@ -172,9 +181,11 @@ class SessionDevice:
         return self._info.identity if self._info else ""
 
     def describe(self) -> str:
-        """The device for the headline."""
+        """The device for the headline. Raises ConfigError where one is named that is not there."""
         try:
             return self.worker().info.identity
+        except NoSuchDevice as error:
+            raise ConfigError(str(error)) from None
         except DeviceUnavailable:
             return f"{self.kind}, which cannot be opened: the tests that need it say why"
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from pytest_greta.gates.model import Status
 
@@ -23,6 +25,8 @@ _CATALOGUE = "docs/gates.md#the-catalogue"
 _OUTPUTS = "docs/checks.md#outputs"
 _MEMORY = "docs/checks.md#memory"
 _BUILT_IN = "docs/gates.md#built-into-every-run"
+_SOURCES = "docs/writing-kernels.md"
+_LOCK_FILE = "greta.lock"
 
 _REGISTERS = Advice(
     "hold less at once, or launch smaller blocks and say so with __launch_bounds__; "
@@ -142,10 +146,31 @@ _BY_REASON: Mapping[Status, tuple[tuple[str, Advice], ...]] = {
             Advice("nothing was launched, or it did nothing: look at `launch` of the kernel", _BUILT_IN),
         ),
         (
-            " does not compile for ",
+            r" does not compile for .*error: .*'(hip|rocm|rocwmma|cooperative_groups|__|atomic|cg::)",
             Advice(
-                "mend the first error; --greta-target=GFX compiles for that target alone",
+                "the header of HIP that is used without ROCm may lack that name: the page has what it lacks; with ROCm "
+                "installed its own is used",
                 "docs/hip-header.md#missing",
+            ),
+        ),
+        (
+            " does not compile for gfx",
+            Advice(
+                "mend the first error: what the compiler says stands with the test; --greta-target=GFX compiles for "
+                "that target alone",
+                _SOURCES,
+            ),
+        ),
+        (
+            " does not compile for ",
+            Advice("mend the first error: what the compiler says stands with the test", _SOURCES),
+        ),
+        (
+            r"worker process died of SIG(SEGV|BUS|ILL|FPE)",
+            Advice(
+                "the kernel's process ended as any other would: look at its bounds, its pointers and its divisors; "
+                "what the worker printed stands with the test",
+                _BUILT_IN,
             ),
         ),
     ),
@@ -171,7 +196,10 @@ _BY_REASON: Mapping[Status, tuple[tuple[str, Advice], ...]] = {
             "an emulated GPU's times",
             Advice("run it on a GPU: an emulator's times mean nothing", "docs/gates.md#speed-on-a-cpu"),
         ),
-        ("pytest-xdist", Advice("run this test without -n", "docs/ci.md#on-an-amd-gpu")),
+        (
+            "pytest-xdist",
+            Advice("run this test without -n", "docs/devices.md#a-device-for-each-process"),
+        ),
         (
             "--greta-serialize",
             Advice("leave out --greta-serialize, once what it looked for is found", "docs/timing.md"),
@@ -180,7 +208,8 @@ _BY_REASON: Mapping[Status, tuple[tuple[str, Advice], ...]] = {
         (
             "accepted run",
             Advice(
-                "the first run of a clean commit with --benchmark-autosave begins the history",
+                "commit, and run with --benchmark-autosave: the next run is held against that one. Until then "
+                "--greta-require does not fail it",
                 "docs/gates.md#against-history",
             ),
         ),
@@ -210,7 +239,7 @@ _BY_REASON: Mapping[Status, tuple[tuple[str, Advice], ...]] = {
         ),
     ),
 }
-"""What a reason calls for, of the first text that is in it."""
+"""What a reason calls for, of the first pattern that is found in it."""
 
 _STATUS: Mapping[Status, Advice] = {
     Status.FAIL: Advice(
@@ -224,7 +253,8 @@ _STATUS: Mapping[Status, Advice] = {
         "docs/verdicts.md#in-one-run-speedup",
     ),
     Status.NOT_MEASURED: Advice(
-        "the reason says what is missing; --greta-require=hip or cpu makes a failure of it",
+        "the reason says what is missing; where that is a device, a library or a tool, `python -m pytest_greta doctor` "
+        "names the command that brings it",
         "docs/gates.md#verdicts",
     ),
     Status.BLOCKED: Advice(
@@ -234,11 +264,15 @@ _STATUS: Mapping[Status, Advice] = {
 }
 
 
-def advice(gate: str, status: Status, reason: str) -> Advice:
-    """What to do about a verdict that is neither a pass nor expected. `gate` is empty where a test was stopped."""
+def advice(gate: str, status: Status, reason: str, place: str = "") -> Advice:
+    """What to do about a verdict that is neither a pass nor expected. `gate` is empty where a test was stopped; `place`
+    is the line of its limit.
+    """
     for told, found in _BY_REASON.get(status, ()):
-        if told in reason:
+        if re.search(told, reason):
             return found
+    if status is Status.FAIL and PurePath(place.partition(":")[0]).name == _LOCK_FILE:
+        return FAILED["locked"]
     if status is Status.FAIL and gate:
         return FAILED.get(gate, _OF_PROGRAM)
     return _STATUS[status]

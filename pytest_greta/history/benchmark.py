@@ -6,7 +6,7 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
@@ -67,8 +67,7 @@ def record(
     """
     remaining = iter(seconds)
     pedantic: Any = benchmark.pedantic
-    switched_off = config.getoption("benchmark_disable") and not config.getoption("benchmark_enable")
-    benchmark.disabled &= bool(switched_off) or not hasattr(config, "workerinput")
+    benchmark.disabled &= is_switched_off(config) or not hasattr(config, "workerinput")
     # Where benchmarks are disabled (--benchmark-disable), pytest-benchmark calls it once and stores nothing.
     pedantic(lambda: clock.show(next(remaining)), rounds=len(seconds))
 
@@ -295,6 +294,10 @@ class _Told:
 
 def saves(config: pytest.Config) -> bool:
     """Whether pytest-benchmark stores this session."""
+    return _is_asked_to_save(config) and not is_switched_off(config)
+
+
+def _is_asked_to_save(config: pytest.Config) -> bool:
     asked = config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None)
     return bool(asked)
 
@@ -305,6 +308,22 @@ def storage_folder(config: pytest.Config) -> Path | None:
 
     storage = getattr(getattr(config, "_benchmarksession", None), "storage", None)
     return Path(storage.path) if isinstance(storage, FileStorage) and saves(config) else None
+
+
+def is_switched_off(config: pytest.Config) -> bool:
+    """Whether a person switched benchmarks off, in `addopts` perhaps; not as pytest-benchmark does under xdist."""
+    off = config.getoption("benchmark_disable", False) and not config.getoption("benchmark_enable", False)
+    return bool(off)
+
+
+def not_stored(config: pytest.Config, gates: Iterable[str]) -> list[str]:
+    """What to say where a run is not stored that somebody asked to save, or that is held to the gate `regression`."""
+    if not is_switched_off(config):
+        return []
+    why = "--benchmark-disable (perhaps of addopts) switches pytest-benchmark off; add --benchmark-enable"
+    if _is_asked_to_save(config):
+        return [f"no run was stored, although saving was asked for: {why}"]
+    return [f"no run can become a reference of `regression`: {why}"] if "regression" in gates else []
 
 
 @contextmanager

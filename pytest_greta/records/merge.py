@@ -1,4 +1,6 @@
-"""Several summary.json as one, or several histories: of the jobs of a CI matrix, of a Slurm array."""
+"""`python -m pytest_greta merge`: several summary.json as one, or several histories: of the jobs of a CI matrix, of a
+Slurm array.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ import pytest
 
 
 @pytest.mark.greta({name})
-def test_built(greta_artifact):
+def {test}(greta_artifact):
     greta_artifact.check()
 '''
 
@@ -36,7 +36,7 @@ def from_built(layout: Layout, path: Path) -> Draft:
     file = read_file(path, shown_path(path))
     if not file.kernels:
         raise ConfigError(f"{file.name}: no kernel")
-    name = identifier(path.name.partition(".")[0].removeprefix("lib"))
+    name = identifier(_stem(path.name))
     lines = [*comment(path.name), f"  {name}:"]
     lines += [f"    files: {json.dumps(os.path.relpath(path.resolve(), layout.root))}", "    gates:"]
     notes = list(file.notes)
@@ -49,8 +49,16 @@ def from_built(layout: Layout, path: Path) -> Draft:
     for kernel, some in named.items():
         lines += [f"      {json.dumps(kernel)}:", *lines_of(some, " " * 8)]
     folder = layout.folder(name)
-    files = {layout.test_file(folder): _TEST.format(name=json.dumps(name))}
+    files = {layout.test_file(folder): _TEST.format(name=json.dumps(name), test=layout.function("built"))}
     return Draft("artifacts", [name], "\n".join(lines) + "\n", folder, files, notes=notes)
+
+
+def _stem(name: str) -> str:
+    """What a file is a file of: `blas` of `libblas.so.3`, the distribution of a wheel."""
+    if name.endswith(".whl"):
+        return name.partition("-")[0]
+    stem, _, suffix = name.partition(".")
+    return stem.removeprefix("lib") or stem if suffix.startswith(("so", "a")) else stem
 
 
 def _by_name(kernels: tuple[BuiltKernel, ...]) -> Mapping[str, list[BuiltKernel]]:

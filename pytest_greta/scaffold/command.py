@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_greta.errors import ConfigError, GretaError, as_lines, shown_path
@@ -17,7 +18,7 @@ from pytest_greta.scaffold import draft as drafts
 from pytest_greta.scaffold.built import from_built
 from pytest_greta.scaffold.draft import GATES, TARGETS, Draft
 from pytest_greta.scaffold.example import example
-from pytest_greta.scaffold.layout import Layout, ask_pytest
+from pytest_greta.scaffold.layout import Layout, ask_pytest, uncollected
 from pytest_greta.scaffold.source import from_source
 from pytest_greta.sources import TARGET
 
@@ -60,12 +61,11 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         )
         return 0
     try:
-        if options.path is not None and not options.path.is_file():
-            raise ConfigError(f"{shown_path(options.path)}: there is no such file")
+        _look(root, options.path)
         root.mkdir(parents=True, exist_ok=True)
         layout = ask_pytest(root)
-        for line in drafts.write(layout, _draft(layout, options.path, targets)):
-            sys.stdout.write(f"{line}\n")
+        draft = _draft(layout, options.path, targets)
+        lines = drafts.write(layout, draft)
     except GretaError as error:
         problems = error.problems if isinstance(error, ConfigError) else str(error).splitlines()
         sys.stderr.writelines(f"error: {line}\n" for line in as_lines(problems))
@@ -74,17 +74,38 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         where = error.filename or root
         sys.stderr.write(f"error: {shown_path(where)}: cannot be written: {error.strerror or error}\n")
         return MISTAKE
+    refused = uncollected(layout, draft.tests)
+    lines += [f"todo   {refused}"] if refused else []
+    sys.stdout.writelines(f"{line}\n" for line in lines)
     there = "" if root == Path.cwd() else f"cd {shown_path(root)} && "
     sys.stdout.write(f"now run: {there}pytest\n")
     return 0
 
 
+def _look(root: Path, path: Path | None) -> None:
+    """Raises ConfigError where the project is no directory, or what is to be gated no file."""
+    if root.exists() and not root.is_dir():
+        raise ConfigError(f"{shown_path(root)}: is a file; init takes the project's root directory")
+    if path is not None and path.is_dir():
+        kinds = f"a source ({', '.join(SOURCES)}) or a file with built kernels"
+        raise ConfigError(f"{shown_path(path)}: is a directory; --from takes {kinds}")
+    if path is not None and not path.is_file():
+        raise ConfigError(f"{shown_path(path)}: there is no such file")
+
+
 def _draft(layout: Layout, path: Path | None, targets: tuple[str, ...]) -> Draft:
     if path is None:
         return example(layout)
-    if path.suffix not in SOURCES:
-        return from_built(layout, path)
-    return from_source(layout, path, targets or _targets(layout.root / GATES))
+    if path.suffix in SOURCES:
+        draft = from_source(layout, path, targets or _targets(layout.root / GATES))
+        named = draft.folder / "conftest.py"
+    else:
+        draft, named = from_built(layout, path), layout.root / GATES
+    if path.resolve().is_relative_to(layout.repository):
+        return draft
+    where = f"{shown_path(path)} lies outside of {layout.repository}: other checkouts and CI lack it"
+    note = f"todo   {where}; copy it in, and name the copy in {shown_path(named)}"
+    return replace(draft, notes=[*draft.notes, note])
 
 
 def _targets(path: Path) -> tuple[str, ...]:

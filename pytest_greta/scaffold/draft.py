@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -42,34 +43,60 @@ class Draft:
     targets: Sequence[str] = TARGETS
     notes: Sequence[str] = field(default=())
 
+    @property
+    def tests(self) -> Path:
+        """The file with the tests, which is written last."""
+        return self.folder / list(self.files)[-1]
+
 
 def template(name: str) -> str:
     """A file of the example."""
     return (_EXAMPLE / f"{name}-tpl").read_text(encoding="utf-8")
 
 
-def write(layout: Layout, draft: Draft) -> Iterator[str]:
-    """Write what is not there yet, and tell of each file. Raises OSError."""
+def write(layout: Layout, draft: Draft) -> list[str]:
+    """Write what is not there yet, and tell of each file when all of it is written. Raises OSError."""
+    return [*_files(layout, draft), *_workflow(layout, draft.folder), *draft.notes]
+
+
+def _files(layout: Layout, draft: Draft) -> Iterator[str]:
     if layout.ini is None:
         yield _written(layout.root / INI, "[pytest]\n")
     yield from _gates(layout.root / GATES, draft)
     for name, text in draft.files.items():
         yield _written(draft.folder / name, text)
-    folder = draft.folder.relative_to(layout.root).as_posix()
-    workflow = template("workflow.yml").replace("SOURCE", source()).replace("FOLDER", folder)
-    yield from _workflow(layout.root / WORKFLOW, workflow, folder)
-    yield from draft.notes
 
 
-def _workflow(path: Path, text: str, folder: str) -> Iterator[str]:
-    is_there = path.exists()
+def _workflow(layout: Layout, folder: Path) -> Iterator[str]:
+    """At the root of the repository, where alone GitHub looks for it."""
+    path = layout.repository / WORKFLOW
+    is_there, text = path.exists(), workflow(layout, folder)
     told = _written(path, text)
     if is_there:
-        yield told + ("" if folder in path.read_text(encoding="utf-8") else f"; let it run {folder} too")
+        runs, project = (path.as_posix() for path in _places(layout, folder))
+        yield f"{told}; let it run {runs} too" + ("" if project == "." else f", in {project}")
         return
     yield told
     if CLONE in text:
-        yield f"todo   {WORKFLOW}: write where CI finds greta in the place of {CLONE}, a folder, a wheel or a URL"
+        place = f"in the place of {CLONE}, a folder, a wheel or a URL"
+        yield f"todo   {shown_path(path)}: write where CI finds greta {place}"
+
+
+def _places(layout: Layout, folder: Path) -> tuple[Path, Path]:
+    """A folder in the project, and the project in its repository."""
+    return folder.relative_to(layout.root), layout.root.relative_to(layout.repository)
+
+
+def workflow(layout: Layout, folder: Path) -> str:
+    """The workflow that runs the tests of a folder, in the project's own place in its repository."""
+    text = template("workflow.yml").replace("SOURCE", source())
+    runs, project = (path.as_posix() for path in _places(layout, folder))
+    text = text.replace("FOLDER", shlex.quote(runs))
+    if project == ".":
+        return text.replace("        working-directory: PROJECT\n", "").replace("PROJECT/", "")
+    report = json.dumps(f"{project}/greta.xml", ensure_ascii=False)
+    directory = json.dumps(project, ensure_ascii=False)
+    return text.replace("PROJECT/greta.xml", report).replace("PROJECT", directory)
 
 
 def _written(path: Path, text: str) -> str:

@@ -12,5 +12,8 @@ def example(layout: Layout) -> Draft:
     """What an empty project gets. Raises ConfigError."""
     files = {name: template(name) for name in ("conftest.py", *_SOURCES)}
     folder = layout.folder()
-    files[layout.test_file(folder)] = template("test.py")
+    tests = template("test.py")
+    for what in ("resources", "run"):
+        tests = tests.replace(f"test_{what}", layout.function(what))
+    files[layout.test_file(folder)] = tests
     return Draft("kernels", ["scale"], template("entry.yaml"), folder, files)

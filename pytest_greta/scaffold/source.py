@@ -38,7 +38,7 @@ from pytest_greta import Array, Kernel, Launch, Variant
 _CLASS = """
 class {title}(Kernel):
     name = {name}
-    variants = [Variant("today", {source}, {entry})]
+    variants = [Variant({variant}, {source}, {entry})]
 
     # For a run:
     # def inputs(self, problem, rng):
@@ -70,7 +70,7 @@ _TEST_HEAD = '"""What gates.yaml says of the kernels in conftest.py."""\n\nimpor
 _TEST = """
 
 @pytest.mark.greta({name})
-def test_{identifier}_code(greta_code):
+def {test}(greta_code):
     greta_code.check()
 """
 
@@ -80,6 +80,10 @@ class _Found:
     """One kernel of the source, for all targets."""
 
     identifier: str
+    variant: str
+    """Named after the source, which tells variants of a kernel apart; of several kernels of one, after the kernel, as
+    a line of a verdict says no more.
+    """
     entry: str
     threads: int
     arguments: Sequence[KernelArgument]
@@ -91,7 +95,7 @@ def from_source(layout: Layout, path: Path, targets: Sequence[str]) -> Draft:
     there is no kernel in it.
     """
     codes, notes = _compiled(path, targets)
-    kernels = list(_found(codes, shown_path(path), notes))
+    kernels = list(_found(codes, path, notes))
     if not kernels:
         raise ConfigError(f"{shown_path(path)}: no kernel whose arguments are known")
     folder = layout.folder(identifier(path.stem))
@@ -101,13 +105,14 @@ def from_source(layout: Layout, path: Path, targets: Sequence[str]) -> Draft:
     for one in kernels:
         lines += [
             f"  {one.identifier}:",
-            "    baseline: today",
+            f"    baseline: {one.variant}",
             "    gates:",
             '      "*":',
             *lines_of(one.built, " " * 8),
         ]
         parts.append(_class(one, source))
-        tests.append(_TEST.format(name=json.dumps(one.identifier), identifier=one.identifier))
+        test = layout.function(f"{one.identifier}_code")
+        tests.append(_TEST.format(name=json.dumps(one.identifier), test=test))
     parts.append(_TAIL.format(instances=", ".join(f"{_title(one.identifier)}()" for one in kernels)))
     files = {"conftest.py": "".join(parts), layout.test_file(folder): "".join(tests)}
     names = [one.identifier for one in kernels]
@@ -134,7 +139,8 @@ def _compiled(path: Path, targets: Sequence[str]) -> tuple[Mapping[str, bytes], 
     return codes, notes
 
 
-def _found(codes: Mapping[str, bytes], file_name: str, notes: list[str]) -> Iterator[_Found]:
+def _found(codes: Mapping[str, bytes], path: Path, notes: list[str]) -> Iterator[_Found]:
+    file_name = shown_path(path)
     file = read_code(codes, file_name)
     by_symbol: dict[str, list[BuiltKernel]] = {}
     for kernel in file.kernels:
@@ -155,7 +161,8 @@ def _found(codes: Mapping[str, bytes], file_name: str, notes: list[str]) -> Iter
         while name in known:
             name += "_"
         known.add(name)
-        yield _Found(name, entry, min(k.block_threads for k in some), arguments, some)
+        variant = identifier(path.stem) if len(by_symbol) == 1 else name
+        yield _Found(name, variant, entry, min(k.block_threads for k in some), arguments, some)
 
 
 def _class(one: _Found, source: str) -> str:
@@ -170,6 +177,7 @@ def _class(one: _Found, source: str) -> str:
     return _CLASS.format(
         title=_title(one.identifier),
         name=json.dumps(one.identifier),
+        variant=json.dumps(one.variant),
         source=json.dumps(source),
         entry=json.dumps(one.entry),
         arrays=arrays,

@@ -187,7 +187,9 @@ def test_tests_name_the_artifact_that_they_are_for(greta: Run, project_of_files:
     )
     result = greta()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: @pytest.mark.greta: unknown artifact 'libs'; did you mean 'lib'?"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: test_*.py:*: @pytest.mark.greta: unknown artifact 'libs'; did you mean 'lib'?"]
+    )
 
 
 def test_a_test_that_checks_nothing_fails(greta: Run, project_of_files: pytest.Pytester) -> None:

@@ -81,13 +81,13 @@ def test_a_failure_is_told_to_github_to_gitlab_and_to_a_person(
     result.stdout.fnmatch_lines(
         [
             "*greta: what to do next*",
-            "NOT MEASURED  noop: deterministic",
-            "NOT MEASURED  noop: speedup; spills: speedup",
-            "  run it on a machine with an AMD GPU, *",
             "FAIL  spills: scratch_bytes",
             "  registers did not fit: *",
             "FAIL  does_not_compile: compiles",
             "FAIL  noop: complete",
+            "NOT MEASURED  noop: deterministic",
+            "NOT MEASURED  noop: speedup; spills: speedup",
+            "  run it on a machine with an AMD GPU, *",
             "FAILED test_gates.py::test_resources[[]spills-gfx942] - scratch_bytes * B",
             "FAILED test_gates.py::test_resources[[]does_not_compile-gfx942] - use of undecl...",
             "FAILED test_gates.py::test_run[[]noop-256] - complete false, max_error inf",
@@ -147,3 +147,20 @@ def test_mistakes_and_gates_that_nobody_evaluated_are_told_too(
     )
     (entry,) = json.loads((checkout / "quality.json").read_text())
     assert entry["location"] == {"path": "gates.yaml", "lines": {"begin": 8}}
+
+
+def test_what_is_missing_is_told_once_where_it_can_be_mended(
+    checkout: Path, greta: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library is nothing of a kernel; a source that is not there is named by its conftest.py."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    options = ("--greta-variant=good,spills", "--greta-code-quality=quality.json")
+    (line,) = errors(greta("--greta-require=hip", "-k", "run", *options))
+    where, _, what = line.removeprefix("::error ").partition("::")
+    assert where == "file=gates.yaml,title=greta%3A all gates"
+    assert what.startswith("NOT MEASURED: ")
+    (entry,) = json.loads((checkout / "quality.json").read_text())
+    assert entry["location"]["path"] == "gates.yaml"
+    (checkout / "spills.hip").unlink()
+    (line,) = errors(greta("-k", "resources", *options))
+    assert line.startswith("::error file=conftest.py,title=greta%3A mistake::conftest.py: kernel 'faulty': ")

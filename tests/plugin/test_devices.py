@@ -8,6 +8,9 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -16,6 +19,7 @@ import pytest
 from pytest_benchmark.session import BenchmarkSession
 
 from pytest_greta.__main__ import main
+from pytest_greta.device.locks import DeviceLock
 from pytest_greta.records.model import load
 from tests.plugin.conftest import GATES, PLUGINS, REPOSITORY, Run, write_gates
 
@@ -56,13 +60,26 @@ def test_under_xdist_times_are_taken_and_the_history_is_that_of_a_serial_run(
     greta(*options, *tests).assert_outcomes(passed=2, failed=2)
     serial = load(project.path / "summary.json")
     monkeypatch.setenv("GRETA_CPU_SHARES", "8")
+    names = [f"cpu-share-{i}-of-8" for i in (2, 5)]
+    other = DeviceLock(names, project.path / "locks")
+    assert other.try_hold("another run")
+    doors = [project.path / f"locks/{name}.next" for name in names]
+    for door in doors:
+        door.unlink()  # until somebody waits
+    threading.Thread(target=_give_away, args=(other, doors), daemon=True).start()
     warns = (
         () if hasattr(BenchmarkSession, "note_xdist_benchmark") else ("-Wdefault",)
     )  # whatever is measured
     result = greta_alone(*options, *tests, "-n3", "--greta-devices=2,5", "--junitxml=junit.xml", *warns)
     result.assert_outcomes(passed=2, failed=2)  # and no warning that benchmarks are disabled
     result.stdout.fnmatch_lines(
-        ["device cpu: *, 1 CUs, *", "*slow*speedup >= *x [[]*PASS", "*test_run[[]slow-512]*"]
+        [
+            "greta *: device: one for each process; targets: gfx942; gates: gates.yaml",
+            "greta: gw*: waiting for share * of 8 of the CPU *, held by process *",
+            "device cpu: *, 1 CUs, *",
+            "*slow*speedup >= *x [[]*PASS",
+            "*test_run[[]slow-512]*",
+        ]
     )
     locks = {path.name for path in (project.path / "locks").iterdir()}
     assert locks == {f"cpu-share-{i}-of-8.{part}" for i in (2, 5) for part in ("lock", "next")}
@@ -88,6 +105,14 @@ def test_under_xdist_times_are_taken_and_the_history_is_that_of_a_serial_run(
     ]
     root = ET.parse(project.path / "junit.xml").getroot()
     assert len([p for p in root.iter("property") if p.get("name") == "greta speedup"]) == 4
+
+
+def _give_away(lock: DeviceLock, doors: Sequence[Path]) -> None:
+    """Let others have it when one has waited for so long that it told so."""
+    while not any(door.exists() for door in doors):
+        time.sleep(0.05)
+    time.sleep(1.5)
+    lock.release()
 
 
 def test_two_runs_on_one_device_take_turns_and_lose_nothing(project: pytest.Pytester) -> None:
@@ -116,8 +141,6 @@ def test_two_runs_on_one_device_take_turns_and_lose_nothing(project: pytest.Pyte
 def test_a_device_that_another_run_keeps_is_not_measured_and_says_who_has_it(
     project: pytest.Pytester, greta: Run
 ) -> None:
-    from pytest_greta.device.locks import DeviceLock
-
     other = DeviceLock([f"cpu-core-{core}" for core in os.sched_getaffinity(0)], project.path / "locks")
     assert other.try_hold("another run")
     options = ("--greta-variant=good", "-k", "test_run", "--greta-devices=0", "--greta-wait=0")
@@ -183,9 +206,10 @@ def test_the_commands_of_the_docs_are_taken(project: pytest.Pytester, greta: Run
             "--greta-shard=1/99999999999999999999",
             "--greta-shard: 99999999999999999999 parts are too many; expected at most 10000",
         ),
+        ("--greta-devices=7", "--greta-devices: no device 7: there is one, 0"),
     ],
 )
 def test_mistakes_are_told(greta: Run, option: str, message: str) -> None:
-    result = greta(option)
+    result = greta(option, "--greta-device=cpu")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {message}*"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +30,13 @@ if sys.argv[1] == "-c":
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 with open({file!r}, "a") as file:
     file.write(json.dumps([os.getcwd(), *sys.argv[1:]]) + "\\n")
+if "--benchmark-autosave" in sys.argv and os.environ.get("GRETA_STORED"):
+    folder = sys.argv[-1].partition("=")[2] + "/machine"
+    os.makedirs(folder)
+    with open(folder + "/0001_run.json", "w") as file:
+        file.write(os.environ["GRETA_STORED"])
 """
-"""Stands for a Python that has greta: writes down what it is asked for."""
+"""Stands for a Python that has greta: writes down what it is asked for, and stores what the test says."""
 
 
 @pytest.fixture
@@ -95,13 +101,11 @@ def test_the_action_gives_pytest_what_it_is_told(tmp_path: Path, recorder: Path)
     assert (tmp_path / "out").is_dir()
 
 
-def test_a_pull_request_is_held_to_its_merge_base_and_writes_no_history(
-    tmp_path: Path, recorder: Path
-) -> None:
-    folder, history = tmp_path / "repository", tmp_path / "history"
+@pytest.fixture
+def branched(tmp_path: Path) -> Path:
+    """A repository on a branch that left main one commit ago."""
+    folder = tmp_path / "repository"
     (folder / "sub").mkdir(parents=True)
-    history.mkdir()
-    (history / "run.json").write_text("{}")
     git(folder.parent, "init", "-q", "-b", "main", str(folder))
     for message in ("base", "later on main"):
         (folder / "sub/a").write_text(message)
@@ -109,6 +113,64 @@ def test_a_pull_request_is_held_to_its_merge_base_and_writes_no_history(
         git(folder, "commit", "-qm", message)
     git(folder, "checkout", "-qb", "branch", "HEAD^")
     git(folder, "commit", "-q", "--allow-empty", "-m", "branch")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        ("", "its run stored nothing (exit code 0)"),
+        ('{"accepted": false}', "none of its runs was accepted (exit code 0)"),
+    ],
+)
+def test_a_pull_request_that_is_compared_with_nothing_fails(
+    branched: Path, recorder: Path, monkeypatch: pytest.MonkeyPatch, stored: str, told: str
+) -> None:
+    monkeypatch.setenv("GRETA_STORED", stored)
+    environment = {"GRETA_PYTHON": str(recorder), "GRETA_BASE": "main"}
+    done = run_step("Gates", branched, **environment)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"greta: nothing was compared with the merge base: {told}, and why stands above")
+    assert len(asked(recorder)) == 2  # the branch's own gates are evaluated
+    done = run_step("Gates", branched, **environment, GRETA_BASE_MAY_FAIL="yes")
+    assert done.returncode == 0
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize(("stored", "code"), [("", 1), ('{"accepted": true}', 0)])
+def test_the_job_for_gitlab_fails_too_and_leaves_nothing_behind(
+    branched: Path, recorder: Path, monkeypatch: pytest.MonkeyPatch, stored: str, code: int
+) -> None:
+    lines = yaml.safe_load((REPOSITORY / "docs/examples/gitlab-ci.yml").read_text())["regression"]["script"]
+    (branched / ".venv/bin").mkdir(parents=True)
+    shutil.copy(recorder, branched / ".venv/bin/pytest")
+    scratch = branched.parent / "scratch"
+    scratch.mkdir()
+    for name, value in {
+        "CI_PROJECT_DIR": str(branched),
+        "CI_MERGE_REQUEST_DIFF_BASE_SHA": git(branched, "rev-parse", "HEAD^"),
+        "GRETA_BASE_MAY_FAIL": "",
+        "GRETA_STORED": stored,
+        "TMPDIR": str(scratch),
+    }.items():
+        monkeypatch.setenv(name, value)
+    script = "\n".join(line for line in lines if not re.search(r"-m venv|bin/pip ", line))
+    command = ["bash", "-eo", "pipefail", "-c", script]
+    done = subprocess.run(command, cwd=branched, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert ("greta: nothing can be compared with" in done.stderr) is bool(code)
+    assert list(scratch.iterdir()) == []
+    assert git(branched, "worktree", "list").count("\n") == 0
+
+
+def test_a_pull_request_is_held_to_its_merge_base_and_writes_no_history(
+    tmp_path: Path, branched: Path, recorder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRETA_STORED", '{"accepted": true}')
+    folder, history = branched, tmp_path / "history"
+    history.mkdir()
+    (history / "run.json").write_text("{}")
     done = run_step(
         *("Gates", folder / "sub"), GRETA_PYTHON=str(recorder), GRETA_HISTORY=str(history), GRETA_SAVE="yes",
         GRETA_BASE="main",

@@ -109,9 +109,13 @@ def test_what_cannot_be_json_is_kept_as_null(project: pytest.Pytester, greta: Ru
     assert entry["extra_info"]["quantities"]["max_error"] is None
 
 
-def test_benchmarks_can_be_switched_off_and_gates_still_hold(greta: Run) -> None:
-    result = greta("--greta-variant=good,noop", "-k", "test_run", "--benchmark-disable")
+def test_benchmarks_can_be_switched_off_and_gates_still_hold(project: pytest.Pytester, greta: Run) -> None:
+    """And who asked to save is told that nothing is there, the code of an accepted run neither."""
+    options = ("--greta-variant=good,noop", "-k", "test_run", "--benchmark-disable")
+    result = greta(*options, "--benchmark-autosave", "--benchmark-storage=history")
     result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["note: no run was stored, *: --benchmark-disable * add --benchmark-enable"])
+    assert not list((project.path / "history").rglob("*"))
 
 
 def test_skipping_benchmarks_skips_runs_only(greta: Run) -> None:

@@ -31,6 +31,7 @@ def test_a_built_file_in_an_existing_project(
     (project.path / "libk.so").write_bytes(library)
     conftest, gates = ((project.path / name).read_text() for name in ("conftest.py", "gates.yaml"))
     monkeypatch.setattr(command, "ask_pytest", lambda root: Layout(root, ini, ("tests",)))
+    monkeypatch.setattr(command, "uncollected", lambda *_: "")
     assert main(["init", "--from", "libk.so"]) == 0
     assert "wrote  gates.yaml, with k below artifacts" in capsys.readouterr().out
     assert (project.path / "conftest.py").read_text() == conftest

@@ -56,7 +56,7 @@ SELECTED = [
         ("gates", "gates.yaml:3:1: unknown key 'kernelz' in the file; did you mean 'kernels'?"),
         ("registration", "conftest.py: kernel 'one': sizes is None, not a mapping"),
         ("option", "--greta-variant: unknown variant 'simpel'; did you mean 'simple'?"),
-        ("marker", "@pytest.mark.greta: unknown kernel 'uno'; there is one"),
+        ("marker", "test_one.py:9: @pytest.mark.greta: unknown kernel 'uno'; there is one"),
     ],
 )
 def test_a_mistake_is_told_whatever_is_selected(

@@ -103,7 +103,11 @@ def test_the_marker_takes_one_known_name(project: pytest.Pytester, greta: Run) -
         ("", "takes the name of a kernel and nothing else, not ()"),
     ]:
         project.makepyfile(test_gates=f"import pytest\npytestmark = pytest.mark.greta({argument})\n{TESTS}")
-        assert message in usage_error(greta("--greta-variant=good"))
+        text = usage_error(greta("--greta-variant=good"))
+        places = [line for line, code in enumerate(TESTS.splitlines(), 3) if code.startswith("def test_")]
+        for line in places:
+            assert f"test_gates.py:{line}: @pytest.mark.greta" in text
+        assert text.count(message) == len(places)
 
 
 def test_ini_values_are_the_defaults_of_options(project: pytest.Pytester, greta: Run) -> None:

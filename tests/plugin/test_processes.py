@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.marks import crossing
 from tests.plugin.conftest import PLUGINS
 
 WAIT_SECONDS = 30.0
@@ -72,9 +73,13 @@ def launched(process: subprocess.Popen[str]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGINT, pytest.ExitCode.INTERRUPTED), (signal.SIGTERM, pytest.ExitCode.INTERRUPTED),
-                       (signal.SIGKILL, -signal.SIGKILL)]
-)  # fmt: skip
+    ("sent", "code"),
+    [
+        pytest.param(signal.SIGINT, pytest.ExitCode.INTERRUPTED, marks=crossing),
+        (signal.SIGTERM, pytest.ExitCode.INTERRUPTED),
+        (signal.SIGKILL, -signal.SIGKILL),
+    ],
+)
 def test_ending_pytest_while_a_kernel_runs_leaves_no_worker(
     project: pytest.Pytester, sent: signal.Signals, code: int
 ) -> None:

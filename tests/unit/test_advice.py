@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_greta.binaries.lock import NAME
 from pytest_greta.binaries.locked import RECORD
 from pytest_greta.gates import advice as data
 from pytest_greta.gates.advice import FAILED, Advice, advice
@@ -16,7 +17,7 @@ from pytest_greta.gates.model import Status
 from pytest_greta.history.commits import SHALLOW
 from pytest_greta.history.records import NO_HISTORY
 from pytest_greta.options import FLAGS, OPTIONS
-from pytest_greta.programs.campaign import SERIALISED
+from pytest_greta.programs.campaign import SERIALISED, SIDE_BY_SIDE
 from pytest_greta.records.replay import NOT_HELD
 from pytest_greta.table import Row, explained
 
@@ -82,6 +83,24 @@ def test_every_status_but_a_pass_has_some() -> None:
     assert "program" in advice("tokens_at_all", Status.FAIL, "").page
 
 
+def test_a_failure_leads_where_it_can_be_mended() -> None:
+    """Not to options and pages that are about something else."""
+    told = "k.hip does not compile for {}: k.hip:8:5: error: {}"
+    own = advice("compiles", Status.FAIL, told.format("gfx942", "expected ';' after expression"))
+    assert (own.page, "--greta-target" in own.text) == ("docs/writing-kernels.md", True)
+    on_cpu = advice("compiles", Status.FAIL, told.format("spirv64", "use of undeclared identifier 'total'"))
+    assert (on_cpu.page, "--greta-target" in on_cpu.text) == ("docs/writing-kernels.md", False)
+    for name in ("'hip/hip_bf16.h' file not found", "use of undeclared identifier '__hfma9'"):
+        assert "hip-header" in advice("compiles", Status.FAIL, told.format("gfx942", name)).page
+    died = "the worker process died of SIGSEGV during 'launch'"
+    assert "--greta-serialize" not in advice("no_fault", Status.FAIL, died).text
+    assert "--greta-serialize" in advice("no_fault", Status.FAIL, "hipErrorIllegalAddress").text
+    assert "--greta-lock" in advice("vgprs", Status.FAIL, "", f"sub/{NAME}:12").text
+    assert "--greta-lock" not in advice("vgprs", Status.FAIL, "", "gates.yaml:12").text
+    assert "doctor" in advice("", Status.NOT_MEASURED, "libamdhip64.so is not found").text
+    assert "devices.md" in advice("seconds", Status.NOT_MEASURED, SIDE_BY_SIDE).page
+
+
 def test_what_is_alike_shares_a_line_and_fits() -> None:
     rows = [
         Row("k", variant, "", "", name, "", status, "", check=False, noted=False, name=name)
@@ -92,7 +111,7 @@ def test_what_is_alike_shares_a_line_and_fits() -> None:
     ]
     lines = explained(rows, 60)
     assert [line for line in lines if not line.startswith(" ")] == [
-        "INCONCLUSIVE  v2: speedup",
         "FAIL  v1: vgprs; v2: vgprs",
+        "INCONCLUSIVE  v2: speedup",
     ]
     assert max(map(len, lines)) <= 60

@@ -109,6 +109,8 @@ def test_paths_are_relative_to_the_repository(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "repository")
     assert relative(tmp_path / "link/sub/gates.yaml", tmp_path / "repository") == "sub/gates.yaml"
     assert relative(Path("/usr/include/k.hip"), tmp_path) == ""
+    assert relative(project / "gates/../../src/k.hip", tmp_path / "repository") == "src/k.hip"
+    assert relative(project / "../../k.hip", tmp_path / "repository") == ""
 
 
 def test_the_worst_comes_first_and_what_shares_a_place_is_one() -> None:
@@ -190,7 +192,12 @@ def test_the_summary_of_a_job_is_appended_to_unless_it_is_too_large(tmp_path: Pa
 
 
 def test_code_quality_has_what_gitlab_asks_for() -> None:
-    several = [mark(), mark(), mark(0, "", column=0, status="NOT MEASURED"), mark(text="\ud800 “v3”")]
+    several = [
+        mark(),
+        mark(text="v4"),
+        mark(0, "", column=0, status="NOT MEASURED"),
+        mark(text="\ud800 “v3”"),
+    ]
     entries = json.loads(gitlab.code_quality(spots(several), "sub/gates.yaml").encode())
     assert len(entries) == len({entry["fingerprint"] for entry in entries}) == 4
     for entry in entries:

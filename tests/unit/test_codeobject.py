@@ -65,8 +65,14 @@ def resources(code: bytes) -> KernelResources:
     return kernel
 
 
-@pytest.mark.parametrize("target", TARGETS[:3])
-@pytest.mark.parametrize("variant", SOURCES)
+@pytest.mark.parametrize(
+    ("variant", "target"),
+    [
+        pytest.param(*case, marks=crossing if _is_large(case) or case == ("v8", "gfx942") else [])
+        for case in CASES
+        if case[1] in TARGETS[:3]
+    ],
+)
 def test_resources_equal_what_llvm_readelf_prints(
     compiled: Compile, variant: str, target: str, tmp_path: Path
 ) -> None:

@@ -26,7 +26,7 @@ from pytest_greta.device.places import (
     gpu_places,
 )
 from pytest_greta.device.session_device import SessionDevice
-from pytest_greta.errors import DeviceBusy, DeviceUnavailable
+from pytest_greta.errors import ConfigError, DeviceBusy, NoSuchDevice
 
 HOLD = """
 import sys, time
@@ -218,9 +218,7 @@ def test_devices_are_named_by_number_and_unknown_ones_are_told() -> None:
     alone = Guard(Sharing())
     alone.among(two)
     assert [place.index for place in alone._places] == [0]
-    with pytest.raises(
-        DeviceUnavailable, match="--greta-devices: no device 2, 5: there are 2, counted from 0"
-    ):
+    with pytest.raises(NoSuchDevice, match="--greta-devices: no device 2, 5: there are 2, counted from 0"):
         Guard(Sharing((0, 2, 5))).among(two)
 
 
@@ -236,6 +234,25 @@ def test_a_cpu_is_whole_or_cut_into_shares() -> None:
     many = cpu_places(Sharing(), [4, 5], {SHARES_VARIABLE: "8"})
     assert [place.cores for place in many] == [(4,), (5,)] * 4
     assert len({place.locks for place in many}) == 8
+    for asked in ("zz", "0"):
+        with pytest.raises(ConfigError, match=f"{SHARES_VARIABLE}: '{asked}' is not a number of shares"):
+            cpu_places(Sharing(), cores, {SHARES_VARIABLE: asked})
+
+
+def test_a_device_that_is_not_there_is_no_reason_to_take_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_greta.device.session_device._KFD", tmp_path)
+    device = SessionDevice("auto", tmp_path, sharing=Sharing((7,)))
+    device.check()  # which opens no GPU to know how many there are
+
+    def opened(_: str) -> None:
+        device._guard.among(gpu_places(["0000:0c:00.0"]))
+
+    monkeypatch.setattr(device, "_open", opened)
+    assert device.kind == "hip"
+    with pytest.raises(ConfigError, match="--greta-devices: no device 7: there is one, 0"):
+        device.describe()
 
 
 def test_devices_are_counted_without_opening_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_greta.__main__ import main
+from pytest_greta.__main__ import COMMANDS, main
 from pytest_greta.device import hip_state, server
 from pytest_greta.doctor import command, devices, machine
 from pytest_greta.doctor.command import closing
@@ -197,12 +197,16 @@ def test_the_hip_python_of_an_installed_rocm_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("system", "said"),
     [
-        ({"ID": "ubuntu", "ID_LIKE": "debian"}, "sudo apt install libamdhip64-dev"),
+        ({"ID": "debian"}, "sudo apt install libamdhip64-dev"),  # testing and unstable
+        ({"ID": "debian", "VERSION_ID": "12"}, ""),
+        ({"ID": "debian", "VERSION_ID": "13"}, ""),
+        ({"ID": "ubuntu", "ID_LIKE": "debian"}, ""),
+        ({"ID": "almalinux", "ID_LIKE": "rhel fedora"}, ""),
         ({"ID": "fedora"}, "sudo dnf install rocm-hip-devel"),
         ({"ID": "arch"}, ""),
     ],
 )
-def test_the_runtime_is_the_distributions(
+def test_the_runtime_is_the_distributions_where_that_brings_hiprtc(
     monkeypatch: pytest.MonkeyPatch, system: dict[str, str], said: str
 ) -> None:
     monkeypatch.setattr("platform.freedesktop_os_release", lambda: system)
@@ -217,3 +221,17 @@ def test_the_script_and_the_module_are_called_by_their_names(
         with pytest.raises(SystemExit):
             main(["--help"])
         assert capsys.readouterr().out.startswith(f"usage: {name} ")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_fits_the_terminal_and_calls_it_by_its_name(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["greta"])
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert f"\n`greta {name}`: " in printed
+    assert "python -m" not in printed

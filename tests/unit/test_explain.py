@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,10 +64,14 @@ def test_without_a_name_there_is_a_line_for_each(capsys: pytest.CaptureFixture[s
     assert names == [*CATALOGUE, *PROGRAM_GATES]
 
 
-def test_unknown_names_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", "vpgrs", "vgprs", "spedup"]) == 2
+def test_unknown_names_are_told_after_those_that_there_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["greta"])
+    assert main(["explain", "vpgrs", "vgprs", "nonsense", "speedup"]) == 2
     printed = capsys.readouterr()
-    assert printed.out == ""
+    assert printed.out == explained(capsys, "vgprs", "speedup")
     assert printed.err == (
-        "error: unknown gate 'vpgrs'; did you mean 'vgprs'?\nerror: unknown gate 'spedup'; did you mean 'speedup'?\n"
+        "error: unknown gate 'vpgrs'; did you mean 'vgprs'? (greta explain lists all)\n"
+        "error: unknown gate 'nonsense' (greta explain lists all)\n"
     )

@@ -189,3 +189,14 @@ def test_the_messages_of_the_doc_are_those_of_the_code(tmp_path: Path) -> None:
         found += problems(tmp_path / "gates.yaml")
     assert [m for m, pattern in documented.items() if not any(re.search(pattern, f) for f in found)] == []
     assert [f for f in found if not any(re.search(pattern, f) for pattern in documented.values())] == []
+
+
+def test_the_readmes_failing_gates_stand_where_it_says() -> None:
+    root = Path(__file__).parents[2]
+    lines = (root / "gates.yaml").read_text(encoding="utf-8").splitlines()
+    shown = re.findall(
+        r"^gates\.yaml:(\d+)  v3 +(?:@ \w+ +)?(\w+)", (root / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert len(shown) >= 8
+    for number, gate in shown:  # the line of a limit in a list comes after that of its gate
+        assert any(f"{gate}:" in line for line in lines[int(number) - 2 : int(number)]), (number, gate)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pytest_greta.device import hip_missing
+from pytest_greta.remedies import hip_runtime_command
 
 ROOT = Path(__file__).resolve().parents[2]
 OPEN = (
@@ -115,7 +116,8 @@ def test_library_not_found(rocm: Path) -> None:
     assert f"LD_LIBRARY_PATH={rocm / 'lib'}" in line
     if namespaced():
         assert f"rocm_sdk (not installed), {rocm / 'lib'} ($ROCM_PATH)" in line
-    assert "install ROCm's HIP runtime, or set " in line
+    assert "install ROCm's HIP runtime" in line
+    assert (" (https://rocm.docs.amd.com/" in line) != bool(hip_runtime_command())
 
 
 @needs_hip_python
@@ -246,6 +248,41 @@ def test_the_driver_is_loaded_where_there_is_a_gpu(tmp_path: Path) -> None:
         (tmp_path / name / "vendor").write_text(f"{vendor}\n")
         (tmp_path / name / "class").write_text(f"{kind}\n")
         assert hip_missing._has_amd_gpu(tmp_path) == (name == "c")
+
+
+@pytest.mark.usefixtures("no_rocm")
+@pytest.mark.parametrize("missing", ["libamdhip64.so", "libhiprtc.so"])
+def test_a_runtime_that_is_too_old_is_told_and_no_command(rocm: Path, missing: str) -> None:
+    for name in {"libamdhip64.so", "libamdhip64.so.5", "libamdhip64.so.5.7.31921"} - {missing}:
+        (rocm / "lib" / name).touch()
+    reason = (
+        f"failed to dlopen {missing}: {missing}: cannot open shared object file: No such file or directory"
+    )
+    lack = hip_missing.library_lack(RuntimeError(reason), "7.2.0", False, {"ROCM_PATH": str(rocm)})
+    assert lack.text.endswith(
+        "; HIP 5 is there, and hip-python 7.2.0 is for HIP 6 and later: "
+        "install a newer ROCm (https://rocm.docs.amd.com/projects/install-on-linux/)"
+    )
+    assert lack.command == ""
+
+
+@pytest.mark.parametrize(
+    ("hip", "version", "made_for"),
+    [
+        ("6.4.43484", "6.4.4", ""),
+        ("7.15.1", "7.2.0", ""),
+        ("7.15.1", "10.0.0.0.1.2", ""),
+        ("6.4.43484", "7.2.0", "7"),
+        ("6.4.43484", "10.0.0.0.1.2", "7"),
+        ("7.2.1", "6.4.4", "6"),
+    ],
+)
+def test_a_hip_python_of_another_generation_is_told(hip: str, version: str, made_for: str) -> None:
+    told = hip_missing.misfit(hip, version)
+    assert bool(told) == bool(made_for)
+    if told:
+        assert told.startswith(f"hip-python {version} is made for HIP {made_for}: ")
+        assert f"python -m pip install 'hip-python=={hip.rpartition('.')[0]}.*'" in told
 
 
 def test_where_hiprtc_finds_hips_other_headers() -> None:

@@ -35,7 +35,7 @@ CASES = [
     for source in SOURCES
     for target in ("gfx942", "gfx1100")
 ] + [
-    pytest.param(V6, target, marks=crossing if target in ("gfx950", "gfx1030") else [])
+    pytest.param(V6, target, marks=crossing if target != "gfx1201" else [])
     for target in ("gfx90a", "gfx950", "gfx1030", "gfx1201")
 ]
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,8 +20,10 @@ from pytest_greta.errors import ConfigError
 from pytest_greta.gates import file as gatefile
 from pytest_greta.gates.model import Quantity
 from pytest_greta.scaffold import built, command, draft, source
+from pytest_greta.scaffold.command import run
 from pytest_greta.scaffold.draft import Draft, added, template
-from pytest_greta.scaffold.layout import Layout, ask_pytest
+from pytest_greta.scaffold.example import example
+from pytest_greta.scaffold.layout import Layout, ask_pytest, uncollected
 from pytest_greta.scaffold.limits import identifier, limit_of, lines_of
 from tests.unit.binary_files import compiled_sums, library_of
 
@@ -29,6 +34,7 @@ Output = pytest.CaptureFixture[str]
 def asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """What pytest would answer in a project with an ini file."""
     monkeypatch.setattr(command, "ask_pytest", lambda root: Layout(root, root / "pytest.ini"))
+    monkeypatch.setattr(command, "uncollected", lambda *_: "")
 
 
 # -- what pytest is asked -------------------------------------------------------------------------------------
@@ -39,16 +45,51 @@ def test_pytest_itself_says_where_tests_are(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("raise RuntimeError('not loaded')\n")
     ini = tmp_path / "pyproject.toml"
     ini.write_text(
-        '[tool.pytest.ini_options]\ntestpaths = ["checks"]\npython_files = ["check_*.py"]\nfilterwarnings = "error"\n'
+        '[tool.pytest.ini_options]\ntestpaths = ["checks"]\npython_files = ["check_*.py"]\n'
+        'python_functions = ["check_*"]\nfilterwarnings = "error"\n'
     )
     found = ask_pytest(tmp_path)
-    assert found == Layout(tmp_path, ini, ("checks",), ("check_*.py",))
+    assert found == Layout(tmp_path, ini, ("checks",), ("check_*.py",), ("check_*",))
     assert found.folder() == tmp_path / "checks" / "gpu"
     assert found.test_file(found.folder()) == "check_gpu_gates.py"
     with pytest.raises(
         ConfigError, match=r"is a part of the project that .*pyproject.toml configures: run this in"
     ):
         ask_pytest(tmp_path / "checks")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name"),
+    [
+        (("test",), "test_run"),
+        (("check_*",), "check_run"),
+        (("*_test",), "run_test"),
+        (("should",), "should_run"),
+        (("*a*b*", "it_*"), "it_run"),
+        (("*",), "run"),
+        ((), "test_run"),
+    ],
+)
+def test_tests_are_called_what_the_project_collects(patterns: tuple[str, ...], name: str) -> None:
+    assert Layout(Path(), python_functions=patterns).function("run") == name
+
+
+def test_pytest_is_asked_whether_it_runs_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\npython_functions = check_*\n")
+    layout = Layout(tmp_path, tmp_path / "pytest.ini", python_functions=("check_*",))
+    written = draft.write(layout, example(layout))
+    tests = tmp_path / "gpu" / "test_gpu_gates.py"
+    assert f"wrote  {tests}" in written
+    assert uncollected(layout, tests) == ""
+    (tmp_path / "gates.yaml").write_text("version: 1\n")
+    assert uncollected(layout, tests).startswith(
+        "pytest refuses the project: gates.yaml:1:1: the file has no 'kernels'"
+    )
+    monkeypatch.setattr("pytest_greta.scaffold.layout._asked", lambda *_: ('["/a.py"]', ""))
+    told = f"pytest collects no test of {tests}; the project has testpaths = (none), python_files = test_*.py *_test.py"
+    assert uncollected(layout, tests) == f"{told}, python_functions = check_*"
 
 
 def test_a_configuration_that_pytest_refuses_is_told(tmp_path: Path) -> None:
@@ -92,6 +133,42 @@ def test_nothing_is_written_over(tmp_path: Path, capsys: Output) -> None:
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.usefixtures("asked")
+def test_a_part_of_a_repository_has_its_workflow_at_the_root(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / ".git").mkdir()
+    workflow = tmp_path / draft.WORKFLOW
+    assert main(["init", str(tmp_path / "a")]) == 0
+    text = workflow.read_text()
+    assert main(["init", str(tmp_path / "b")]) == 0
+    assert f"kept   {workflow}, which is there already; let it run gpu too, in b\n" in capsys.readouterr().out
+    assert workflow.read_text() == text
+    assert not (tmp_path / "a" / ".github").exists()
+
+
+@pytest.mark.usefixtures("asked")
+def test_all_is_written_before_anything_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys.stdout, "writelines", closed)
+    with pytest.raises(BrokenPipeError):  # `greta init | head`, which __main__.py ends without a word
+        run(Namespace(folder=tmp_path, path=None, target=""), ArgumentParser())
+    assert (tmp_path / draft.WORKFLOW).is_file()
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_source_that_other_checkouts_lack_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    project, given = tmp_path / "project", tmp_path / "k.hip"
+    made = Draft("kernels", ["k"], "", project / "gpu_k", {"test_k.py": ""})
+    monkeypatch.setattr(command, "from_source", lambda *_: made)
+    (tmp_path / ".git" if inside else project / ".git").mkdir(parents=True)
+    told = f"todo   {given} lies outside of {project}: other checkouts and CI lack it; "
+    told += f"copy it in, and name the copy in {project / 'gpu_k' / 'conftest.py'}"
+    assert command._draft(Layout(project), given, ("gfx942",)).notes == (() if inside else [told])
+
+
 ENTRY = Draft("kernels", ["k"], "  k:\n    baseline: b\n", Path(), {})
 
 
@@ -127,11 +204,22 @@ def test_what_cannot_be_added_is_shown(tmp_path: Path) -> None:
 # -- what is written -----------------------------------------------------------------------------------------
 
 
-def test_the_workflow_runs_the_tests_from_where_greta_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = template("workflow.yml").replace("SOURCE", '"PATH[cpu]"').replace("FOLDER", "tests/gpu")
-    steps = yaml.safe_load(text)["jobs"]["gates"]["steps"]
-    commands = [step["run"] for step in steps if "run" in step]
-    assert commands[1] == "python -m pytest tests/gpu --greta-require=cpu --junitxml=greta.xml"
+def test_the_workflow_runs_the_tests_from_where_greta_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def steps(layout: Layout) -> list[dict[str, Any]]:
+        workflow = yaml.safe_load(draft.workflow(layout, layout.root / "tests/gpu"))
+        *_, run, keep = workflow["jobs"]["gates"]["steps"]
+        assert run["run"] == "python -m pytest tests/gpu --greta-require=cpu --junitxml=greta.xml"
+        return [run, keep]
+
+    run, keep = steps(Layout(tmp_path))
+    assert "working-directory" not in run
+    assert keep["with"]["path"] == "greta.xml"
+    (tmp_path / ".git").mkdir()
+    run, keep = steps(Layout(tmp_path / "a: b/c"))
+    assert run["working-directory"] == "a: b/c"
+    assert keep["with"]["path"] == "a: b/c/greta.xml"
 
     class Installed:
         def read_text(self, name: str) -> str:
@@ -187,11 +275,11 @@ def test_a_class_launches_what_the_code_takes() -> None:
         KernelArgument(8, 4, "by_value"),
         KernelArgument(12, 24, "by_value"),
     ]
-    text = source._class(source._Found("k_4", "k<4>", 128, takes, []), "../k.hip")
+    text = source._class(source._Found("k_4", "fast", "k<4>", 128, takes, []), "../k.hip")
     ast.parse(text)
     assert 'Launch((1, 1, 1), (128, 1, 1), ("p1", np.int32(0), np.void(bytes(24))))' in text
     assert 'return {"p1": Array((1,), np.uint8)}' in text
-    assert 'Variant("today", "../k.hip", "k<4>")' in text
+    assert 'Variant("fast", "../k.hip", "k<4>")' in text
 
 
 def test_a_source_is_gated_at_once(tmp_path: Path, code_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,6 +295,8 @@ def test_a_source_is_gated_at_once(tmp_path: Path, code_cache: Path, monkeypatch
     found = gatefile.load(path)
     assert found.targets == ("gfx942", "gfx1100")
     assert list(found.kernels) == list(made.names)
+    baselines = [one["baseline"] for one in yaml.safe_load(path.read_text())["kernels"].values()]
+    assert baselines == list(made.names)  # and not the source's, which is that of all three
     assert all(re.search(rf'"{name}"', made.files["test_gpu_gates.py"]) for name in made.names)
 
 
@@ -219,6 +309,21 @@ class _Kept:
 
     def __exit__(self, *_: object) -> None:
         return None
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("lib-1-py3-none-any.whl", "lib"),
+        ("my_kernels-1.0-cp311-cp311-linux_x86_64.whl", "my_kernels"),
+        ("libblas.so.3", "blas"),
+        ("lib.so", "lib"),
+        ("library.hsaco", "library"),
+        ("k.co", "k"),
+    ],
+)
+def test_an_artifact_is_called_what_its_file_is_called(name: str, wanted: str) -> None:
+    assert built._stem(name) == wanted
 
 
 @pytest.mark.parametrize(("most", "patterns"), [(100, ["sums<4>", "sums<200>", "copies"]), (1, ["*"])])
@@ -245,6 +350,11 @@ def test_a_built_file_is_gated_by_the_names_of_its_kernels(
     [
         (["--from", "none.hip"], "error: none.hip: there is no such file\n"),
         (["--from", "text.so"], "error: text.so: is no binary with device code: it is text\n"),
+        (
+            ["--from", "."],
+            "error: .: is a directory; --from takes a source (.hip, .cu) or a file with built kernels\n",
+        ),
+        (["text.hip"], "error: text.hip: is a file; init takes the project's root directory\n"),
         (["--target", "gfx942"], "error: --target is for sources\n"),
         (["--from", "text.hip", "--target", "gfx9?"], "error: --target: 'gfx9?' is not a target\n"),
     ],
