@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pytest_greta import __version__
+from pytest_greta.errors import raised
 
 SCRIPT = "greta"
 """The console script: the same commands."""
@@ -52,7 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = next((word for word in given if not word.startswith("-")), "")
     parsers = {name: commands.add_parser(name, help=what) for name, (_, what) in COMMANDS.items()}
     if asked in COMMANDS:
-        module = import_module(f"{__package__}.{COMMANDS[asked][0]}")
+        try:
+            module = import_module(f"{__package__}.{COMMANDS[asked][0]}")
+        except Exception as error:  # a numpy.py of the user's in the place of the real one
+            sys.stderr.write(f"error: {asked} cannot import what it needs: {raised(error)}\n")
+            return MISTAKE
         parsers[asked].formatter_class = argparse.RawDescriptionHelpFormatter
         parsers[asked].description = _description(module.__doc__ or "", parser.prog)
         module.add_arguments(parsers[asked])
@@ -86,4 +91,6 @@ def _unwritten(why: str) -> int:
 
 
 if __name__ == "__main__":
+    if sys.path[:1] == [str(Path.cwd())]:  # of `python -m`: no module of it takes the place of a real one
+        del sys.path[0]
     sys.exit(main())

@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_greta import __version__, spreading
-from pytest_greta.cases import PROGRAM
+from pytest_greta.cases import ARTIFACT, AXES, PROGRAM, subject_of
 from pytest_greta.device.places import expected_count
-from pytest_greta.errors import printable
+from pytest_greta.errors import GretaError, printable
 from pytest_greta.options import any_given, read_options
 from pytest_greta.paths import gates_path
-from pytest_greta.progress import TOLD
+from pytest_greta.progress import TOLD, send_event
 from pytest_greta.spreading import Case
 from pytest_greta.stash import (
     CUT,
@@ -29,6 +30,7 @@ from pytest_greta.stash import (
     ORDER,
     PROBLEMS,
     SESSION_NOTES,
+    base_seed,
     get_session,
     is_controller,
     name_in_marker,
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from pytest_greta.summary import Summary
 
 Known = Mapping[tuple[str, str, str], float]
+_BEGUN = "greta_begun"
+"""The event by which a worker tells that a test begins."""
 
 
 def register(config: pytest.Config, summary: Summary | None) -> None:
@@ -65,25 +69,37 @@ class Controller:
         self._known: list[list[Any]] | None = None
         self._places: dict[str, int] = {}
         """Of tests in a serial run."""
+        self._begun: dict[str, Mapping[str, Any]] = {}
+        """What tests are about that began and did not end, as their workers told."""
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker what tests cost before: all must find them in the same order."""
+        """Tell a worker what all must know alike: what tests cost before, for they find them in one order, and the seed
+        of inputs, for the variants of a problem get the same.
+        """
         if self._known is None:
             self._known = [[*key, seconds] for key, seconds in known_costs(self._config).items()]
         node.workerinput["greta_costs"] = self._known
+        node.workerinput["greta_seed"] = base_seed(self._config)
+        node.workerinput["greta_dist"] = self._config.getvalue("dist")
         node.process_from_remote = self._hearing(node.process_from_remote)
 
     def _hearing(self, pass_on: Callable[[Any], None]) -> Callable[[Any], None]:
         """What hears a worker's events: a line that it tells is shown at once, in the thread that receives it."""
 
         def hear(event: Any) -> None:
+            if isinstance(event, tuple) and event[0] == _BEGUN:
+                self._begun[event[1]["test"]] = event[1]
+                return
             if not isinstance(event, tuple) or event[0] != TOLD:
                 pass_on(event)
                 return
             terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
             if terminal is not None:
-                terminal.ensure_newline()
+                if (
+                    self._config.get_terminal_writer().width_of_current_line
+                ):  # of xdist's own, which no newline ends
+                    terminal.line("")
                 terminal.write_line(f"greta: {printable(event[1]['text'])}")
                 terminal.flush()
 
@@ -116,11 +132,31 @@ class Controller:
         left_out += [case for case in cases if case not in left_out]
         notes += [note for note in told.get("greta_notes", []) if note not in notes]
 
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
+        """A test whose worker ended is one that failed, wherever failures are told."""
+        told = self._begun.get(crashitem)
+        if told is None:  # none of greta's
+            return
+        from pytest_greta.recording import carry_crash
+
+        why, subject = str(report.longrepr), tuple(told["subject"])
+        report.greta_order = told["order"]
+        carry_crash(self._config, report, subject, why)
+        report.greta_crash = told["file"], told["line"], subject, why
+
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep what a test measured: a report that comes later knows more of it."""
+        if report.when == "teardown":
+            self._begun.pop(report.nodeid, None)
         self._places[report.nodeid] = getattr(report, "greta_order", 0)
         for key, entry in getattr(report, "greta_entries", []):
             self._entries[key] = report.greta_order, entry
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, config: pytest.Config, output_json: dict[str, Any]) -> None:
+        """Tell `merge` where entries stand."""
+        _say_places(config, output_json, self._places)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -151,15 +187,20 @@ class Part:
 class Order:
     """Which tests this process collects, and in which order."""
 
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        """Of tests in a serial run of the whole session."""
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
         """When all else has chosen."""
         result = yield
-        take_part(config, items)
+        _refuse_copies(config, items)
         for number, item in enumerate(items):
-            item.stash[ORDER] = number
+            item.stash[ORDER] = self._places[item.nodeid] = number
+        take_part(config, items)
         arrange(config, items)
         if hasattr(config, "workerinput") and config.pluginmanager.has_plugin("benchmark"):
             from pytest_greta.history import benchmark as history
@@ -167,9 +208,25 @@ class Order:
             history.quieten(config, items)
         return result
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, config: pytest.Config, output_json: dict[str, Any]) -> None:
+        """Tell `merge` where entries stand."""
+        _say_places(config, output_json, self._places)
+
 
 class Worker:
     """In a process that runs tests."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Say what a test is about, for the case that this process does not come to report it."""
+        parameters: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+        if not {AXES[0], ARTIFACT, PROGRAM} & set(parameters):
+            return
+        with suppress(GretaError):
+            subject, (file, line, _) = list(subject_of(item, parameters)), item.location
+            place = {"file": file, "line": (line or 0) + 1, "order": item.stash.get(ORDER, 0)}
+            send_event(item.config, _BEGUN, test=item.nodeid, subject=subject, **place)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -192,6 +249,26 @@ class Worker:
 
             history.store_nothing(session.config)
         return (yield)
+
+
+def _say_places(config: pytest.Config, output_json: dict[str, Any], places: Mapping[str, int]) -> None:
+    """Put into the entries of one part of a session which place they have in a serial run of all of it."""
+    from pytest_greta.history.merging import PLACE
+
+    for entry in output_json["benchmarks"] if read_options(config).shard else ():
+        if entry["fullname"] in places:
+            entry["extra_info"][PLACE] = places[entry["fullname"]]
+
+
+def _refuse_copies(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker of xdist: no test that measures runs in each of several processes, which report it by one name."""
+    told: Mapping[str, Any] = getattr(config, "workerinput", {})
+    if told.get("greta_dist") != "each" or told["workercount"] == 1:
+        return
+    if any("greta_run" in getattr(item, "fixturenames", ()) for item in items):
+        why = f"--dist=each runs each test {told['workercount']} times, and history keeps one run of a test"
+        tell_controller(config, "greta_problems", [why])
+        items.clear()
 
 
 def take_part(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -387,9 +387,9 @@ def _judge(
     if isinstance(result, (ProgramResult, RunResult)):
         item.stash[NOTES] = [*session.runner.past.problems, *result.told]
         if BENCHMARK in item.stash and result.run:
-            info = asdict(session.acceptance(result.run, verdicts))
-            history.add_info(item.stash[BENCHMARK], info | {"verdicts": [one.line() for one in verdicts]})
-            item.stash[NOTES] += history.not_stored(item.config, [one.gate.name for one in verdicts])
+            told = {"verdicts": [one.line() for one in verdicts]}
+            history.add_info(item.stash[BENCHMARK], asdict(session.acceptance(result.run, verdicts)) | told)
+            item.stash[NOTES] += history.not_stored(item.config, verdicts)
     failed = failing(verdicts, session.options.require, session.gate_file.inconclusive)
     if all(map(is_unrecorded, verdicts)) and not session.options.lock:
         none = f"no gate was evaluated: {session.gate_file.path} has none that applies"

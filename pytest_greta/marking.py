@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,14 @@ class Marking:
             found = list(marks_of(item)) or [_of_test(item, report)]
             report.greta_marks = [mark.plain() for mark in found]
         return report
+
+    @pytest.hookimpl(wrapper=True, optionalhook=True)
+    def pytest_handlecrashitem(self, report: Any, sched: Any) -> Generator[None, object, object]:
+        """Mark a test whose worker of xdist ended, of which the controller knows what it is about."""
+        result = yield
+        if hasattr(report, "greta_crash"):
+            report.greta_marks = [_of_crash(sched.config, *report.greta_crash).plain()]
+        return result
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep the marks of a test; of one that is run again and passes then, none."""
@@ -169,6 +177,14 @@ def _of_test(item: pytest.Item, report: Any) -> Mark:
     crash = getattr(report.longrepr, "reprcrash", None)
     why = str(crash.message if crash else report.longrepr).partition("\n")[0].removeprefix("Failed: ")
     return Mark(*place, "test", item.nodeid, printable(f"{item.name}: {why}"), "FAIL", float("inf"))
+
+
+def _of_crash(config: pytest.Config, file: str, line: int, subject: Sequence[str], why: str) -> Mark:
+    """A test whose process ended: at the test, `file` from the root directory. `subject` is what it is about."""
+    kernel, variant, where = subject
+    place = _place_in(config, str(config.rootpath / file), line, 0) or _NOWHERE
+    text = printable(f"{variant} @ {where}: {why}")
+    return Mark(*place, "all gates", f"{kernel} {variant} @ {where}", text, Status.FAIL.value, float("inf"))
 
 
 def _stopped(item: pytest.Item, status: str, reason: str) -> Mark:

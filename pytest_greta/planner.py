@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import secrets
 from collections.abc import Mapping, Sequence
@@ -45,7 +46,8 @@ class Planner:
     builder: Builder
     device: SessionDevice
     past: PastRuns
-    _seeds: dict[tuple[str, Problem], int] = field(default_factory=dict)
+    base_seed: int = field(default_factory=lambda: secrets.randbits(32))
+    """What seeds of problems follow from: equal in all processes of a run."""
 
     def plan(
         self, kernel: Kernel, candidate: Executable, variant: Variant, problem: Problem, gates: Sequence[Gate]
@@ -152,10 +154,12 @@ class Planner:
         return self.gate_file.caches_of(kernel.name) or "auto"
 
     def seed_of(self, kernel: Kernel, problem: Problem) -> int:
-        """The seed of the inputs of a problem, one for all of its measurements in a session."""
-        if (kernel.name, problem) not in self._seeds:
-            self._seeds[kernel.name, problem] = self.draw_seed()
-        return self._seeds[kernel.name, problem]
+        """The seed of the inputs of a problem, one for all of its measurements in a session, in whatever process."""
+        if self.options.seed is not None:
+            return self.options.seed
+        sizes = sorted(problem.sizes.items())
+        told = repr((self.base_seed, kernel.name, problem.context, sizes)).encode()
+        return int.from_bytes(hashlib.sha256(told).digest()[:4], "little")
 
     def draw_seed(self) -> int:
         """The seed of inputs that were not drawn yet: that of `--greta-seed`, else a new one."""

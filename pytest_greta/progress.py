@@ -22,6 +22,13 @@ _MEASURED = ("greta_run", "greta_program")
 """Fixtures of tests that measure."""
 
 
+def send_event(config: pytest.Config, name: str, **values: object) -> None:
+    """In a worker of xdist: send plain values to its controller at once."""
+    for plugin in config.pluginmanager.get_plugins():
+        if hasattr(plugin, "sendevent"):
+            plugin.sendevent(name, **values)
+
+
 class Progress:
     """Shows progress behind the test's name on a terminal, as plain lines elsewhere; nothing in xdist's workers. As a
     plugin of pytest it counts the tests that are left.
@@ -67,9 +74,7 @@ class Progress:
         if not hasattr(self._config, "workerinput"):
             self._write_line(text)
             return
-        for plugin in self._config.pluginmanager.get_plugins():
-            if hasattr(plugin, "sendevent"):
-                plugin.sendevent(TOLD, text=f"{getattr(plugin, 'workerid', 'worker')}: {text}")
+        send_event(self._config, TOLD, text=f"{self._config.workerinput['workerid']}: {text}")
 
     def waited(self) -> None:
         """Show the time again; called about once a second while a launch runs."""

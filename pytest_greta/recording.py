@@ -14,6 +14,7 @@ import pytest
 from pytest_greta import __version__
 from pytest_greta.compiler.cache import is_special, write_whole
 from pytest_greta.errors import shown_path
+from pytest_greta.gates.model import Status
 from pytest_greta.options import OPTIONS, given, read_options
 from pytest_greta.paths import gates_digest, gates_path, path_of
 from pytest_greta.programs.result import ProgramResult
@@ -86,6 +87,23 @@ def carry(item: pytest.Item, report: Any, subject: tuple[str, str, str]) -> None
             "not_measured": "; ".join(device.notes()) if stated is None else "",
             "is_blocked": device.blocked,
             "targets": list(get_session(item.config).targets),
+        }
+
+
+def carry_crash(config: pytest.Config, report: Any, subject: tuple[str, str, str], why: str) -> None:
+    """Put into the report of a test whose process ended what its own report would have, had it been stopped."""
+    status = Status.FAIL.value
+    report.greta_subject = subject[0]
+    report.greta_rows = [Row.stopped(*subject, status, why).plain()]
+    if read_options(config).is_recorded:
+        report.greta_records = {
+            "measurements": [],
+            "stopped": [*subject, status, why],
+            "outcome": report.outcome,
+            "device": None,
+            "not_measured": "",
+            "is_blocked": False,
+            "targets": [],
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Collection
@@ -77,6 +78,8 @@ RECORDINGS = pytest.StashKey["Recordings"]()
 """What `--greta-replay` names, read."""
 RECORDS = pytest.StashKey[list["Recorded"]]()
 """On an item: what it measured, as records of summary.json."""
+SEED = pytest.StashKey[int]()
+"""What the seeds of inputs follow from."""
 CUT = pytest.StashKey[str]()
 """A digest of how tests are put in parts, where `--greta-shard` runs one: equal where parts fit together."""
 ORDER = pytest.StashKey[int]()
@@ -146,7 +149,7 @@ def sharing(config: pytest.Config) -> Sharing:
     from pytest_greta.device.places import Sharing
 
     options, run = read_options(config), f"{os.getpid()} {time.time()}"
-    given = getattr(config, "workerinput", {})
+    given = getattr(config, "workerinput", None) or {"workercount": _workers(config)}
     number = re.sub(r"\D", "", given.get("workerid", ""))
     return Sharing(
         options.devices,
@@ -155,6 +158,21 @@ def sharing(config: pytest.Config) -> Sharing:
         int(given.get("workercount", 1)),
         given.get("testrunuid", run),
     )
+
+
+def base_seed(config: pytest.Config) -> int:
+    """What the seeds of inputs follow from: one for all processes of a run."""
+    given: int | None = getattr(config, "workerinput", {}).get("greta_seed")
+    return config.stash.setdefault(SEED, secrets.randbits(32) if given is None else given)
+
+
+def _workers(config: pytest.Config) -> int:
+    """How many processes xdist's controller starts: the device that it tells before they do is one of theirs."""
+    if not (is_controller(config) and config.getvalue("tx")):
+        return 1
+    from xdist.workermanage import parse_tx_spec_config
+
+    return len(parse_tx_spec_config(config))
 
 
 def get_recordings(config: pytest.Config) -> Recordings:
@@ -217,7 +235,7 @@ def load_session(config: pytest.Config) -> Session:
     )
     locking = Locking(lock.load(gates.folder / lock.NAME), options.lock)
     builder = Builder(Compiler(cache_folder(config), cache_bytes=options.cache_bytes), device)
-    planner = Planner(options, gates, builder, device, past)
+    planner = Planner(options, gates, builder, device, past, base_seed(config))
     budget = SessionBudget(options.session_budget_seconds / sharing(config).workers)
     replayer = _replayer(config, gates, {kernel.name for kernel in kernels}, past)
     runner = Runner(options, gates, builder, device, planner, past, progress, budget, replayer, locking)

@@ -14,7 +14,7 @@ import pytest
 from pytest_greta.errors import printable
 from pytest_greta.options import read_options
 from pytest_greta.paths import path_of
-from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES
+from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES, get_progress
 
 T = TypeVar("T")
 
@@ -46,7 +46,8 @@ def _storing(config: pytest.Config) -> AbstractContextManager[None]:
         return nullcontext()
     from pytest_greta.history.benchmark import storing_alone
 
-    return storing_alone(config)
+    note = config.stash[SESSION_NOTES].append
+    return storing_alone(config, lambda text: get_progress(config).tell(text), note)
 
 
 def _kept_whole(config: pytest.Config) -> AbstractContextManager[None]:

@@ -180,18 +180,27 @@ def is_special(path: Path) -> bool:
 
 def write_whole(path: Path, payload: bytes) -> None:
     """Write a file under a temporary name and rename it: it is there whole, or not at all; where it is a link, the file
-    that it leads to. Raises OSError, also where what is there is no regular file.
+    that it leads to. One that is there keeps its mode. Raises OSError that names the file, also where what is there is
+    no regular file.
     """
     path = path.resolve()
     if is_special(path):
         raise OSError(errno.EINVAL, NO_FILE, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644  # others may read it: a history is shared
+    try:
+        _replace(path, payload, mode)
+    except OSError as error:  # of the temporary file, or of none
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _replace(path: Path, payload: bytes, mode: int) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(payload)
-        temporary.chmod(0o644)  # others may read it: a history is shared
+        temporary.chmod(mode)
         temporary.replace(path)
     except BaseException:
         temporary.unlink()

@@ -75,15 +75,16 @@ def shares_of(env: Mapping[str, str]) -> int:
 
 
 def cpu_places(sharing: Sharing, cores: Sequence[int], env: Mapping[str, str]) -> list[Place]:
-    """The CPU, whole and without a lock for a run that is alone; else cut into shares of cores, one for each process.
-    A lock for each core: another run may have cut it otherwise. Raises ConfigError.
+    """The CPU, whole and without a lock for a run that is alone; else cut into shares of cores, one for each process:
+    equal ones, which are one kind of device, so that a few cores may be left over. A lock for each core: another run
+    may have cut it otherwise. Raises ConfigError.
     """
     count = shares_of(env) or min(sharing.workers, len(cores))
     if count == 1 and not sharing.devices and not sharing.is_side_by_side:
         return [Place(0, "the CPU")]
-    places = []
+    places, size = [], len(cores) // count
     for i in range(count):
-        share = cores[i * len(cores) // count : (i + 1) * len(cores) // count]
+        share = cores[i * size : (i + 1) * size]
         locks = tuple(f"cpu-core-{core}" for core in share)
         if len(cores) < count:
             share = [cores[i % len(cores)]]
@@ -135,6 +136,8 @@ class Guard:
         self._gave_up = ""
         self.problem = ""
         """Why devices cannot be locked; empty where they can."""
+        self.lost = ""
+        """Which device others may have had as well, because its lock was taken away; empty where none."""
         self.waited_seconds = 0.0
         """For other runs."""
 
@@ -191,7 +194,7 @@ class Guard:
     def _next(self) -> Place:
         run, order = self._sharing.run, self._in_order()
         began = looked = time.monotonic()
-        is_told, foreign_seconds = False, 0.0
+        is_told, was_foreign, foreign_seconds = False, False, 0.0
         for _ in self._polls():
             for place in order:
                 if self._locks[place.index].try_hold(run):
@@ -200,13 +203,17 @@ class Guard:
                     return place
             if self._gave_up:
                 raise DeviceBusy(self._gave_up)
-            others = [one for one in blockers(self._locks.values()) if one.run != run]
+            found = blockers(self._locks.values())
+            gone = [one for one in found if one.run == run and one.is_gone]  # what it started has it still
+            others = [one for one in found if one.run != run or one in gone]
             is_foreign = others or any(lock.blocker is None for lock in self._locks.values())
             now = time.monotonic()
-            foreign_seconds += now - looked if is_foreign else 0.0
-            looked = now
+            # For a moment nobody says to have it, also while a neighbour takes it or gives it back.
+            foreign_seconds += now - looked if is_foreign and was_foreign else 0.0
+            looked, was_foreign = now, bool(is_foreign)
             names = " and ".join(place.name for place in order)
-            held = "; ".join(map(str, others)) or "another run"
+            held = "; ".join(f"what is left of {one}" if one in gone else str(one) for one in others)
+            held = held or "another run"
             if is_foreign and not is_told and now - began > _TOLD_AFTER_SECONDS:
                 self._tell(f"waiting for {names}, held by {held}")
                 is_told = True
@@ -237,4 +244,10 @@ class Guard:
             self._is_held = False
             if self._last.cores:
                 os.sched_setaffinity(0, self._all_cores)
-            self._locks[self._last.index].release()
+            lock = self._locks[self._last.index]
+            if lock.is_lost:
+                self.lost = (
+                    f"the lock of {self._last.name} was deleted from {folder_of(os.environ)} while a test held it: "
+                    "another run may have had the device at the same time"
+                )
+            lock.release()

@@ -19,7 +19,7 @@ from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.device.protocol import BAND_BYTES, OTHER_POISON, SPARE, BufferPlan, Launched, Near, Step
 from pytest_greta.device.shared import SharedMemory
 from pytest_greta.device.telemetry import Recorder, Telemetry, open_recorder
-from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable
+from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable, raised
 
 if TYPE_CHECKING:
     from pytest_greta.device import BoundLaunch, Device, DeviceInfo, Range
@@ -44,8 +44,8 @@ class _Server:
         """By slot, draw, and which buffers the slot has."""
 
     def addresses(self) -> list[str]:
-        from pytest_greta.device.hip import hip_addresses
-
+        with _imports("hip"):
+            from pytest_greta.device.hip import hip_addresses
         return hip_addresses()
 
     def open(
@@ -57,12 +57,12 @@ class _Server:
             )  # before the runtime makes its threads: it has as many as it may use
         self.cache = CodeCache(cache_folder, cache_bytes)
         if kind == "cpu":
-            from pytest_greta.device.cpu import open_cpu
-
+            with _imports(kind):
+                from pytest_greta.device.cpu import open_cpu
             self.device = open_cpu(self.cache)
         else:
-            from pytest_greta.device.hip import open_hip
-
+            with _imports(kind):
+                from pytest_greta.device.hip import open_hip
             self.device = open_hip(index, CodeCache(cache_folder))
             if not self.device.info.emulated:
                 self.telemetry = open_recorder(self.device.info.extra["pci"])
@@ -271,6 +271,15 @@ def _serve(channel: Connection, passing: socket.socket) -> None:
         except Exception as error:
             traceback.print_exc()
             channel.send(("error", DeviceFault(f"{type(error).__name__}: {error}")))
+
+
+@contextlib.contextmanager
+def _imports(kind: str) -> Iterator[None]:
+    """Raises DeviceUnavailable where what a device needs cannot be imported: a file that is called numpy.py, say."""
+    try:
+        yield
+    except Exception as error:
+        raise DeviceUnavailable(f"the {kind} device cannot import what it needs: {raised(error)}") from error
 
 
 def _plain(error: Exception) -> Exception:

@@ -165,8 +165,8 @@ class SessionDevice:
 
     @property
     def lock_problem(self) -> str:
-        """Why the device could not be locked; empty where it could, or need not be."""
-        return self._guard.problem
+        """Why the device could not be locked, or was not locked all the time; empty where it was, or need not be."""
+        return self._guard.problem or self._guard.lost
 
     @property
     def waited_note(self) -> str:

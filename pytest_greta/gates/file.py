@@ -131,8 +131,13 @@ class GateFile:
 
 def load(path: str | os.PathLike[str]) -> GateFile:
     """Read a gates.yaml. Raises ConfigError with all problems of the file, each with line and column."""
+    return parse(_text(path, shown_path(path)), path)
+
+
+def parse(text: str, path: str | os.PathLike[str]) -> GateFile:
+    """The gates.yaml of this text, at a path. Raises as `load` does."""
     shown = shown_path(path)
-    root = compose(_text(path, shown), shown)
+    root = compose(text, shown)
     if root is None:
         raise ConfigError(f"{shown}: the file is empty; begin it with 'version: {VERSION}'")
     reader = Reader(shown)

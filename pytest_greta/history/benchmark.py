@@ -6,6 +6,8 @@ import fcntl
 import json
 import math
 import os
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cached_property
@@ -24,8 +26,15 @@ from pytest_greta.stats.runs import HistoricRun
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
+    from pytest_greta.gates.model import Verdict
+
 CODE_FOLDER = "greta-accepted"
 """Beside the stored runs: the code of those that were accepted."""
+
+_POLL_SECONDS = 0.02
+_TOLD_AFTER_SECONDS = 1.0
+_STORES_ANYWAY_SECONDS = 60.0
+"""Storing a run takes a fraction of a second."""
 
 Read = tuple[dict[Identity, list[HistoricRun]], list[str]]
 """Runs by identity, oldest first, and what could not be read, a line each."""
@@ -271,11 +280,15 @@ def stored_as_next(folder: Path, machine: str, session: Mapping[str, Any], name:
 
     make: Any = FileStorage
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with _alone(folder, _on_stderr, _on_stderr):
         storage = make(str(folder), _Told(), default_machine_id=machine)
         before = set(storage.query())
         storage.save(session, name)
         return Path((set(storage.query()) - before).pop())
+
+
+def _on_stderr(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 class _Told:
@@ -302,6 +315,23 @@ def _is_asked_to_save(config: pytest.Config) -> bool:
     return bool(asked)
 
 
+def is_switched_off(config: pytest.Config) -> bool:
+    """Whether a person switched benchmarks off, in `addopts` perhaps; not as pytest-benchmark does under xdist."""
+    off = config.getoption("benchmark_disable", False) and not config.getoption("benchmark_enable", False)
+    return bool(off)
+
+
+def not_stored(config: pytest.Config, verdicts: Iterable[Verdict]) -> list[str]:
+    """What to say where a run is not stored that somebody asked to save, or that the gate `regression` lacks."""
+    if not is_switched_off(config):
+        return []
+    why = "--benchmark-disable (perhaps of addopts) switches pytest-benchmark off; add --benchmark-enable"
+    if _is_asked_to_save(config):
+        return [f"no run was stored, although saving was asked for: {why}"]
+    is_lacking = any(one.gate.name == "regression" and one.measured.value is None for one in verdicts)
+    return [f"no run can become a reference of `regression`: {why}"] if is_lacking else []
+
+
 def storage_folder(config: pytest.Config) -> Path | None:
     """The folder in which this session is stored; None where it is not stored, or not in files."""
     from pytest_benchmark.storage.file import FileStorage
@@ -310,42 +340,52 @@ def storage_folder(config: pytest.Config) -> Path | None:
     return Path(storage.path) if isinstance(storage, FileStorage) and saves(config) else None
 
 
-def is_switched_off(config: pytest.Config) -> bool:
-    """Whether a person switched benchmarks off, in `addopts` perhaps; not as pytest-benchmark does under xdist."""
-    off = config.getoption("benchmark_disable", False) and not config.getoption("benchmark_enable", False)
-    return bool(off)
-
-
-def not_stored(config: pytest.Config, gates: Iterable[str]) -> list[str]:
-    """What to say where a run is not stored that somebody asked to save, or that is held to the gate `regression`."""
-    if not is_switched_off(config):
-        return []
-    why = "--benchmark-disable (perhaps of addopts) switches pytest-benchmark off; add --benchmark-enable"
-    if _is_asked_to_save(config):
-        return [f"no run was stored, although saving was asked for: {why}"]
-    return [f"no run can become a reference of `regression`: {why}"] if "regression" in gates else []
-
-
 @contextmanager
-def storing_alone(config: pytest.Config) -> Iterator[None]:
-    """Hold the folder of the history, so that sessions that end at once do not take one number for their files."""
+def storing_alone(
+    config: pytest.Config, tell: Callable[[str], None], note: Callable[[str], None]
+) -> Iterator[None]:
+    """Hold the folder of the history, so that sessions that end at once do not take one number for their files. Whoever
+    keeps it for long is told, and in the end passed, which is noted.
+    """
     from pytest_benchmark.storage.file import FileStorage
 
     benchmarks = getattr(config, "_benchmarksession", None)
     storage = benchmarks.storage if benchmarks and saves(config) else None
     is_here = isinstance(storage, FileStorage) and not hasattr(config, "workerinput")
-    with _alone(storage.path) if is_here and storage else nullcontext():
+    with _alone(Path(storage.path), tell, note) if is_here and storage else nullcontext():
         yield
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path, tell: Callable[[str], None], note: Callable[[str], None]) -> Iterator[None]:
     with ExitStack() as stack:
         with suppress(OSError):  # no folder; a file system without locks
             handle = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, handle)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            if _is_taken(handle, folder, tell):
+                stack.callback(fcntl.flock, handle, fcntl.LOCK_UN)  # children may have copies of it
+            else:
+                note(
+                    f"another process held {folder} for {_STORES_ANYWAY_SECONDS:g} s, and this run was stored all the "
+                    "same: if that one stores too, their files may have one number"
+                )
         yield
+
+
+def _is_taken(handle: int, folder: Path, tell: Callable[[str], None]) -> bool:
+    """Whether the folder is locked, when it is, or when it was waited for long enough. Raises OSError."""
+    began, is_told = time.monotonic(), False
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        seconds = time.monotonic() - began
+        if seconds >= _STORES_ANYWAY_SECONDS:
+            return False
+        if seconds >= _TOLD_AFTER_SECONDS and not is_told:
+            tell(f"waiting to store the history: another process holds {folder} (lslocks names it)")
+            is_told = True
+        time.sleep(_POLL_SECONDS)
 
 
 def _plain(value: Any) -> Any:

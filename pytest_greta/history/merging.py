@@ -16,6 +16,9 @@ from pytest_greta.history.benchmark import CODE_FOLDER, stored_as_next
 from pytest_greta.history.whole import kept_whole
 from pytest_greta.measure.executable import sha256_of
 
+PLACE = "place"
+"""In `extra_info` of one part of a session: the place of a test in a serial run of all of it."""
+
 Stored = Mapping[str, Any]
 """What pytest-benchmark has stored of a session."""
 
@@ -160,9 +163,16 @@ def merged(sessions: Sequence[Stored], empty: int = 0) -> tuple[dict[str, Any], 
         **{name: value for name, value in first.items() if name != PART},
         **mark,
         "machine_info": {**first["machine_info"], "node": ", ".join(nodes)},
-        "benchmarks": list(found.values()),
+        "benchmarks": sorted(found.values(), key=_place),
         "datetime": last["datetime"],
     }, list(dict.fromkeys(conflicts))
+
+
+def _place(entry: Mapping[str, Any]) -> int:
+    """Where an entry stands in a serial run; the same for all whose part does not say."""
+    info = entry.get("extra_info")
+    place = info.get(PLACE) if isinstance(info, dict) else None
+    return place if isinstance(place, int) else 0
 
 
 def _other_sessions(sessions: Sequence[Stored]) -> Iterator[str]:

@@ -55,30 +55,31 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if wrong or (targets and (options.path is None or options.path.suffix not in SOURCES)):
         parser.error(f"--target: {wrong[0]!r} is not a target" if wrong else "--target is for sources")
     root = options.folder.resolve()
-    if options.path is None and (root / GATES).exists():
-        sys.stdout.write(
-            f"{shown_path(root / GATES)} is there: this project has gates; --from FILE adds to them\n"
-        )
-        return 0
+    has_gates = options.path is None and (root / GATES).is_file()
     try:
         _look(root, options.path)
         root.mkdir(parents=True, exist_ok=True)
         layout = ask_pytest(root)
-        draft = _draft(layout, options.path, targets)
-        lines = drafts.write(layout, draft)
+        if has_gates:
+            told = f"{shown_path(root / GATES)} is there: this project has gates; --from FILE adds to them"
+            lines, refused = [told, *drafts.finish(layout)], ""
+        else:
+            draft = _draft(layout, options.path, targets)
+            lines = drafts.write(layout, draft)
+            refused = uncollected(layout, draft.tests)
     except GretaError as error:
         problems = error.problems if isinstance(error, ConfigError) else str(error).splitlines()
         sys.stderr.writelines(f"error: {line}\n" for line in as_lines(problems))
         return MISTAKE
     except OSError as error:
-        where = error.filename or root
-        sys.stderr.write(f"error: {shown_path(where)}: cannot be written: {error.strerror or error}\n")
+        where = f"{shown_path(error.filename)}: cannot be written: " if error.filename else ""
+        sys.stderr.write(f"error: {where}{error.strerror or error}\n")
         return MISTAKE
-    refused = uncollected(layout, draft.tests)
     lines += [f"todo   {refused}"] if refused else []
     sys.stdout.writelines(f"{line}\n" for line in lines)
-    there = "" if root == Path.cwd() else f"cd {shown_path(root)} && "
-    sys.stdout.write(f"now run: {there}pytest\n")
+    if not has_gates:
+        there = "" if root == Path.cwd() else f"cd {shown_path(root)} && "
+        sys.stdout.write(f"now run: {there}pytest\n")
     return 0
 
 
@@ -97,10 +98,12 @@ def _draft(layout: Layout, path: Path | None, targets: tuple[str, ...]) -> Draft
     if path is None:
         return example(layout)
     if path.suffix in SOURCES:
-        draft = from_source(layout, path, targets or _targets(layout.root / GATES))
+        taken = drafts.names(layout.root / GATES, "kernels")
+        draft = from_source(layout, path, targets or _targets(layout.root / GATES), taken)
         named = draft.folder / "conftest.py"
     else:
-        draft, named = from_built(layout, path), layout.root / GATES
+        taken = drafts.names(layout.root / GATES, "artifacts")
+        draft, named = from_built(layout, path, taken), layout.root / GATES
     if path.resolve().is_relative_to(layout.repository):
         return draft
     where = f"{shown_path(path)} lies outside of {layout.repository}: other checkouts and CI lack it"

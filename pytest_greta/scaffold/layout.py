@@ -43,8 +43,22 @@ class Layout:
 
     @property
     def tests(self) -> Path:
-        """The folder that tests are looked for in: the first of several."""
-        return next((path for name in self.testpaths if (path := self.root / name).is_dir()), self.root)
+        """The folder that tests are looked for in: the first of several. Raises ConfigError where it is outside."""
+        found = [path for name in self.testpaths if (path := self.root / name).is_dir()]
+        if not found:
+            return self.root
+        inside = next((path for path in map(self._inside, found) if path), None)
+        if inside is None:
+            where = f"testpaths has {found[0].resolve()}, outside of the project {self.root}"
+            raise ConfigError(f"{where}: init writes nothing there; add a folder of the project to it")
+        return inside
+
+    def _inside(self, path: Path) -> Path | None:
+        """A path below the root, with no `..` in it; None for one that leads elsewhere."""
+        root, real, plain = self.root.resolve(), path.resolve(), Path(os.path.normpath(path))
+        if not real.is_relative_to(root):
+            return None
+        return plain if plain.is_relative_to(self.root) else self.root / real.relative_to(root)
 
     @property
     def repository(self) -> Path:
@@ -67,13 +81,9 @@ class Layout:
         pattern = next((one for one in self.python_files if one.count("*") == 1), "test_*.py")
         return Path(pattern).name.replace("*", f"{folder.name}_gates")
 
-    def folder(self, stem: str = "") -> Path:
-        """A folder that is not there yet. Raises ConfigError."""
-        names = [FOLDER, *([f"{FOLDER}_{stem}"] if stem else [])]
-        for path in (self.tests / name for name in names):
-            if not path.exists():
-                return path
-        raise ConfigError(f"{self.tests / names[-1]} is there already: move it, or add to it by hand")
+    def folders(self, stem: str = "") -> list[Path]:
+        """Where greta's tests may be put, the best first. Raises ConfigError."""
+        return [self.tests / name for name in (FOLDER, *([f"{FOLDER}_{stem}"] if stem else []))]
 
 
 def ask_pytest(root: Path) -> Layout:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 
 from pytest_greta.binaries.kernels import BuiltKernel
+from pytest_greta.errors import printable
 from pytest_greta.gates.catalogue import CATALOGUE
+from pytest_greta.scaffold.naming import plain
 
 GRANULE = 8
 """Registers are set aside in eights or more: the next eight above today's is the least that changes nothing else."""
@@ -24,7 +24,7 @@ def limit_of(gate: str, value: int) -> int:
 def comment(name: str) -> list[str]:
     """The rule, as a comment of gates.yaml."""
     return [
-        f"  # A little more than {name} takes today: scratch, spills, LDS and occupancy as they are,",
+        f"  # A little more than {printable(name)} takes today: scratch, spills, LDS and occupancy as they are,",
         f"  # registers up to the next multiple of {GRANULE} above.",
     ]
 
@@ -57,11 +57,5 @@ def _limit(gate: str, limits: Mapping[str, int], targets: set[str]) -> str:
 
 
 def _some(targets: Sequence[str]) -> str:
-    texts = [json.dumps(target) if ":" in target else target for target in targets]
+    texts = [plain(target) for target in targets]
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-
-
-def identifier(name: str) -> str:
-    """A name of C++ as one of Python."""
-    plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
-    return f"k{plain}" if not plain or plain[0].isdigit() else plain

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,9 +14,11 @@ from pytest_greta.compiler.codeobject import KernelArgument, read_contents
 from pytest_greta.compiler.compiler import Compiler
 from pytest_greta.compiler.names import qualified
 from pytest_greta.errors import CompileError, ConfigError, shown_path
-from pytest_greta.scaffold.draft import Draft
+from pytest_greta.scaffold.draft import Draft, begun_or_new
 from pytest_greta.scaffold.layout import Layout
-from pytest_greta.scaffold.limits import comment, identifier, lines_of
+from pytest_greta.scaffold.limits import comment, lines_of
+from pytest_greta.scaffold.naming import classes, identifier, identifiers, numbered, plain, quoted, within
+from pytest_greta.scaffold.placing import placed
 
 MOST_KERNELS = 20
 """Of one source: each becomes a class to fill in."""
@@ -90,33 +91,50 @@ class _Found:
     built: Sequence[BuiltKernel]
 
 
-def from_source(layout: Layout, path: Path, targets: Sequence[str]) -> Draft:
+def from_source(layout: Layout, path: Path, targets: Sequence[str], taken: Collection[str] = ()) -> Draft:
     """A class for each kernel, gated by what it takes today. Raises CompileError, ToolMissing, and ConfigError where
-    there is no kernel in it.
+    there is no kernel in it. `taken` are names of kernels that the project has.
     """
     codes, notes = _compiled(path, targets)
     kernels = list(_found(codes, path, notes))
     if not kernels:
         raise ConfigError(f"{shown_path(path)}: no kernel whose arguments are known")
-    folder = layout.folder(identifier(path.stem))
-    source = os.path.relpath(path.resolve(), folder.resolve())
+
+    def draft(taken: Collection[str]) -> Draft:
+        names = identifiers([one.identifier for one in kernels], taken)
+        renamed = [replace(one, identifier=name) for one, name in zip(kernels, names, strict=True)]
+        return _drafted(layout, path, renamed, list(codes), notes)
+
+    return begun_or_new(draft, taken)
+
+
+def _drafted(
+    layout: Layout, path: Path, kernels: Sequence[_Found], targets: Sequence[str], notes: Sequence[str]
+) -> Draft:
+    titles = classes(one.identifier for one in kernels)
+
+    def files(folder: Path) -> dict[str, str]:
+        source = os.path.relpath(path.resolve(), folder.resolve())
+        parts, tests = [_HEAD.format(file=within(path.name))], [_TEST_HEAD]
+        for one, title in zip(kernels, titles, strict=True):
+            parts.append(_class(one, title, source))
+            test = layout.function(f"{one.identifier}_code")
+            tests.append(_TEST.format(name=quoted(one.identifier), test=test))
+        parts.append(_TAIL.format(instances=", ".join(f"{title}()" for title in titles)))
+        return {"conftest.py": "".join(parts), layout.test_file(folder): "".join(tests)}
+
     lines = [*comment(path.name)]
-    parts, tests = [_HEAD.format(file=path.name)], [_TEST_HEAD]
     for one in kernels:
         lines += [
-            f"  {one.identifier}:",
-            f"    baseline: {one.variant}",
+            f"  {plain(one.identifier)}:",
+            f"    baseline: {plain(one.variant)}",
             "    gates:",
             '      "*":',
             *lines_of(one.built, " " * 8),
         ]
-        parts.append(_class(one, source))
-        test = layout.function(f"{one.identifier}_code")
-        tests.append(_TEST.format(name=json.dumps(one.identifier), test=test))
-    parts.append(_TAIL.format(instances=", ".join(f"{_title(one.identifier)}()" for one in kernels)))
-    files = {"conftest.py": "".join(parts), layout.test_file(folder): "".join(tests)}
+    folder, written = placed(layout, identifier(path.stem), files)
     names = [one.identifier for one in kernels]
-    return Draft("kernels", names, "\n".join(lines) + "\n", folder, files, list(codes), notes)
+    return Draft("kernels", names, "\n".join(lines) + "\n", folder, written, targets, notes)
 
 
 def _compiled(path: Path, targets: Sequence[str]) -> tuple[Mapping[str, bytes], list[str]]:
@@ -149,7 +167,7 @@ def _found(codes: Mapping[str, bytes], path: Path, notes: list[str]) -> Iterator
     notes += file.notes
     if len(by_symbol) > MOST_KERNELS:
         notes.append(f"{file_name} has {len(by_symbol)} kernels; the first {MOST_KERNELS} are taken")
-    known: set[str] = set()
+    known: list[str] = []
     for symbol, some in list(by_symbol.items())[:MOST_KERNELS]:
         arguments = taken[symbol].arguments
         if arguments is None:
@@ -157,15 +175,13 @@ def _found(codes: Mapping[str, bytes], path: Path, notes: list[str]) -> Iterator
             continue
         is_shared = sum(qualified(b[0].name) == qualified(some[0].name) for b in by_symbol.values()) > 1
         entry = symbol if is_shared else qualified(some[0].name)
-        name = identifier(qualified(some[0].name))
-        while name in known:
-            name += "_"
-        known.add(name)
+        name = numbered(identifier(qualified(some[0].name)), known)
+        known.append(name)
         variant = identifier(path.stem) if len(by_symbol) == 1 else name
         yield _Found(name, variant, entry, min(k.block_threads for k in some), arguments, some)
 
 
-def _class(one: _Found, source: str) -> str:
+def _class(one: _Found, title: str, source: str) -> str:
     given, pointers = [], []
     for number, argument in enumerate(one.arguments, 1):
         if argument.is_pointer:
@@ -175,11 +191,11 @@ def _class(one: _Found, source: str) -> str:
             given.append(_value(argument.size))
     arrays = ", ".join(f'"{name}": Array((1,), np.uint8)' for name in pointers)
     return _CLASS.format(
-        title=_title(one.identifier),
-        name=json.dumps(one.identifier),
-        variant=json.dumps(one.variant),
-        source=json.dumps(source),
-        entry=json.dumps(one.entry),
+        title=title,
+        name=quoted(one.identifier),
+        variant=quoted(one.variant),
+        source=quoted(source),
+        entry=quoted(one.entry),
         arrays=arrays,
         threads=one.threads,
         arguments=", ".join(given) + ("," if len(given) == 1 else ""),
@@ -189,10 +205,3 @@ def _class(one: _Found, source: str) -> str:
 def _value(size: int) -> str:
     """A value of so many bytes."""
     return _INTEGERS.get(size) or f"np.void(bytes({size}))"
-
-
-def _title(identifier: str) -> str:
-    """The name of a class."""
-    return "".join(part.capitalize() for part in identifier.split("_") if part) + "_" * (
-        len(identifier) - len(identifier.rstrip("_"))
-    )

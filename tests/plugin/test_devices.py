@@ -96,8 +96,20 @@ def test_under_xdist_times_are_taken_and_the_history_is_that_of_a_serial_run(
         for name in one.keys() - {"extra_info"}:
             assert form(one[name]) == form(other[name]), name
         assert other["extra_info"]["test_seconds"] > 0
+    inputs = [
+        {entry["params"]["greta_problem"]: entry["extra_info"]["seed"] for entry in one["benchmarks"]}
+        for one in (first, second)
+    ]
+    for one, found in zip((first, second), inputs, strict=True):  # in whatever process
+        assert {entry["extra_info"]["seed"] for entry in one["benchmarks"]} == set(found.values())
+    assert inputs[0] != inputs[1]
     assert form(first["machine_info"]) == form(second["machine_info"])
     assert ", 1 CUs, " in second["machine_info"]["greta_device"]
+    monkeypatch.delenv("GRETA_CPU_SHARES")
+    each = f"-n{len(os.sched_getaffinity(0))}"  # to each its core
+    result = greta("--greta-device=cpu", each, "--benchmark-compare=0002", "--markers", "-Wdefault")
+    assert "machine_info is different" not in str(result.stdout) + str(result.stderr)
+    assert "Comparing against" in str(result.stdout) + str(result.stderr)
     parallel = load(project.path / "summary.json")
     assert [one.test for one in parallel.measurements] == [one.test for one in serial.measurements]
     assert [(v["gate"], v["status"]) for one in parallel.measurements for v in one.verdicts] == [
@@ -105,6 +117,38 @@ def test_under_xdist_times_are_taken_and_the_history_is_that_of_a_serial_run(
     ]
     root = ET.parse(project.path / "junit.xml").getroot()
     assert len([p for p in root.iter("property") if p.get("name") == "greta speedup"]) == 4
+
+
+def test_a_test_whose_process_ends_has_failed_wherever_that_is_told(
+    project: pytest.Pytester, greta_alone: Run
+) -> None:
+    path = project.path / "conftest.py"
+    dies = "import os\n    Faulty.inputs = lambda *_: os._exit(3)\n    return [Faulty()]"
+    path.write_text(path.read_text().replace("return [Faulty()]", dies))
+    outputs = ("--greta-summary=summary.json", "--greta-code-quality=quality.json")
+    options = (
+        "--greta-variant=good",
+        "-k",
+        "test_run",
+        "--greta-device=cpu",
+        "-n1",
+        "--max-worker-restart=0",
+    )
+    result = greta_alone(*options, *outputs)
+    why = "worker 'gw0' crashed while running 'test_gates.py::test_run[[]good-256]'"
+    result.stdout.fnmatch_lines(["*good*all gates*FAIL [[]1]", f"[[]1] {why}"])
+    (stopped,) = load(project.path / "summary.json").stopped
+    assert [*stopped.values()][:-1] == ["test_gates.py::test_run[good-256]", "faulty", "good", "256", "FAIL"]
+    (mark,) = json.loads((project.path / "quality.json").read_text())
+    assert mark["description"] == f"good @ 256: {stopped['reason']}"
+    assert mark["location"] == {"path": "test_gates.py", "lines": {"begin": 5}}
+
+
+def test_a_test_that_measures_is_not_run_in_each_process(greta_alone: Run) -> None:
+    result = greta_alone("-n2", "--dist=each", "-k", "test_run")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    why = "*ERROR: --dist=each runs each test 2 times, and history keeps one run of a test"
+    result.stderr.fnmatch_lines([why])
 
 
 def _give_away(lock: DeviceLock, doors: Sequence[Path]) -> None:
@@ -177,9 +221,7 @@ def test_parts_of_a_session_are_the_session(
     assert [(mark["parts"], mark["of"]) for mark in marks] == [([1], 2), ([2], 2)]
     (merged,) = stored(project.path, "history")
     assert "greta_part" not in merged
-    assert sorted(entry["fullname"] for entry in merged["benchmarks"]) == sorted(
-        test for test in tests if "test_run" in test
-    )
+    assert [entry["fullname"] for entry in merged["benchmarks"]] == [t for t in tests if "test_run" in t]
     assert list(project.path.glob("history/greta-accepted/*.code"))
 
 
@@ -201,12 +243,12 @@ def test_the_commands_of_the_docs_are_taken(project: pytest.Pytester, greta: Run
             "--greta-devices=0,x",
             "--greta-devices: 'x' is not the number of a device; expected a whole number",
         ),
+        ("--greta-devices=7", "--greta-devices: no device 7: there is one, 0"),
         ("--greta-wait=-1", "--greta-wait: '-1' is not a time; expected seconds, or 0 for none"),
         (
             "--greta-shard=1/99999999999999999999",
             "--greta-shard: 99999999999999999999 parts are too many; expected at most 10000",
         ),
-        ("--greta-devices=7", "--greta-devices: no device 7: there is one, 0"),
     ],
 )
 def test_mistakes_are_told(greta: Run, option: str, message: str) -> None:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -303,3 +304,21 @@ def test_what_is_no_regular_file_stays_what_it_is(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert file.read_bytes() == b"new"
     assert sorted(tmp_path.iterdir()) == [file, link, pipe]
+
+
+def test_a_file_that_is_there_keeps_its_mode_and_an_error_names_it(tmp_path: Path) -> None:
+    path, link = tmp_path / "gates.yaml", tmp_path / "link"
+    path.write_bytes(b"mine")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    write_whole(link, b"longer")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777, link.is_symlink()) == (b"longer", 0o640, True)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
+    try:
+        with pytest.raises(OSError, match=f"File too large: '{path}'"):
+            write_whole(link, bytes(1 << 17))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"longer"
+    assert sorted(tmp_path.iterdir()) == [path, link]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_greta.device import locks
 from pytest_greta.device.locks import DeviceLock
 from pytest_greta.device.places import (
     SHARES_VARIABLE,
@@ -27,6 +28,7 @@ from pytest_greta.device.places import (
 )
 from pytest_greta.device.session_device import SessionDevice
 from pytest_greta.errors import ConfigError, DeviceBusy, NoSuchDevice
+from pytest_greta.history import benchmark
 
 HOLD = """
 import sys, time
@@ -88,6 +90,45 @@ def test_a_lock_is_not_handed_down_to_what_its_holder_starts(folder: Path) -> No
         child.kill()
 
 
+def test_forked_children_do_not_keep_a_lock_that_is_released(folder: Path) -> None:
+    lock, other = DeviceLock(["gpu-0"], folder), DeviceLock(["gpu-0"], folder)
+    assert lock.try_hold("ours")
+    copy = os.dup(lock._held["gpu-0"])  # as of a child that C code forked
+    lock.release()
+    assert other.try_hold("theirs")
+    os.close(copy)
+    child = os.fork()
+    if not child:
+        os._exit(len(other._held))
+    assert os.waitpid(child, 0)[1] == 0
+    assert not lock.try_hold("ours")  # the child closed it, and did not unlock it
+
+
+def test_a_file_that_is_deleted_is_no_lock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = guard(), DeviceLock(["gpu-0"], folder)
+    first.hold()
+    first.release()
+    assert first.lost == ""
+    first.hold()
+    (folder / "gpu-0.lock").unlink()
+    assert second.try_hold("theirs")  # nothing can keep it off
+    first.release()
+    assert first.lost.startswith("the lock of GPU 0 was deleted from ")
+    second.release()
+    opened = locks._opened
+
+    def deleted_meanwhile(path: Path) -> int:
+        handle = opened(path)
+        if path.suffix == ".lock":
+            path.unlink()
+            monkeypatch.undo()
+        return handle
+
+    monkeypatch.setattr(locks, "_opened", deleted_meanwhile)
+    assert first.hold().index == 0
+    assert not second.try_hold("theirs")  # what is locked is what is there
+
+
 def test_several_locks_are_held_together_or_not_at_all(folder: Path) -> None:
     one, both = DeviceLock(["cpu-core-1"], folder), DeviceLock(["cpu-core-0", "cpu-core-1"], folder)
     assert one.try_hold("ours")
@@ -105,6 +146,44 @@ def test_who_waits_for_another_run_is_the_next(folder: Path) -> None:
     assert theirs.try_hold("theirs")
     theirs.release()
     assert ours.try_hold("ours")
+
+
+def test_who_waits_and_does_not_try_is_named_and_passed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_PASSED_AFTER_SECONDS", 0.1)
+    ours, stopped, theirs = (DeviceLock(["gpu-0"], folder) for _ in range(3))
+    assert ours.try_hold("ours")
+    assert not stopped.try_hold("stopped")
+    for _ in range(15):  # who tries keeps its place
+        time.sleep(0.01)
+        assert not theirs.try_hold("theirs")
+        assert not stopped.try_hold("stopped")
+        assert theirs.blocker is not None
+        assert theirs.blocker.run == "ours"
+    ours.release()
+    assert not theirs.try_hold("theirs")
+    assert theirs.blocker is not None
+    assert theirs.blocker.run == "stopped"
+    time.sleep(0.11)
+    assert theirs.try_hold("theirs")
+    assert not stopped.try_hold("stopped")
+    theirs.release()
+    assert stopped.try_hold("stopped")
+
+
+def test_what_a_kill_leaves_of_a_lock_keeps_nobody_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    lock = DeviceLock(["gpu-0"], folder)
+    for owner, name in ((Path, "chmod"), (os, "fchmod")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, kill)
+            with pytest.raises(KeyboardInterrupt):
+                lock.try_hold("ours")
+        assert not folder.exists() or list(folder.iterdir()) == []
+    assert lock.try_hold("ours")
 
 
 def test_every_user_may_lock_what_another_has_made(folder: Path) -> None:
@@ -197,6 +276,38 @@ def test_neighbours_of_one_run_have_no_limit() -> None:
     timer.join()
 
 
+def test_what_a_dead_neighbour_left_behind_is_waited_for_up_to_a_limit(folder: Path) -> None:
+    lock = DeviceLock(["gpu-0"], folder)
+    assert lock.try_hold("ours")
+    with subprocess.Popen("true") as dead:
+        pass
+    path = folder / "gpu-0.lock"
+    path.write_text(path.read_text().replace(f'"pid": {os.getpid()}', f'"pid": {dead.pid}'))
+    why = rf"did not become free within 0\.1 s .*: held by what is left of process {dead.pid} \("
+    with pytest.raises(DeviceBusy, match=why):
+        guard(wait_seconds=0.1).hold()
+
+
+def test_who_keeps_the_folder_of_the_history_is_told_and_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark, "_TOLD_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(benchmark, "_STORES_ANYWAY_SECONDS", 0.2)
+    told: list[str] = []
+    notes: list[str] = []
+    with benchmark._alone(tmp_path, told.append, notes.append):
+        assert (told, notes) == ([], [])
+        with benchmark._alone(tmp_path, told.append, notes.append):
+            pass
+    assert told == [f"waiting to store the history: another process holds {tmp_path} (lslocks names it)"]
+    assert len(notes) == 1
+    assert notes[0].startswith(
+        f"another process held {tmp_path} for 0.2 s, and this run was stored all the same"
+    )
+    with benchmark._alone(tmp_path, told.append, notes.append):
+        assert len(notes) == 1
+
+
 def test_where_nothing_can_be_locked_it_says_so_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,7 +339,7 @@ def test_a_cpu_is_whole_or_cut_into_shares() -> None:
     (whole,) = cpu_places(Sharing((0,)), cores, {})
     assert (whole.cores, len(whole.locks)) == (tuple(cores), 8)
     three = cpu_places(Sharing(workers=3), cores, {})
-    assert [place.cores for place in three] == [(0, 1), (2, 3, 4), (5, 6, 7)]
+    assert [place.cores for place in three] == [(0, 1), (2, 3), (4, 5)]  # two are left over
     assert three[0].locks == ("cpu-core-0", "cpu-core-1")
     assert len(cpu_places(Sharing(workers=40), cores, {})) == 8
     many = cpu_places(Sharing(), [4, 5], {SHARES_VARIABLE: "8"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from pytest_greta.doctor.command import closing
 from pytest_greta.doctor.finding import Finding, look
 from pytest_greta.errors import DeviceUnavailable, ToolMissing
 from pytest_greta.remedies import CLONE, fitting_hip_python, hip_runtime_command, install_extra
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,30 @@ def test_the_command_comes_from_the_process_of_the_device() -> None:
     rebuilt = server._plain(DeviceUnavailable("no GPU", "sudo usermod"))
     assert isinstance(rebuilt, DeviceUnavailable)
     assert (str(rebuilt), rebuilt.command) == ("no GPU", "sudo usermod")
+
+
+def test_a_module_in_the_place_of_a_real_one_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "numpy.py").write_text("1 / 0\n")
+    said = "cannot import what it needs: ZeroDivisionError: division by zero (numpy.py:1)"
+    looked = f"(looked for {tmp_path / 'none.json'})"
+    for path, lines in (("", []), (f"{tmp_path}{os.pathsep}", [f"error: merge {said}"])):
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_greta", "merge", "none.json", "-o", "all.json"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": path + os.environ.get("PYTHONPATH", str(ROOT))},
+        )
+        assert done.returncode == 2
+        assert done.stderr.splitlines() == (lines or [f"error: none.json: there is no such file {looked}"])
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "numpy", raising=False)
+    monkeypatch.delitem(sys.modules, "pytest_greta.device.hip", raising=False)
+    with pytest.raises(DeviceUnavailable, match=re.escape(f"the hip device {said}")):
+        server._Server().addresses()
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,9 @@ def test_what_is_no_file_is_not_written_over(tmp_path: Path, capsys: pytest.Capt
 
 def stored(folder: Path, node: str, *names: str, commit: str = "c" * 40, median: float = 1.0) -> Path:
     """A folder of `--benchmark-storage` with one run."""
-    entries = [{"fullname": name, "stats": {"median": median}, "extra_info": {}} for name in names]
+    entries = [
+        {"fullname": name, "stats": {"median": median}, "extra_info": {"place": ord(name)}} for name in names
+    ]
     machine = {"node": node, "greta_device": "hip: MI300X"}
     data = {
         "machine_info": machine,
@@ -148,7 +150,7 @@ def stored(folder: Path, node: str, *names: str, commit: str = "c" * 40, median:
 def test_histories_are_one_whatever_their_order_and_become_the_next_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nodes = [str(stored(tmp_path, "n1", "a", "b")), str(stored(tmp_path, "n2", "c"))]
+    nodes = [str(stored(tmp_path, "n1", "a", "c")), str(stored(tmp_path, "n2", "b"))]
     for number, some in enumerate(permutations(nodes), 1):
         assert main(["merge", *some, "-o", str(tmp_path / "all")]) == 0
         assert (tmp_path / f"all/Linux-64bit/{number:04}_run.json").exists()
@@ -158,6 +160,8 @@ def test_histories_are_one_whatever_their_order_and_become_the_next_run(
     assert [one["fullname"] for one in data["benchmarks"]] == ["a", "b", "c"]
     assert data["machine_info"] == {"node": "n1, n2", "greta_device": "hip: MI300X"}
     assert capsys.readouterr().out.endswith(": 3 runs of 2 sessions\n")
+    assert main(["merge", nodes[1], "-o", str(tmp_path / "all")]) == 0
+    assert capsys.readouterr().out.endswith(": 1 run of 1 session\n")
 
 
 def test_histories_that_contradict_are_told_and_kept_only_by_force(

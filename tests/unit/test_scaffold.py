@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import ast
+import glob
 import re
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pytest_greta import kernel as interface
 from pytest_greta.__main__ import main
 from pytest_greta.binaries.kernels import BuiltKernel
+from pytest_greta.compiler.cache import write_whole
 from pytest_greta.compiler.codeobject import KernelArgument
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates import file as gatefile
@@ -24,7 +29,9 @@ from pytest_greta.scaffold.command import run
 from pytest_greta.scaffold.draft import Draft, added, template
 from pytest_greta.scaffold.example import example
 from pytest_greta.scaffold.layout import Layout, ask_pytest, uncollected
-from pytest_greta.scaffold.limits import identifier, limit_of, lines_of
+from pytest_greta.scaffold.limits import limit_of, lines_of
+from pytest_greta.scaffold.naming import identifier, identifiers
+from pytest_greta.scaffold.placing import placed
 from tests.unit.binary_files import compiled_sums, library_of
 
 Output = pytest.CaptureFixture[str]
@@ -50,8 +57,8 @@ def test_pytest_itself_says_where_tests_are(tmp_path: Path) -> None:
     )
     found = ask_pytest(tmp_path)
     assert found == Layout(tmp_path, ini, ("checks",), ("check_*.py",), ("check_*",))
-    assert found.folder() == tmp_path / "checks" / "gpu"
-    assert found.test_file(found.folder()) == "check_gpu_gates.py"
+    assert found.folders() == [tmp_path / "checks" / "gpu"]
+    assert found.test_file(found.folders()[0]) == "check_gpu_gates.py"
     with pytest.raises(
         ConfigError, match=r"is a part of the project that .*pyproject.toml configures: run this in"
     ):
@@ -105,12 +112,37 @@ def test_an_option_that_a_conftest_declares_is_known(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_there_is_not_written_into(tmp_path: Path) -> None:
-    layout = Layout(tmp_path, testpaths=("missing",))
-    (tmp_path / "gpu").mkdir()
-    assert layout.folder("k") == tmp_path / "gpu_k"
-    (tmp_path / "gpu_k").mkdir()
+    """But where `init` was stopped: one that is empty, or has some of what it would write."""
+
+    def files(folder: Path) -> dict[str, str]:
+        return {"a.py": f"# {folder.name}", "b.py": ""}
+
+    layout, gpu, other = Layout(tmp_path, testpaths=("missing",)), tmp_path / "gpu", tmp_path / "gpu_k"
+    gpu.mkdir()
+    (gpu / "tmp1.part").write_text("#")
+    assert placed(layout, "k", files)[0] == gpu
+    (gpu / "a.py").write_text("# gpu")
+    assert placed(layout, "k", files) == (gpu, {"a.py": "# gpu", "b.py": ""})
+    (gpu / "c.py").write_text("")
+    assert placed(layout, "k", files)[0] == other
+    other.symlink_to("nothing")
     with pytest.raises(ConfigError, match="gpu_k is there already"):
-        layout.folder("k")
+        placed(layout, "k", files)
+
+
+def test_tests_are_put_into_the_project_alone(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    for path in (root / "tests", tmp_path / "elsewhere"):
+        path.mkdir(parents=True)
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    outside = (str(tmp_path / "elsewhere"), "../elsewhere", "link")
+    for inside in ("tests", "./tests", "../project/tests", str(root / "tests")):
+        assert Layout(root, testpaths=(*outside, inside)).tests == root / "tests"
+    for one in outside:
+        with pytest.raises(
+            ConfigError, match=r"testpaths has .*/elsewhere, outside of the project .*/project: "
+        ):
+            Layout(root, testpaths=(one, "missing")).folders()
 
 
 # -- files that are there -----------------------------------------------------------------------------------
@@ -120,13 +152,14 @@ def test_a_folder_that_is_there_is_not_written_into(tmp_path: Path) -> None:
 def test_nothing_is_written_over(tmp_path: Path, capsys: Output) -> None:
     workflow = tmp_path / draft.WORKFLOW
     workflow.parent.mkdir(parents=True)
-    workflow.write_text("mine")
+    workflow.write_bytes(b"\xffmine")
     (tmp_path / "conftest.py").write_text("mine too")
     assert main(["init", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert f"kept   {workflow}, which is there already; let it run gpu too\n" in printed
     assert "todo" not in printed
-    assert (workflow.read_text(), (tmp_path / "conftest.py").read_text()) == ("mine", "mine too")
+    assert workflow.read_bytes() == b"\xffmine"
+    assert (tmp_path / "conftest.py").read_text() == "mine too"
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert main(["init", str(tmp_path)]) == 0
     assert "gates.yaml is there: this project has gates" in capsys.readouterr().out
@@ -183,11 +216,15 @@ ENTRY = Draft("kernels", ["k"], "  k:\n    baseline: b\n", Path(), {})
             "version: 1\nartifacts: {x: k.so}",
             "version: 1\nartifacts: {x: k.so}\ntargets: [gfx942, gfx90a, gfx1100]\nkernels:\n  k:\n    baseline: b\n",
         ),
+        (
+            "\ufeffversion: 1\r\nkernels: # \u2028 \x85\r\n  a: {baseline: b} # b\r\n# end",
+            "\ufeffversion: 1\r\nkernels: # \u2028 \x85\r\n  k:\r\n    baseline: b\r\n  a: {baseline: b} # b\r\n# end",
+        ),
         ("version: 1\nkernels: {a: {baseline: b}}\n", ""),
         ("version: 1\nkernels:\n  k: {baseline: mine}\n", ""),
         ("version: 1\nkernels: [", ""),
     ],
-    ids=["a block", "another section", "on one line", "a name that is there", "damaged"],
+    ids=["a block", "another section", "lines of Windows", "on one line", "a name that is there", "damaged"],
 )
 def test_an_entry_is_added_where_that_is_certain(text: str, wanted: str) -> None:
     assert added(text, ENTRY) == wanted
@@ -199,6 +236,84 @@ def test_what_cannot_be_added_is_shown(tmp_path: Path) -> None:
     lines = list(draft._gates(gates, ENTRY))
     assert lines == [f"kept   {gates}; add below its `kernels:`", "  k:", "    baseline: b"]
     assert gates.read_text() == "version: 1\nkernels: {a: {baseline: b}}\n"
+
+
+def test_a_gates_file_outside_of_the_project_is_not_written_to(tmp_path: Path) -> None:
+    gates, other = tmp_path / "project" / "gates.yaml", tmp_path / "other.yaml"
+    text = "version: 1\r\ntargets: gfx942\r\nkernels:\r\n  a: {baseline: b}\r\n"
+    other.write_text(text, newline="")
+    gates.parent.mkdir()
+    gates.symlink_to(other)
+    told = f"kept   {gates}, a link to {other}, outside of the project; add below its `kernels:`"
+    assert list(draft._gates(gates, ENTRY)) == [told, "  k:", "    baseline: b"]
+    assert other.read_bytes() == text.encode()
+    inside = other.rename(gates.with_name("mine.yaml"))
+    gates.unlink()
+    gates.symlink_to(inside)
+    assert list(draft._gates(gates, ENTRY)) == [f"wrote  {gates}, with k below kernels"]
+    assert inside.read_bytes() == text.replace("  a:", "  k:\r\n    baseline: b\r\n  a:").encode()
+    assert list(draft._gates(gates, ENTRY)) == [f"kept   {gates}, which has k"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gpu", "gpu is there already: move it, or add to it by hand"),
+        (".github/workflows/greta.yml", ".github/workflows/greta.yml: is a link to nothing"),
+        (".github/workflows", ".github/workflows: is a link to nothing"),
+        ("gates.yaml", "gates.yaml: is a link to nothing"),
+        (".github", ".github: leads to {0}/elsewhere, outside of {0}/project: init writes nothing there"),
+        ("pytest.ini", "pytest.ini: is no regular file"),
+        (
+            "./.github/workflows",
+            ".github/workflows: is no folder, and .github/workflows/greta.yml is to be written",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("asked")
+def test_what_is_in_the_way_is_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output, name: str, said: str
+) -> None:
+    project = tmp_path / "project"
+    (project / name).parent.mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(project)
+    if name.startswith("./"):
+        (project / name).write_text("")
+    elif name == "pytest.ini":
+        (project / name).mkdir()
+    else:
+        (project / name).symlink_to(tmp_path / ("elsewhere" if name == ".github" else "nothing"))
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["init"]) == 2
+    assert capsys.readouterr().err == f"error: {said.format(tmp_path)}\n"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["gates.yaml", "scale_wide.hip"])
+@pytest.mark.usefixtures("asked")
+def test_an_init_that_was_stopped_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output, name: str
+) -> None:
+    def full(path: Path, payload: bytes) -> None:
+        if path.name == name:
+            raise OSError(28, "No space left on device", str(path))
+        write_whole(path, payload)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(draft, "write_whole", full)
+        assert main(["init", str(tmp_path)]) == 2
+    path = tmp_path / ("." if name == "gates.yaml" else "gpu") / name
+    assert capsys.readouterr().err == f"error: {path}: cannot be written: No space left on device\n"
+    assert not (tmp_path / "gates.yaml").exists()
+    assert main(["init", str(tmp_path)]) == 0
+    assert f"wrote  {path}\n" in capsys.readouterr().out
+    assert not (tmp_path / "gpu_scale").exists()
+    workflow = tmp_path / draft.WORKFLOW
+    text = workflow.read_text()
+    workflow.unlink()
+    assert main(["init", str(tmp_path)]) == 0
+    assert workflow.read_text() == text
 
 
 # -- what is written -----------------------------------------------------------------------------------------
@@ -217,9 +332,13 @@ def test_the_workflow_runs_the_tests_from_where_greta_came(
     assert "working-directory" not in run
     assert keep["with"]["path"] == "greta.xml"
     (tmp_path / ".git").mkdir()
-    run, keep = steps(Layout(tmp_path / "a: b/c"))
+    layout = Layout(tmp_path / "a: b/c")
+    run, keep = steps(layout)
     assert run["working-directory"] == "a: b/c"
     assert keep["with"]["path"] == "a: b/c/greta.xml"
+
+    odd = yaml.safe_load(draft.workflow(layout, layout.root / "PROJECT: a #b" / "gpu"))
+    assert odd["jobs"]["gates"]["steps"][-2]["run"].split(" --")[0] == "python -m pytest 'PROJECT: a #b/gpu'"
 
     class Installed:
         def read_text(self, name: str) -> str:
@@ -275,11 +394,74 @@ def test_a_class_launches_what_the_code_takes() -> None:
         KernelArgument(8, 4, "by_value"),
         KernelArgument(12, 24, "by_value"),
     ]
-    text = source._class(source._Found("k_4", "fast", "k<4>", 128, takes, []), "../k.hip")
+    text = source._class(source._Found("k_4", "fast", "k<4>", 128, takes, []), "K4", "../k.hip")
     ast.parse(text)
     assert 'Launch((1, 1, 1), (128, 1, 1), ("p1", np.int32(0), np.void(bytes(24))))' in text
     assert 'return {"p1": Array((1,), np.uint8)}' in text
     assert 'Variant("fast", "../k.hip", "k<4>")' in text
+
+
+NAMES = [
+    "launch",
+    "variant",
+    "kernel",
+    "array",
+    "none",
+    "null",
+    "y",
+    "vecAdd",
+    "vecadd",
+    "vec_add",
+    "vec__add",
+    "add",
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kernels=st.lists(st.sampled_from(NAMES) | st.text(max_size=6), min_size=1, max_size=8),
+    file=st.sampled_from(
+        ["k\U0001f600.hip", 'a"""b.hip', "a\nb\\x.hip", "k\udcff.hip", "a\x85\u2028.hip", "{a}.cu"]
+    )
+    | st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=6).map("{}.hip".format),
+)
+def test_what_is_written_starts_whatever_names_there_are(kernels: list[str], file: str) -> None:
+    taken = ["add"]
+    names = identifiers(kernels, taken)
+    takes = [KernelArgument(0, 8, "global_buffer")]
+    found = [
+        source._Found(name, identifier(file), entry, 64, takes, [kernel("gfx942", scratch_bytes=0)])
+        for name, entry in zip(names, kernels, strict=True)
+    ]
+    root = Path("/nowhere")
+    made = source._drafted(Layout(root), root / file, found, ["gfx90a:xnack-", "gfx942"], ())
+    names_of_modules: dict[str, Any] = {"__file__": "/nowhere/gpu/conftest.py", "__name__": "conftest"}
+    conftest, tests = (compile(text.encode(), "x.py", "exec") for text in made.files.values())
+    exec(conftest, names_of_modules)
+    families = names_of_modules["pytest_greta_kernels"]()
+    assert [family.name for family in families] == names
+    assert [family.variants[0].entry for family in families] == kernels
+    assert {str((root / "gpu" / f.variants[0].source).resolve()) for f in families} == {
+        str((root / file).resolve())
+    }
+    functions: dict[str, Any] = {}
+    exec(tests, functions)
+    assert sum(name.startswith("test_") for name in functions) == len(names)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "gates.yaml")
+        assert list(draft._gates(path, made)) == [f"wrote  {path}"]
+        read = gatefile.load(path)
+        assert read.targets == ("gfx90a:xnack-", "gfx942")
+        read.check(families)
+        assert set(read.kernels) == set(names)
+        assert not {*names} & {*taken}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(max_size=40) | st.text("ab<,", min_size=1100, max_size=1200))
+def test_a_kernel_of_any_name_is_a_key(name: str) -> None:
+    text = "\n".join([*built._key(name), "        vgprs: 8"])
+    assert yaml.safe_load(text) == {name: {"vgprs": 8}}
 
 
 def test_a_source_is_gated_at_once(tmp_path: Path, code_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,19 +508,28 @@ def test_an_artifact_is_called_what_its_file_is_called(name: str, wanted: str) -
     assert built._stem(name) == wanted
 
 
-@pytest.mark.parametrize(("most", "patterns"), [(100, ["sums<4>", "sums<200>", "copies"]), (1, ["*"])])
+@pytest.mark.parametrize(
+    ("name", "most", "patterns"),
+    [("libk.so", 100, ["sums<4>", "sums<200>", "copies"]), ('lib*k [1]"\U0001f600.so', 1, ["*"])],
+)
 def test_a_built_file_is_gated_by_the_names_of_its_kernels(
-    tmp_path: Path, code_cache: Path, monkeypatch: pytest.MonkeyPatch, most: int, patterns: list[str]
+    tmp_path: Path,
+    code_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    most: int,
+    patterns: list[str],
 ) -> None:
     pytest.importorskip("ziglang", reason="compiling without ROCm needs the extra 'cpu'")
     pytest.importorskip("pydemumble", reason="demangling needs the extra 'binaries'")
-    (tmp_path / "libk.so").write_bytes(library_of(compiled_sums(code_cache)))
+    (tmp_path / name).write_bytes(library_of(compiled_sums(code_cache)))
     monkeypatch.setattr(built, "MOST_KERNELS", most)
-    made = built.from_built(Layout(tmp_path), tmp_path / "libk.so")
+    made = built.from_built(Layout(tmp_path), tmp_path / name)
     assert any("pytest --greta-lock" in note for note in made.notes) == (most == 1)
     list(draft._gates(tmp_path / "gates.yaml", made))
-    found = gatefile.load(tmp_path / "gates.yaml").artifacts["k"]
-    assert list(found.files) == ["libk.so"]
+    read = gatefile.load(tmp_path / "gates.yaml")
+    (found,) = read.artifacts.values()
+    assert [glob.glob(one, root_dir=read.folder) for one in found.files] == [[name]]  # noqa: PTH207
     assert list(dict.fromkeys(gate.variant for gate in found.gates)) == patterns
 
 
