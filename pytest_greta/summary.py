@@ -167,9 +167,8 @@ class Summary:
 
         entries, options = list(map(tuple, wanted)), read_options(config)
         left = left_of(entries, self.rows, self.subjects)
-        self.due = Due(
-            left, [one for one in entries if one not in set(left)], None, (), bool(options.require)
-        )
+        evaluated = sorted({*entries} - {*left})
+        self.due = Due(left, evaluated, None, (), bool(options.require))
         if options.require and not options.summary:
             told = "a gate that no part evaluates is told by merge alone, which needs the --greta-summary of all parts"
             config.stash[SESSION_NOTES].append(told)
@@ -201,7 +200,7 @@ class Summary:
         told = settle(session.config, list(self.locked.values()), is_all)
         self.lock_lines = told.lines
         if self.due:
-            self.due = replace(self.due, gone=told.gone, read=told.read)
+            self.due = replace(self.due, gone=told.gone, read=sorted(told.read))
         if told.is_failure:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
