@@ -12,6 +12,7 @@ from pytest_greta.gates.model import Gate, Measurement, Quantity
 from pytest_greta.gates.programs import PROGRAM_GATES
 from pytest_greta.kernel import Problem
 from pytest_greta.measure.executable import BASELINE
+from pytest_greta.programs import recipe
 from pytest_greta.programs.contexts import over_contexts_of, scaling_of
 from pytest_greta.programs.pairing import limits_of, speedup
 from pytest_greta.programs.result import ProgramRun
@@ -136,16 +137,24 @@ class Replayer:
         if not found:
             raise self._missing(case.program, case.variant, case.problem.id)
 
-        baseline = self.gate_file.programs[case.program].baseline
+        entry = self.gate_file.programs[case.program]
+        baseline = entry.baseline
         bases = self.recordings.programs(case.program, baseline, case.problem)
+
+        def today(one: Found) -> Mapping[str, str]:
+            beside = baseline if one.recorded.baseline == baseline else ""
+            return recipe.recipe_of(entry, case.variant, case.problem, beside)
 
         def other_code(one: Found) -> str:
             changed = [
                 n for n, digest in one.recorded.digests.items() if digest and files.get(n, digest) != digest
             ]
+            changed += recipe.changed(one.recorded.recipe, today(one))
             if changed:
                 return f"is of other code: {' and '.join(changed)} changed since"
             same = {n for n in one.recorded.digests if n in files}
+            if same and not one.recorded.recipe:
+                return "does not say with which arguments and environment it ran"
             return "" if same else self._other_commit(one.session)
 
         (found, notes), judged, limits = (
@@ -155,12 +164,21 @@ class Replayer:
         )
         for one in found:
             whole, *each = ({**some} for some in (one.recorded.quantities, *one.recorded.each))
-            if limits and one.recorded.orders:
+            beside_other = one.recorded.baseline not in (None, baseline)
+            if limits and beside_other:
+                told = (
+                    f"recorded against {one.recorded.baseline}, gates.yaml says {baseline or 'no baseline'}"
+                )
+                whole["speedup"] = Quantity(None, reason=told)
+            elif limits and one.recorded.orders:
                 whole["speedup"] = speedup(pairs_of(one, limits), limits, "")
             elif limits and baseline:
                 beside = next((other for other in bases if other.is_of(one)), None)
                 whole.setdefault("speedup", apart_from(one.recorded.seconds, beside, baseline))
             self._hold_over_contexts(case, one, gates, whole)
+            for name, why in recipe.no_longer(one.recorded.recipe, today(one)).items():
+                for some in [some for some in (whole, *each) if name in some]:
+                    some[name] = Quantity(None, reason=why, excused=True)
             for some in (whole, *each):
                 _hold_program(one.recorded.units, some, gates)
             whole_run, *runs = (

@@ -94,6 +94,8 @@ class Recorded:
     telemetry: Mapping[str, Any] | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of `code` and `source`, and a digest of the `family`; empty where not known."""
+    recipe: Mapping[str, str] = field(default_factory=dict)
+    """Of a program: how it is run and read, as gates.yaml said."""
     verdicts: Sequence[Mapping[str, Any]] = ()
     """As they were when it was measured, with the gates of then."""
     notes: Sequence[str] = ()
@@ -123,7 +125,13 @@ class Recorded:
             stated = vars(self.problem)
             found["problem"] = {n: v for n, v in stated.items() if v is not None and n != "is_by_id"}
         found["digests"] = {"code": "", "source": "", **self.digests}
-        for name, nothing in (("carries", ()), ("each", ()), ("resolution", 0.0), ("source", None)):
+        for name, nothing in (
+            ("carries", ()),
+            ("each", ()),
+            ("recipe", {}),
+            ("resolution", 0.0),
+            ("source", None),
+        ):
             if found[name] in (nothing, []):
                 del found[name]
         return found

@@ -108,6 +108,58 @@ def test_a_program_that_has_changed_is_other_code(
     assert "no record of engine v3 @ 4096 in summary.json; there is none of v3" in result.stdout.str()
 
 
+PAIRED = GATES.replace("repeats: 2", "repeats: 6\n    baseline: slow").replace(
+    "      v3: [", f'      slow: ["{sys.executable}", -I, -S, engine.py, slow]\n'
+    f'      fast: ["{sys.executable}", -I, -S, engine.py, fast]\n      v3: [',
+)  # fmt: skip
+TWO_TIMES = """\
+import json, sys
+
+t = {"slow": 2.0, "fast": 0.1}.get(sys.argv[-1], 0.5)
+print("PERF_TIMING " + json.dumps({"prefill_s": t, "u": 9.0, "attn_impl": "v3_q_lds"}))
+"""
+
+
+def test_what_gates_yaml_means_otherwise_today_never_passes(
+    project: pytest.Pytester, recorded: Path, greta: Run
+) -> None:
+    (project.path / "engine.py").write_text(TWO_TIMES)
+    gates = PAIRED.replace("    gates: {", "    gates: {v3: {speedup: 2.0, seconds: {max: 1}}, ")
+    write_gates(project, gates)
+    greta("--greta-summary=summary.json", "--greta-variant=v3").assert_outcomes(passed=1)
+    greta(*REPLAY, "--greta-variant=v3", "--greta-require=cpu").assert_outcomes(passed=1)
+    write_gates(project, gates.replace("baseline: slow", "baseline: fast"))
+    result = greta(*REPLAY, "--greta-variant=v3")
+    result.stdout.fnmatch_lines_random(
+        ["*speedup >= 2*NOT MEASURED*", "* recorded against slow, gates.yaml says fast"]
+    )
+    write_gates(project, gates.replace("prefill_s: s}, time: prefill_s", "prefill_s: s, u: s}, time: u"))
+    result = greta(*REPLAY, "--greta-variant=v3")
+    result.stdout.fnmatch_lines_random([
+        "*v3 *seconds > 0 *NOT MEASURED*", "*v3 *seconds <= 1 *NOT MEASURED*", "*v3 *speedup >= 2*NOT MEASURED*",
+        "* recorded with the time prefill_s in s, gates.yaml says u in s",
+    ])  # fmt: skip
+    name = "engine v3 @ 4096 in summary.json"
+    for was, now, told in (
+        ("engine.py]", "engine.py, more]", "its arguments"),
+        ("engine.py, slow]", "engine.py, slow, more]", "the command of its baseline"),
+        (
+            "    contexts:",
+            "    environment: {A: b}\n    contexts:",
+            "its environment and the command of its baseline",
+        ),
+    ):
+        assert was in gates
+        write_gates(project, gates.replace(was, now))
+        result = greta(*REPLAY, "--greta-variant=v3")
+        result.stdout.fnmatch_lines([f"note: {name} is of other code: {told} changed since"])
+        greta(*REPLAY, "--greta-variant=v3", "--greta-require=cpu").assert_outcomes(failed=1)
+    write_gates(project, gates)
+    change(recorded, lambda one: one.pop("recipe"))
+    result = greta(*REPLAY, "--greta-variant=v3")
+    result.stdout.fnmatch_lines([f"note: {name} does not say with which arguments and environment it ran"])
+
+
 CSV = (
     "v,n,prefill_s,attn_impl,status\nbase,4096,22.768,naive,0\nv1,4096,206.7,v1_lds,0\nv3,4096,18.7,naive,0\n"
 )
