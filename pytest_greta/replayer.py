@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pytest_greta.errors import NotRecorded, RecordedFailure, quote, suggestion
+from pytest_greta.errors import NotRecorded, RecordedBlock, RecordedFailure, quote, suggestion
 from pytest_greta.gates.evaluation import built_in_for_peak
 from pytest_greta.gates.model import Gate, Measurement, Quantity
 from pytest_greta.gates.programs import PROGRAM_GATES
@@ -212,15 +212,22 @@ class Replayer:
                 alone = Quantity(None, reason="no record of the smallest context in the same session")
                 whole["scaling"] = scaling_of(own, timed[0]) if timed else alone
 
-    def _missing(self, kernel: str, variant: str, where: str, on: str = "") -> NotRecorded | RecordedFailure:
+    def _missing(
+        self, kernel: str, variant: str, where: str, on: str = ""
+    ) -> NotRecorded | RecordedFailure | RecordedBlock:
         """Why there is nothing to gate. `on` is the kind of device that it should be of, in words."""
         name = f"{kernel} {variant} @ {where}"
         for file, status, reason in self.recordings.stopped(kernel, variant, where):
             told = f"{name}: {status} when it was recorded in {file}: {reason}"
-            return RecordedFailure(told) if status == "FAIL" else NotRecorded(told)
+            stops: dict[str, type[NotRecorded | RecordedFailure | RecordedBlock]] = {
+                "FAIL": RecordedFailure,
+                "BLOCKED": RecordedBlock,
+            }
+            return stops.get(status, NotRecorded)(told)
         there = self.recordings.recorded_for(kernel, variant)
         of = f"; of {variant} there is {', '.join(there[:8])}" if there else f"; there is none of {variant}"
-        return NotRecorded(f"no record of {name}{on} in {self.recordings.names}{of}")
+        told = f"no record of {name}{on} in {self.recordings.names}{of}"
+        return NotRecorded("; ".join([told, *self.recordings.unfinished]))
 
     def _of_this_code(
         self, found: Sequence[Found], other_code: Callable[[Found], str]

@@ -213,6 +213,25 @@ def test_rows_of_others_are_runs_of_a_program_too(project: pytest.Pytester, gret
     assert "runs.csv: 'engine' is a program of gates.yaml" in result.stdout.str() + result.stderr.str()
 
 
+def test_a_test_that_crashed_or_did_not_run_is_told_again(
+    project: pytest.Pytester, recorded: Path, greta: Run
+) -> None:
+    write_gates(project, GATES.replace("4096", "[4096, 8192]"))
+    test = "def test_engine(greta_program):\n    {}\n    greta_program.check()\n"
+    project.makepyfile(test_gates=test.format("1 / 0"))
+    greta("--greta-summary=summary.json", "-k", "4096").assert_outcomes(failed=1)
+    project.makepyfile(test_gates=test.format(""))
+    data = json.loads(recorded.read_text())
+    recorded.write_text(json.dumps({**data, "exit_code": 2}))
+    result = greta(*REPLAY)
+    result.assert_outcomes(failed=1, skipped=1)
+    ended = "the session of summary.json was interrupted (exit code 2): not all of its tests have run"
+    result.stdout.fnmatch_lines_random([
+        "*v3 @ 4096: FAIL when it was recorded in summary.json: the test failed: ZeroDivisionError: *",
+        f"* no record of engine v3 @ 8192 in summary.json; there is none of v3; {ended}",
+    ])  # fmt: skip
+
+
 @pytest.mark.usefixtures("recorded")
 def test_what_is_written_takes_the_place_of_nothing_else(project: pytest.Pytester, greta: Run) -> None:
     os.mkfifo(project.path / "pipe")
