@@ -63,6 +63,11 @@ def test_runs_of_a_program_are_judged_again_and_each_of_them(recorded: Path, gre
     greta(*REPLAY, "--greta-require=cpu").assert_outcomes(passed=1)
     change(recorded, lambda one: one["each"][1]["prefill_s"].update(value=0.0))
     result = greta(*REPLAY)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = "*[[]0].quantities.deterministic:prefill_s: True contradicts its own runs"
+    (result.stderr if result.errlines else result.stdout).fnmatch_lines([told])
+    change(recorded, lambda one: one["quantities"]["deterministic:prefill_s"].update(value=False))
+    result = greta(*REPLAY)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*prefill_s > 0.1*0 s*FAIL"])
 
@@ -155,6 +160,13 @@ def test_what_gates_yaml_means_otherwise_today_never_passes(
         result.stdout.fnmatch_lines([f"note: {name} is of other code: {told} changed since"])
         greta(*REPLAY, "--greta-variant=v3", "--greta-require=cpu").assert_outcomes(failed=1)
     write_gates(project, gates)
+    whole = recorded.read_text()
+    change(recorded, lambda one: one.update(baseline_seconds=[4 * s for s in one["baseline_seconds"]]))
+    result = greta(*REPLAY)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = "measurements[0].quantities.speedup: 4x contradicts its own pairs, which say 16x"
+    assert told in result.stdout.str() + result.stderr.str()
+    recorded.write_text(whole)
     change(recorded, lambda one: one.pop("recipe"))
     result = greta(*REPLAY, "--greta-variant=v3")
     result.stdout.fnmatch_lines([f"note: {name} does not say with which arguments and environment it ran"])
@@ -267,6 +279,8 @@ def test_how_to_measure_contradicts_a_replay(greta: Run) -> None:
             lambda one: one["quantities"]["cpu_seconds"].update(value=9.0, interval=[1.0, 2.0]),
             ".quantities.cpu_seconds: 9 is outside of its own interval",
         ),
+        (lambda one: one["quantities"]["prefill_s"].update(value=0.2), ".quantities.prefill_s: 0.2 contradicts its"),
+        (lambda one: one["quantities"]["attn_impl"].update(value="x"), ".quantities.attn_impl: 'x' contradicts its"),
     ],
 )  # fmt: skip
 def test_a_record_that_was_changed_by_hand_is_refused(
@@ -292,7 +306,13 @@ def test_what_depends_on_other_contexts_is_taken_anew(
     recorded.write_text(json.dumps(data))
     result = greta(*REPLAY)
     result.stdout.fnmatch_lines(["*scaling <= 2*0.8* (8192)*"])
-    data["measurements"][1]["problem"].update(axes={"heads": 4})
+    data["measurements"][1]["problem"].update(context=16384)
+    recorded.write_text(json.dumps(data))
+    told = "measurements[1].problem.id: '8192' contradicts its own context and axes, which are '16384'"
+    result = greta(*REPLAY)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert told in result.stdout.str() + result.stderr.str()
+    data["measurements"][1]["problem"].update(context=8192)
     del data["measurements"][0]
     recorded.write_text(json.dumps(data))
     assert "no record of the smallest context" in greta(*REPLAY).stdout.str()
