@@ -178,7 +178,7 @@ class Replayer:
             self._hold_over_contexts(case, one, gates, whole)
             for name, why in recipe.no_longer(one.recorded.recipe, today(one)).items():
                 for some in [some for some in (whole, *each) if name in some]:
-                    some[name] = Quantity(None, reason=why, excused=True)
+                    some[name] = _unknown(name, why)
             for some in (whole, *each):
                 _hold_program(one.recorded.units, some, gates)
             whole_run, *runs = (
@@ -281,7 +281,7 @@ def _hold_program(units: Mapping[str, str], found: dict[str, Quantity], gates: S
         name.removeprefix(f"{DETERMINISTIC}:") for name in found if name.startswith(f"{DETERMINISTIC}:")
     ]
     for gate in gates:
-        found.setdefault(gate.quantity, Quantity(None, reason=NOT_HELD))
+        found.setdefault(gate.quantity, _unknown(gate.name, NOT_HELD))
         now, then = gate.definition.unit, units.get(gate.quantity, "")
         if gate.name not in PROGRAM_GATES and gate.limit.ratio is None and then and then != now:
             reason = (
@@ -291,6 +291,12 @@ def _hold_program(units: Mapping[str, str], found: dict[str, Quantity], gates: S
         for output in gate.outputs if gate.name == DETERMINISTIC and outputs else ():
             reason = f"the output has no {quote(output)}; {suggestion(output, outputs)}"
             found.setdefault(f"{DETERMINISTIC}:{output}", Quantity(False, reason=reason))
+
+
+def _unknown(name: str, reason: str) -> Quantity:
+    """In the place of what a record does not say: no failure of the program, which would have to tell some of it."""
+    definition = PROGRAM_GATES.get(name)
+    return Quantity(None, reason=reason, excused=definition is None or definition.reported)
 
 
 _Judged = tuple[Found, GatedMeasurement]

@@ -145,6 +145,10 @@ def test_what_gates_yaml_means_otherwise_today_never_passes(
         "* recorded with the time prefill_s in s, gates.yaml says u in s",
     ])  # fmt: skip
     name = "engine v3 @ 4096 in summary.json"
+    write_gates(project, gates.replace("    contexts:", "    errors: FATAL\n    contexts:"))
+    result = greta(*REPLAY, "--greta-variant=v3", "--greta-require=cpu")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*no_errors is true*NOT MEASURED*"])
     for was, now, told in (
         ("engine.py]", "engine.py, more]", "its arguments"),
         ("engine.py, slow]", "engine.py, slow, more]", "the command of its baseline"),
@@ -215,6 +219,19 @@ def test_rows_of_others_are_runs_of_a_program_too(project: pytest.Pytester, gret
         "*v3 *speedup >= 1.20 *1.22x (4096)*INCONCLUSIVE*",
         "*v3 *attn_impl is v3_q_lds *naive (4096)*FAIL",
         "*base *seconds > 0 *22.77 s (4096)*PASS",
+    ])  # fmt: skip
+    with_units = "    prefill_s: {column: prefill_s, unit: s}\n"
+    (project.path / "columns.yaml").write_text(COLUMNS.partition("    exit_status")[0] + with_units)
+    units = "{json_marker: PERF_TIMING, units: {prefill_s: s}, processed: tokens}"
+    limited = OF_CSV.replace("{json_marker: PERF_TIMING}", units).replace(
+        "attn_impl: v1_lds}", "prefill_s: {max: 60}}"
+    )
+    write_gates(project, limited)
+    result = greta("--greta-columns=columns.yaml", "--greta-replay", "runs.csv")
+    result.stdout.fnmatch_lines_random([
+        "*v1 *prefill_s <= 60 *206.7 s (4096)*FAIL",
+        "*exit_status is 0 *NOT MEASURED*",
+        "*processed is 4096 *NOT MEASURED*",
     ])  # fmt: skip
     (project.path / "columns.yaml").write_text(
         COLUMNS.replace("  device: program\n", "").partition("  quantities")[0]
