@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -14,6 +15,7 @@ from pytest_greta.kernel import Problem
 from pytest_greta.records.schema import NOT_FINITE
 from pytest_greta.stats.shape import centre
 
+_MEDIAN = re.compile(r"median of (\d{1,9})")
 CLOSE = 1e-6
 """How far from what it is made of a number may be, relative to it: files hold all digits."""
 
@@ -66,7 +68,7 @@ def contradictions(data: Mapping[str, Any], sources: int) -> Iterable[str]:
             yield f"{where}: a run needs a problem, and device_kind {' or '.join(DEVICES)}"
         if one["kind"] == "program":
             yield from (where + told for told in _of_a_program(one))
-        yield from (where + told for told in (*_of_problem(one), *_of_pairs(one)))
+        yield from (where + told for told in (*_of_problem(one), *_of_pairs(one), *_of_rounds(one)))
         if one["kind"] == "code" and not one["target"]:
             yield f"{where}: code needs a target"
         if max(len(one["baseline_seconds"]), len(one["orders"])) > len(one["seconds"]):
@@ -118,6 +120,20 @@ def _of_pairs(one: Mapping[str, Any]) -> Iterator[str]:
         return
     told = f"{low:g}x" if low == high else f"{low:g}x to {high:g}x"
     yield f".quantities.speedup: {value:g}x contradicts its own pairs, which say {told}"
+
+
+def _of_rounds(one: Mapping[str, Any]) -> Iterator[str]:
+    """What the rounds of a kernel's run say against its time: their median, of the first where it ran a second time."""
+    rounds = one["seconds"] if one["kind"] == "run" else ()
+    for name in ("prefill_seconds", "seconds") if rounds and min(rounds) > 0 else ():
+        quantity = one["quantities"].get(name)
+        value = _number(quantity)
+        if quantity is None or value is None:
+            continue
+        stated = _MEDIAN.fullmatch(quantity.get("reason", ""))
+        took = statistics.median(rounds[: max(1, int(stated[1]))] if stated else rounds)
+        if not _is_close(value, took):
+            yield f".quantities.{name}: {value:g} s contradicts its own rounds, which took {took:g} s"
 
 
 def _of_each(whole: Mapping[str, Any], each: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -129,6 +129,7 @@ def test_two_records_are_both_judged_and_times_far_apart_are_told(
             for name in ("prefill_seconds", "seconds"):
                 if name in one["quantities"]:
                     one["quantities"][name] |= {"value": 2000.0, "interval": None}
+            one.update(seconds=[2000.0] * len(one["seconds"]), baseline_seconds=[], orders=[])
 
     change(project.path / "other.json", slower)
     result = greta("--greta-variant=good", "-k", "test_run", *REPLAY, "other.json")
