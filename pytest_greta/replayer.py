@@ -138,11 +138,9 @@ class Replayer:
             raise self._missing(case.program, case.variant, case.problem.id)
 
         entry = self.gate_file.programs[case.program]
-        baseline = entry.baseline
-        bases = self.recordings.programs(case.program, baseline, case.problem)
 
         def today(one: Found) -> Mapping[str, str]:
-            beside = baseline if one.recorded.baseline == baseline else ""
+            beside = entry.baseline if one.recorded.baseline == entry.baseline else ""
             return recipe.recipe_of(entry, case.variant, case.problem, beside)
 
         def other_code(one: Found) -> str:
@@ -157,43 +155,55 @@ class Replayer:
                 return "does not say with which arguments and environment it ran"
             return "" if same else self._other_commit(one.session)
 
-        (found, notes), judged, limits = (
-            self._of_this_code(found, other_code),
-            list[_Judged](),
-            limits_of(gates),
-        )
-        for one in found:
-            whole, *each = ({**some} for some in (one.recorded.quantities, *one.recorded.each))
-            beside_other = one.recorded.baseline not in (None, baseline)
-            if limits and beside_other:
-                told = (
-                    f"recorded against {one.recorded.baseline}, gates.yaml says {baseline or 'no baseline'}"
-                )
-                whole["speedup"] = Quantity(None, reason=told)
-            elif limits and one.recorded.orders:
-                whole["speedup"] = speedup(pairs_of(one, limits), limits, "")
-            elif limits and baseline:
-                beside = next((other for other in bases if other.is_of(one)), None)
-                whole.setdefault("speedup", apart_from(one.recorded.seconds, beside, baseline))
-            self._hold_over_contexts(case, one, gates, whole)
-            for name, why in recipe.no_longer(one.recorded.recipe, today(one)).items():
-                for some in [some for some in (whole, *each) if name in some]:
-                    some[name] = _unknown(name, why)
-            for some in (whole, *each):
-                _hold_program(one.recorded.units, some, gates)
-            whole_run, *runs = (
-                Measurement(
-                    case.program,
-                    case.variant,
-                    some,
-                    problem=case.problem,
-                    device="program",
-                    untimed=one.recorded.untimed,
-                )
-                for some in (whole, *each)
-            )
-            judged.append((one, GatedMeasurement(whole_run, gates, each=runs)))
+        found, notes = self._of_this_code(found, other_code)
+        judged = [
+            (one, self._gated_program(case, one, gates, recipe.no_longer(one.recorded.recipe, today(one))))
+            for one in found
+        ]
         return _replayed(judged, (*notes, *filter(None, [apart(found)])))
+
+    def _gated_program(
+        self, case: ProgramCase, one: Found, gates: Sequence[Gate], no_longer: Mapping[str, str]
+    ) -> GatedMeasurement:
+        """A record with the gates of today. `no_longer` are quantities that mean something else by now, with why."""
+        whole, *each = ({**some} for some in (one.recorded.quantities, *one.recorded.each))
+        if limits_of(gates):
+            self._hold_speedup(case, one, gates, whole)
+        self._hold_over_contexts(case, one, gates, whole)
+        for name, why in no_longer.items():
+            for some in [some for some in (whole, *each) if name in some]:
+                some[name] = _unknown(name, why)
+        for some in (whole, *each):
+            _hold_program(one.recorded.units, some, gates)
+        whole_run, *runs = (
+            Measurement(
+                case.program,
+                case.variant,
+                some,
+                problem=case.problem,
+                device="program",
+                untimed=one.recorded.untimed,
+            )
+            for some in (whole, *each)
+        )
+        return GatedMeasurement(whole_run, gates, each=runs)
+
+    def _hold_speedup(
+        self, case: ProgramCase, one: Found, gates: Sequence[Gate], whole: dict[str, Quantity]
+    ) -> None:
+        """Take the speedup anew, from the pairs with today's baseline; that beside another one is none."""
+        recorded, limits = one.recorded, limits_of(gates)
+        baseline = self.gate_file.programs[case.program].baseline
+        if recorded.baseline != baseline and (recorded.baseline or any(recorded.orders)):
+            then = recorded.baseline or "an unknown baseline"
+            told = f"recorded against {then}, gates.yaml says {baseline or 'no baseline'}"
+            whole["speedup"] = Quantity(None, reason=told)
+        elif recorded.orders:
+            whole["speedup"] = speedup(pairs_of(one, limits), limits, "")
+        elif baseline:
+            bases = self.recordings.programs(case.program, baseline, case.problem)
+            beside = next((other for other in bases if other.is_of(one)), None)
+            whole.setdefault("speedup", apart_from(recorded.seconds, beside, baseline))
 
     def _hold_over_contexts(
         self, case: ProgramCase, found: Found, gates: Sequence[Gate], whole: dict[str, Quantity]
