@@ -198,6 +198,8 @@ class Replayer:
             then = recorded.baseline or "an unknown baseline"
             told = f"recorded against {then}, gates.yaml says {baseline or 'no baseline'}"
             whole["speedup"] = Quantity(None, reason=told)
+        elif "speedup" in whole and whole["speedup"].value is None and any(recorded.orders):
+            pass  # its pairs did not count when they were measured
         elif recorded.orders:
             whole["speedup"] = speedup(pairs_of(one, limits), limits, "")
         elif baseline:
