@@ -184,6 +184,14 @@ def test_a_baseline_that_fails_is_run_once_and_a_longer_deadline_runs_again(
     assert sorted(log_of(engine)) == ["v3 2", "v4 2", "v4 2", "v4 2"]
     result = greta("--greta-variant=v4", "--greta-resume")
     result.stdout.fnmatch_lines(["note: v4-2: 3 of 3 runs are those of an earlier session"])
+    other = text.replace("gates: {v4", "gates: {v3: {attn_impl: {equals: naive}}, v4").replace(
+        "speedup: 2", "speedup: 0.1"
+    )
+    write_gates(engine, other.replace("repeats: 3", "repeats: 1").replace("--log, log", "--log, other"))
+    result = greta("--greta-variant=v4")
+    result.stdout.fnmatch_lines(
+        ["*speedup >= 0.10 *NOT MEASURED *", "*the baseline v3: attn_impl is naive fails: measured v3_q_lds"]
+    )
     write_gates(engine, program("--log, log, --hang-without, go", "    contexts: 2\n"))
     greta("--greta-deadline=0.2").assert_outcomes(failed=1)
     greta("--greta-deadline=0.2", "--greta-resume").assert_outcomes(failed=1)
