@@ -112,11 +112,13 @@ def quantities_of(runs: Sequence[Execution], output: OutputSpec) -> dict[str, Qu
     told = f"still running when it had ended, and killed: {', '.join(left[:5])}" if left else ""
     found["left_processes"] = Quantity(len(left), reason=told)
     found["readable"] = _excused(failure) if failure else Quantity(not unreadable, reason=unreadable)
+    stopped = failure or unreadable
     for name, values in _measured(runs).items():
-        found[name] = _together(name, values, PROGRAM_GATES[name].unit, len(runs))
+        is_time = PROGRAM_GATES[name].speed  # how long it took to fail is no time of it
+        one = _together(name, values, PROGRAM_GATES[name].unit, len(runs))
+        found[name] = _excused(stopped) if stopped and is_time else one
     found["vram_bytes"] = replace(found["vram_bytes"], reason=_of_device_memory(found["vram_bytes"], runs))
     names = dict.fromkeys(name for run in runs for name in run.values)
-    stopped = failure or unreadable
     for name in names:
         if name not in PROGRAM_GATES:
             printed = [run.values.get(name) for run in runs]

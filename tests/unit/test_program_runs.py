@@ -166,6 +166,9 @@ def test_a_run_fails_by_one_gate_and_says_why(
     measurement = Measurement("p", "a", quantities, problem=Problem(8), device="program")
     verdicts = [evaluate(gate, measurement) for gate in gates]
     assert {verdict.gate.name for verdict in verdicts if verdict.status is Status.FAIL} == failed
+    assert (quantities_of([RUN, run], OUTPUT)["wall_seconds"].value is None) == bool(
+        run.failure or run.unreadable
+    )
 
 
 def test_what_was_not_printed_is_told_with_what_was() -> None:

@@ -160,6 +160,19 @@ def test_a_program_has_the_tokens_that_it_processed() -> None:
     assert list(found.tables[-1].rows[0]) == ["v3", "16384", "10", "2048 tokens", "21.86 s", "flash_v2_naive"]
 
 
+def test_how_long_a_program_took_to_fail_is_no_time_of_it() -> None:
+    good, hung = (samples.run("v3", context, 10.0, kind="program", verdicts=[]) for context in (4096, 8192))
+    killed = {"exit_status": Quantity(None), "deadline_seconds": Quantity(0.4), "wall_seconds": Quantity(0.4)}
+    bad = [samples.verdict("deadline_seconds", "deadline_seconds <= 0.4", 0.4, "FAIL")]
+    for more in ({"seconds": Quantity(None)}, {}):
+        one = dataclasses.replace(hung, quantities={**killed, **more}, verdicts=bad, seconds=())
+        found = report_of(Sources([Summary(samples.session(), [good, one])]))
+        time = section(found, "time")
+        assert all(len(series.points) == 1 for chart in time.charts for series in chart.series)  # type: ignore[union-attr]
+        assert list(time.tables[0].rows[1]) == ["8192", "not measured FAIL"]
+        assert list(time.tables[1].rows[1][2:6]) == ["not measured", "", "", "not measured"]
+
+
 def test_exponents_are_slopes() -> None:
     assert exponent([(n, 3e-9 * n**2) for n in samples.CONTEXTS]) == "2.00"
     assert exponent([(n, 0.1 * n) for n in samples.CONTEXTS]) == "1.00"
