@@ -58,7 +58,8 @@ def outcome(summaries: Sequence[Summary]) -> tuple[list[Section], Counter[str]]:
 
 def _failed(failed: Sequence[_Found], summaries: Sequence[Summary]) -> Section:
     codes = sorted({summary.session.exit_code for summary in summaries} - {0})
-    notes = [f"The session ended with exit code {code}." for code in codes]
+    told = (note for summary in summaries for note in summary.notes if note.startswith("interrupted: "))
+    notes = [*map(plain, told), *(f"The session ended with exit code {code}." for code in codes)]
     if not failed:
         return Section("failed", "What failed", ["No gate failed.", *notes])
     table = Table.of(

@@ -269,6 +269,7 @@ def test_nothing_finished_is_lost_to_ctrl_c_or_to_kill(greta: Run, engine: pytes
 
     printed = stopped_by(signal.SIGINT, 3)  # context 1 twice, context 2 waits
     assert "1 passed" in printed
+    assert "note: interrupted: 3 of 4 tests did not run to their end" in printed
     assert engines(engine.path) == []
     stopped_by(signal.SIGKILL, 4, "--greta-resume")
     assert len(engines(engine.path)) == 1
