@@ -38,10 +38,9 @@ class Sources:
 def report_of(sources: Sources) -> Report:
     """The report on some sources: the same for the same."""
     summaries = with_parts_told(sources.summaries)
-    verdicts, counts = outcome(summaries)
-    failed = verdicts[0].tables[0].more + len(verdicts[0].tables[0].rows) if verdicts[0].tables else 0
+    verdicts, counts, failed = outcome(summaries)
     is_failure = bool(failed) or any(summary.session.exit_code for summary in summaries)
-    heading = f"{failed} failed" if failed else "a session failed" if is_failure else "nothing failed"
+    heading = failed or ("a session failed" if is_failure else "nothing failed")
     first, *others = verdicts
     sections = [
         first,

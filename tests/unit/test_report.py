@@ -60,18 +60,19 @@ def report(sources: Sources) -> Report:
 
 
 def test_what_failed_comes_first_and_what_lies_farthest_beyond_its_limit_before_all(report: Report) -> None:
-    assert report.title == "greta: 13 failed"
+    assert report.title == "greta: 13 gates failed in 13 tests, 1 test blocked"
     first = report.sections[0].tables[0]
     assert list(first.rows[0]) == [
+        "FAIL",
+        "0.29 of the limit",
         "prefill v3",
         "4096",
         "speedup >= 1.20",
         "0.35x [0.34, 0.36]",
-        "0.29 of the limit",
-        "FAIL",
+        "",
         "gates.yaml:54",
     ]
-    assert [row[4] for row in first.rows[4::3]] == ["9.4 % above", "6.2 % above", "3.1 % above"]
+    assert [row[1] for row in first.rows[4:13:3]] == ["9.4 % above", "6.2 % above", "3.1 % above"]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_by_how_much(limits: dict[str, object], value: object, said: str) -> Non
 def test_a_failed_test_without_a_failed_gate_is_a_failure() -> None:
     undecided = samples.verdict("speedup", "speedup >= 1.20", 1.2, "INCONCLUSIVE", min=1.2, reason="too few")
     run = samples.run("v3", 4096, 1.0, verdicts=[undecided], outcome="failed")
-    for outcome, title in (("failed", "greta: 1 failed"), ("passed", "greta: nothing failed")):
+    for outcome, title in (("failed", "greta: 1 gate failed"), ("passed", "greta: nothing failed")):
         one = Summary(samples.session(exit_code=0), [dataclasses.replace(run, outcome=outcome)])
         assert report_of(Sources([one])).title == title
 
@@ -105,6 +106,15 @@ def test_a_session_that_failed_with_no_failed_gate_does_not_look_green() -> None
     found = report_of(Sources([Summary(samples.session(exit_code=3))]))
     assert (found.title, found.is_failure) == ("greta: a session failed", True)
     assert "The session ended with exit code 3." in found.sections[0].notes
+
+
+def test_a_test_that_was_blocked_is_listed_as_a_failure() -> None:
+    blocked = samples.campaign().stopped
+    told = "interrupted: 6 of 9 tests did not run to their end"
+    found = report_of(Sources([Summary(samples.session(exit_code=2), [], blocked, notes=[told])]))
+    assert found.title == "greta: 1 test blocked"
+    assert list(found.sections[0].notes) == [told, "The session ended with exit code 2."]
+    assert found.sections[0].tables[0].rows[0][0] == "BLOCKED"
 
 
 def test_what_was_not_measured_says_so() -> None:
@@ -240,7 +250,7 @@ def test_every_number_that_is_drawn_stands_in_a_table(report: Report) -> None:
 def test_large_records_are_cut_and_say_so() -> None:
     many = [samples.code(f"v{place}", "gfx942", vgprs=200) for place in range(400)]
     found = report_of(Sources([Summary(samples.session(), many)]))
-    assert found.title == "greta: 400 failed"
+    assert found.title == "greta: 400 gates failed in 400 tests"
     assert (len(found.sections[0].tables[0].rows), found.sections[0].tables[0].more) == (300, 100)
     assert "and 350 more" in markdown(found)
     assert section(found, "resources").charts[0].title == "vgprs (the first 40 of 300)"
@@ -426,7 +436,7 @@ def test_the_command_writes_both_files(
     paths = samples.write(tmp_path, few, few)
     assert main(["report", *map(str, paths), "-o", "out"]) == 0
     assert capsys.readouterr().out.splitlines() == ["out/report.html", "out/summary.md"]
-    assert Path("out/summary.md").read_text().startswith("# greta: 2 failed\n")
+    assert Path("out/summary.md").read_text().startswith("# greta: 2 gates failed in 1 test\n")
     assert Path("out/report.html").read_text().startswith("<!DOCTYPE html>")
     assert not Path(".benchmarks").exists()
 
