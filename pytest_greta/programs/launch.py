@@ -59,7 +59,20 @@ def launch(
     after = invocation.files()
     files = {word: digest for word, digest in before.items() if after.get(word) == digest}
     found = _execution(ended, reading, errors.found, written)
+    if found.unreadable and written is None and _is_read(entry, ended.errors):
+        told = f"{found.unreadable}; it is on standard error, which is not read"
+        found = replace(found, unreadable=told)
     return replace(found, files=files)
+
+
+def _is_read(entry: ProgramEntry, text: str) -> bool:
+    """Whether a text is what the output should have been."""
+    reading = reading_of(entry.output)
+    lines = Lines(reading.look)
+    lines.feed(text.encode(errors="surrogateescape"))
+    lines.close()
+    found, problem = reading.result()
+    return bool(found) and not problem
 
 
 def _execution(ended: Ended, reading: Reading, error: str, written: Before | None) -> Execution:

@@ -96,6 +96,17 @@ def test_each_vice_has_a_message_of_its_own(greta: Run, engine: pytest.Pytester)
     assert engines(engine.path) == []
 
 
+def test_what_stands_on_standard_error_alone_is_told(greta: Run, engine: pytest.Pytester) -> None:
+    line = 'PERF_TIMING {"prefill_s": 1, "tokens": 8}'
+    text = program("", f"    contexts: 8\n{OUTPUT}").replace(OUTPUT, "", 1)
+    start = text.index("variants: ")
+    end = text.index("\n", start)
+    words = json.dumps(["sh", "-c", f"echo '{line.replace('{', '{{').replace('}', '}}')}' >&2"])
+    write_gates(engine, f"{text[:start]}variants: {{v3: {words}}}{text[end:]}")
+    told = "no line of the output has PERF_TIMING; it is on standard error, which is not read"
+    greta().stdout.fnmatch_lines([f"*readable is true   measured false   FAIL ({told})"])
+
+
 def engines(folder: Path) -> list[int]:
     """The engines of this test that run."""
     found = []

@@ -149,6 +149,7 @@ def test_signs_of_failure(expression: str, signs: tuple[bytes, ...], text: str, 
     lines.feed(text.encode())
     lines.close()
     assert looker.found == found
+    assert all(any(stem in sign.lower() for stem in capture.STEMS) for sign in signs)
 
 
 def test_a_file_of_csv_is_that_of_the_run(tmp_path: Path) -> None:
