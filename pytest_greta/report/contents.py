@@ -21,6 +21,8 @@ from pytest_greta.stats.runs import HistoricRun
 
 MOST_NOTES = 30
 """Of a section."""
+OF_KERNELS = ("speedup", "roofline", "resources", "device")
+"""The sections that programs may have nothing for."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,14 @@ def report_of(sources: Sources) -> Report:
         is_failure,
         [(status, counts[status]) for status in reversed(STATUSES) if counts[status]],
         list(_lines(summaries)),
-        [replace(section, notes=_notes(section)) for section in sections],
+        [replace(one, notes=_notes(one)) for one in sections if _is_said(one, summaries)],
     )
+
+
+def _is_said(section: Section, summaries: Sequence[Summary]) -> bool:
+    """Whether a section is there: of programs alone, one on kernels that would only say "not measured" is not."""
+    kinds = {recorded.kind for _, recorded in measurements(summaries)}
+    return kinds != {"program"} or section.name not in OF_KERNELS or bool(section.charts or section.tables)
 
 
 def _notes(section: Section) -> list[str]:

@@ -150,7 +150,7 @@ def _closing(subject: Subject, name: str) -> Table:
 
 def _cell(run: Timed) -> str:
     speedup = as_number(run.get("speedup"))
-    beside = f" ({speedup:.2f}x)" if speedup is not None else ""
+    beside = f" ({number(speedup, 'x')})" if speedup is not None else ""
     worst = "FAIL" in run.statuses.values()
     seconds = as_number(run.time)
     # As campaigns write times down: to hundredths from 10 s on.
@@ -209,7 +209,7 @@ def _of_programs(subject: Subject, name: str) -> Iterator[Table]:
         ]
         caption = f"{name}: what programs printed, and what was measured of them"
         if len(differing) > MOST_COLUMNS:
-            caption += f": {names[0]} to {names[-1]}"
+            caption += f": {names[0]}" + (f" to {names[-1]}" if len(names) > 1 else "")
         yield Table.of(caption, ["variant", "problem", *(f"#{one}" for one in names)], rows)
 
 

@@ -492,9 +492,9 @@ def test_what_programs_printed_takes_tables_that_a_screen_holds() -> None:
         )
         for context in (8, 16)
     ]
-    (time,) = [
-        one for one in report_of(Sources([Summary(samples.session(), runs)])).sections if one.name == "time"
-    ]
+    found = report_of(Sources([Summary(samples.session(), runs)]))
+    assert not {"speedup", "roofline", "resources"} & {one.name for one in found.sections}
+    time = section(found, "time")
     tables = [one for one in time.tables if "printed" in one.caption or "same" in one.caption]
     alike, first, second = tables
     assert alike.rows == [["attn_impl", "v3_q_lds"], ["q0", "0"]]
@@ -505,3 +505,4 @@ def test_what_programs_printed_takes_tables_that_a_screen_holds() -> None:
     ]
     assert second.rows == [["v3", "8", "56 s"], ["v3", "16", "112 s"]]
     assert first.caption.endswith("was measured of them: q1 to q6")
+    assert second.caption.endswith("was measured of them: q7")
