@@ -107,6 +107,32 @@ def test_what_stands_on_standard_error_alone_is_told(greta: Run, engine: pytest.
     greta().stdout.fnmatch_lines([f"*readable is true   measured false   FAIL ({told})"])
 
 
+def test_a_file_of_the_baseline_or_of_an_earlier_run_never_serves_a_variant(
+    greta: Run, engine: pytest.Pytester
+) -> None:
+    write_gates(
+        engine,
+        """\
+version: 1
+programs:
+  engine:
+    variants:
+      writes: [sh, -c, "printf 't\\n1.0\\n' > out.csv"]
+      touches: [sh, -c, "touch out.csv"]
+    contexts: 8
+    repeats: 1
+    baseline: writes
+    output: {csv: out.csv, units: {t: s}, time: t}
+    gates: {touches: {speedup: 0.2}}
+""",
+    )
+    for _ in range(2):
+        result = greta()
+        result.assert_outcomes(passed=1, failed=1)
+        told = "*out.csv was not written by this run: it is as it was before"
+        result.stdout.fnmatch_lines([f"*readable is true   measured false   FAIL ({told})"])
+
+
 def engines(folder: Path) -> list[int]:
     """The engines of this test that run."""
     found = []
