@@ -477,6 +477,9 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: Out
     (path,) = samples.write(tmp_path, Summary(samples.session()))
     assert main(["report", str(path), "-o", str(path / "out")]) == 2
     assert "cannot be written: Not a directory" in capsys.readouterr().err
+    (tmp_path / "taken/summary.md").mkdir(parents=True)
+    assert main(["report", str(path), "-o", str(tmp_path / "taken")]) == 2
+    assert capsys.readouterr().err.endswith("; nor is report.html written\n")
 
 
 def test_what_programs_printed_takes_tables_that_a_screen_holds() -> None:
