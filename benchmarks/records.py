@@ -14,6 +14,7 @@ import argparse
 import multiprocessing
 import os
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -92,7 +93,7 @@ def run(rng: random.Random, variant: int, context: int) -> Recorded:
     others = [1e-6 * context * rng.lognormvariate(0, 0.01) for _ in range(PAIRS)]
     seconds = [other / ratio * rng.lognormvariate(0, 0.01) for other in others]
     orders = [order for _ in range(PAIRS // 2) for order in rng.choice(((1, -1), (-1, 1)))]
-    middle = sorted(seconds)[PAIRS // 2]
+    middle = statistics.median(seconds)
     quantities = {name: Quantity(True) for name in CHECKS}
     quantities |= {
         "prefill_seconds": Quantity(middle, Interval(min(seconds), max(seconds)), f"median of {PAIRS}"),

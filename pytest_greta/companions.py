@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pytest_greta.options import read_options
 from pytest_greta.stash import is_controller
@@ -18,7 +19,7 @@ def register(config: pytest.Config) -> None:
     if options.is_recorded:
         from pytest_greta.recording import Recording
 
-        config.pluginmanager.register(Recording(), "greta-recording")
+        config.pluginmanager.register(Recording(_subject_of), "greta-recording")
     if not is_worker:
         from pytest_greta.summary import Summary
 
@@ -36,3 +37,13 @@ def register(config: pytest.Config) -> None:
         from pytest_greta.marking import Marking
 
         config.pluginmanager.register(Marking(), "greta-marking")
+
+
+def _subject_of(item: Any, parameters: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """What a test is about; None of one that is about nothing of greta's, or stands for no case."""
+    from pytest_greta.cases import ARTIFACT, AXES, PROGRAM, Mistaken, subject_of
+    from pytest_greta.fixtures import NothingToTest
+
+    ours = [parameters[name] for name in (ARTIFACT, PROGRAM, *AXES) if name in parameters]
+    is_case = ours and not any(isinstance(value, (Mistaken, NothingToTest)) for value in ours)
+    return subject_of(item, parameters) if is_case else None

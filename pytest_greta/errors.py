@@ -99,6 +99,10 @@ class RecordedFailure(GretaError):
     """What stopped a test when it was recorded."""
 
 
+class RecordedBlock(ProgramBlocked):
+    """What kept a test from running when it was recorded, for no fault of what it is about: it never passes."""
+
+
 class NotForDevice(GretaError):
     """A variant that is written for other devices than the one at hand: no failure, whatever is required."""
 

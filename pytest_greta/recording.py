@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 
 from pytest_greta import __version__
 from pytest_greta.compiler.cache import is_special, write_whole
-from pytest_greta.errors import shown_path
+from pytest_greta.errors import printable, shown_path
 from pytest_greta.gates.model import Status
 from pytest_greta.options import OPTIONS, given, read_options
 from pytest_greta.paths import gates_digest, gates_path, path_of
@@ -96,15 +96,20 @@ def carry_crash(config: pytest.Config, report: Any, subject: tuple[str, str, str
     report.greta_subject = subject[0]
     report.greta_rows = [Row.stopped(*subject, status, why).plain()]
     if read_options(config).is_recorded:
-        report.greta_records = {
-            "measurements": [],
-            "stopped": [*subject, status, why],
-            "outcome": report.outcome,
-            "device": None,
-            "not_measured": "",
-            "is_blocked": False,
-            "targets": [],
-        }
+        report.greta_records = _failed(report, subject, why)
+
+
+def _failed(report: Any, subject: tuple[str, str, str], why: str) -> dict[str, Any]:
+    """What is kept of a test that failed before it had measured anything."""
+    return {
+        "measurements": [],
+        "stopped": [*subject, Status.FAIL.value, why],
+        "outcome": report.outcome,
+        "device": None,
+        "not_measured": "",
+        "is_blocked": False,
+        "targets": [],
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -115,6 +120,28 @@ def _plain(value: Any) -> Any:
 
 class Recording:
     """Makes plain data of the records in a report that leaves the process, and records of those in one that comes."""
+
+    def __init__(self, subject_of: Callable[[Any, Mapping[str, Any]], tuple[str, str, str] | None]) -> None:
+        """`subject_of` says what a test is about by its parameters; None of one that is not about greta's."""
+        self._subject_of = subject_of
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, Any, Any]:
+        """A test that crashes before it measures is one that failed, and fails again where the records are replayed."""
+        report = yield
+        if (
+            report.failed
+            and call.when != "teardown"
+            and not (VERDICTS in item.stash or STOPPED in item.stash)
+        ):
+            subject = self._subject_of(item, getattr(getattr(item, "callspec", None), "params", {}))
+            if subject:
+                crash = getattr(report.longrepr, "reprcrash", None)
+                told = (crash.message if crash else str(report.longrepr)).strip().partition("\n")[0]
+                report.greta_records = _failed(report, subject, printable(f"the test failed: {told}"))
+        return report
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_to_serializable(self) -> Generator[None, Any, Any]:

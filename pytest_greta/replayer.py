@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pytest_greta.errors import NotRecorded, RecordedFailure, quote, suggestion
+from pytest_greta.errors import NotRecorded, RecordedBlock, RecordedFailure, quote, suggestion
 from pytest_greta.gates.evaluation import built_in_for_peak
 from pytest_greta.gates.model import Gate, Measurement, Quantity
 from pytest_greta.gates.programs import PROGRAM_GATES
 from pytest_greta.kernel import Problem
 from pytest_greta.measure.executable import BASELINE
+from pytest_greta.programs import recipe
 from pytest_greta.programs.contexts import over_contexts_of, scaling_of
 from pytest_greta.programs.pairing import limits_of, speedup
 from pytest_greta.programs.result import ProgramRun
@@ -136,46 +137,73 @@ class Replayer:
         if not found:
             raise self._missing(case.program, case.variant, case.problem.id)
 
-        baseline = self.gate_file.programs[case.program].baseline
-        bases = self.recordings.programs(case.program, baseline, case.problem)
+        entry = self.gate_file.programs[case.program]
+
+        def today(one: Found) -> Mapping[str, str]:
+            beside = entry.baseline if one.recorded.baseline == entry.baseline else ""
+            return recipe.recipe_of(entry, case.variant, case.problem, beside)
 
         def other_code(one: Found) -> str:
             changed = [
                 n for n, digest in one.recorded.digests.items() if digest and files.get(n, digest) != digest
             ]
+            changed += recipe.changed(one.recorded.recipe, today(one))
             if changed:
                 return f"is of other code: {' and '.join(changed)} changed since"
             same = {n for n in one.recorded.digests if n in files}
+            if same and not one.recorded.recipe:
+                return "does not say with which arguments and environment it ran"
             return "" if same else self._other_commit(one.session)
 
-        (found, notes), judged, limits = (
-            self._of_this_code(found, other_code),
-            list[_Judged](),
-            limits_of(gates),
-        )
-        for one in found:
-            whole, *each = ({**some} for some in (one.recorded.quantities, *one.recorded.each))
-            if limits and one.recorded.orders:
-                whole["speedup"] = speedup(pairs_of(one, limits), limits, "")
-            elif limits and baseline:
-                beside = next((other for other in bases if other.is_of(one)), None)
-                whole.setdefault("speedup", apart_from(one.recorded.seconds, beside, baseline))
-            self._hold_over_contexts(case, one, gates, whole)
-            for some in (whole, *each):
-                _hold_program(one.recorded.units, some, gates)
-            whole_run, *runs = (
-                Measurement(
-                    case.program,
-                    case.variant,
-                    some,
-                    problem=case.problem,
-                    device="program",
-                    untimed=one.recorded.untimed,
-                )
-                for some in (whole, *each)
-            )
-            judged.append((one, GatedMeasurement(whole_run, gates, each=runs)))
+        found, notes = self._of_this_code(found, other_code)
+        judged = [
+            (one, self._gated_program(case, one, gates, recipe.no_longer(one.recorded.recipe, today(one))))
+            for one in found
+        ]
         return _replayed(judged, (*notes, *filter(None, [apart(found)])))
+
+    def _gated_program(
+        self, case: ProgramCase, one: Found, gates: Sequence[Gate], no_longer: Mapping[str, str]
+    ) -> GatedMeasurement:
+        """A record with the gates of today. `no_longer` are quantities that mean something else by now, with why."""
+        whole, *each = ({**some} for some in (one.recorded.quantities, *one.recorded.each))
+        if limits_of(gates):
+            self._hold_speedup(case, one, gates, whole)
+        self._hold_over_contexts(case, one, gates, whole)
+        for name, why in no_longer.items():
+            for some in [some for some in (whole, *each) if name in some]:
+                some[name] = _unknown(name, why)
+        for some in (whole, *each):
+            _hold_program(one.recorded.units, some, gates)
+        whole_run, *runs = (
+            Measurement(
+                case.program,
+                case.variant,
+                some,
+                problem=case.problem,
+                device="program",
+                untimed=one.recorded.untimed,
+            )
+            for some in (whole, *each)
+        )
+        return GatedMeasurement(whole_run, gates, each=runs)
+
+    def _hold_speedup(
+        self, case: ProgramCase, one: Found, gates: Sequence[Gate], whole: dict[str, Quantity]
+    ) -> None:
+        """Take the speedup anew, from the pairs with today's baseline; that beside another one is none."""
+        recorded, limits = one.recorded, limits_of(gates)
+        baseline = self.gate_file.programs[case.program].baseline
+        if recorded.baseline != baseline and (recorded.baseline or any(recorded.orders)):
+            then = recorded.baseline or "an unknown baseline"
+            told = f"recorded against {then}, gates.yaml says {baseline or 'no baseline'}"
+            whole["speedup"] = Quantity(None, reason=told)
+        elif recorded.orders:
+            whole["speedup"] = speedup(pairs_of(one, limits), limits, "")
+        elif baseline:
+            bases = self.recordings.programs(case.program, baseline, case.problem)
+            beside = next((other for other in bases if other.is_of(one)), None)
+            whole.setdefault("speedup", apart_from(recorded.seconds, beside, baseline))
 
     def _hold_over_contexts(
         self, case: ProgramCase, found: Found, gates: Sequence[Gate], whole: dict[str, Quantity]
@@ -194,15 +222,22 @@ class Replayer:
                 alone = Quantity(None, reason="no record of the smallest context in the same session")
                 whole["scaling"] = scaling_of(own, timed[0]) if timed else alone
 
-    def _missing(self, kernel: str, variant: str, where: str, on: str = "") -> NotRecorded | RecordedFailure:
+    def _missing(
+        self, kernel: str, variant: str, where: str, on: str = ""
+    ) -> NotRecorded | RecordedFailure | RecordedBlock:
         """Why there is nothing to gate. `on` is the kind of device that it should be of, in words."""
         name = f"{kernel} {variant} @ {where}"
         for file, status, reason in self.recordings.stopped(kernel, variant, where):
             told = f"{name}: {status} when it was recorded in {file}: {reason}"
-            return RecordedFailure(told) if status == "FAIL" else NotRecorded(told)
+            stops: dict[str, type[NotRecorded | RecordedFailure | RecordedBlock]] = {
+                "FAIL": RecordedFailure,
+                "BLOCKED": RecordedBlock,
+            }
+            return stops.get(status, NotRecorded)(told)
         there = self.recordings.recorded_for(kernel, variant)
         of = f"; of {variant} there is {', '.join(there[:8])}" if there else f"; there is none of {variant}"
-        return NotRecorded(f"no record of {name}{on} in {self.recordings.names}{of}")
+        told = f"no record of {name}{on} in {self.recordings.names}{of}"
+        return NotRecorded("; ".join([told, *self.recordings.unfinished]))
 
     def _of_this_code(
         self, found: Sequence[Found], other_code: Callable[[Found], str]
@@ -256,7 +291,7 @@ def _hold_program(units: Mapping[str, str], found: dict[str, Quantity], gates: S
         name.removeprefix(f"{DETERMINISTIC}:") for name in found if name.startswith(f"{DETERMINISTIC}:")
     ]
     for gate in gates:
-        found.setdefault(gate.quantity, Quantity(None, reason=NOT_HELD))
+        found.setdefault(gate.quantity, _unknown(gate.name, NOT_HELD))
         now, then = gate.definition.unit, units.get(gate.quantity, "")
         if gate.name not in PROGRAM_GATES and gate.limit.ratio is None and then and then != now:
             reason = (
@@ -266,6 +301,12 @@ def _hold_program(units: Mapping[str, str], found: dict[str, Quantity], gates: S
         for output in gate.outputs if gate.name == DETERMINISTIC and outputs else ():
             reason = f"the output has no {quote(output)}; {suggestion(output, outputs)}"
             found.setdefault(f"{DETERMINISTIC}:{output}", Quantity(False, reason=reason))
+
+
+def _unknown(name: str, reason: str) -> Quantity:
+    """In the place of what a record does not say: no failure of the program, which would have to tell some of it."""
+    definition = PROGRAM_GATES.get(name)
+    return Quantity(None, reason=reason, excused=definition is None or definition.reported)
 
 
 _Judged = tuple[Found, GatedMeasurement]

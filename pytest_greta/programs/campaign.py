@@ -35,6 +35,7 @@ from pytest_greta.programs.pairing import (
     speedup,
 )
 from pytest_greta.programs.place import Invocation, check_model, invocation_of
+from pytest_greta.programs.recipe import recipe_of
 from pytest_greta.programs.result import ProgramCase, ProgramResult, ProgramRun
 from pytest_greta.stats.pairs import PairedTest
 from pytest_greta.stats.runs import FEWEST_ROUNDS
@@ -179,6 +180,7 @@ class Programs:
         run.command, run.on = invoked[CANDIDATE].words, entry.on
         run.asked, run.timing = invoked[CANDIDATE].asked(), entry.output.time or "wall_seconds"
         run.single_shot = self.manner.single_shot
+        run.recipe = recipe_of(entry, case.variant, case.problem, run.baseline)
         if has_pairs:
             run.baseline_code = key_of([invoked[BASELINE].identity(), invoked[BASELINE].files()])[:16]
         run.untimed = SERIALISED if self.manner.serialize else self.manner.untimed

@@ -39,5 +39,7 @@ def over_contexts_of(name: str, runs: Sequence[ProgramRun]) -> Quantity:
     least, most = min(numbers, key=lambda c: numbers[c]), max(numbers, key=lambda c: numbers[c])
     if numbers[least] <= 0:
         return Quantity(math.inf, reason=f"{numbers[least]:g} at context {least}", unit="x")
+    if numbers[least] == numbers[most]:
+        return Quantity(1.0, reason=f"{numbers[least]:.4g} at every context", unit="x")
     told = f"{numbers[most]:.4g} at context {most}, {numbers[least]:.4g} at {least}"
     return Quantity(numbers[most] / numbers[least], reason=told, unit="x")

@@ -161,6 +161,8 @@ def add_missing(found: dict[str, Quantity], gates: Sequence[Gate]) -> None:
                     found[f"deterministic:{output}"] = replace(
                         absent, value=None if absent.excused else False
                     )
+        elif gate.limit.ratio is not None and gate.name in found:
+            found.setdefault(gate.quantity, Quantity(None, reason="it is of several contexts"))
         else:
             found.setdefault(gate.quantity, missing(gate.name, found))
 

@@ -56,6 +56,8 @@ class ProgramRun:
     """What it was asked to do: its arguments and environment. Runs that were asked for something else are of another
     benchmark.
     """
+    recipe: Mapping[str, str] = field(default_factory=dict)
+    """How it is run and read: `recipe_of`."""
     timing: str = ""
     """Which time its seconds are."""
     baseline_code: str = ""

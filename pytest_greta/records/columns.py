@@ -204,9 +204,12 @@ def _text(row: Mapping[str, Any], cell: Cell, what: str) -> str:
 
 
 def _number(value: Any, what: str) -> float:
+    is_text = isinstance(value, str) and value.isascii() and "_" not in value  # `1_8` is a name, and not 18
     try:
         number = (
-            float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
+            float(value)
+            if is_text or (isinstance(value, (int, float)) and not isinstance(value, bool))
+            else None
         )
     except (ValueError, OverflowError):
         number = None
@@ -228,7 +231,7 @@ def _key(row: Mapping[str, Any], columns: Columns) -> tuple[Any, ...] | None:
     kernel, variant = (_text(row, cells[name], name) for name in ("kernel", "variant"))
     target = _text(row, cells["target"], "target") if "target" in cells else ""
     context = _text(row, cells["context"], "context") if "context" in cells else ""
-    if not (kernel and variant):
+    if not (kernel and variant) or _is_of_something_else(row, columns.nothing_in):
         return None
     axes = [(name, _text(row, cell, name)) for name, cell in columns.axes.items()]
     number = _whole(context, "context") if context else 0
@@ -237,20 +240,27 @@ def _key(row: Mapping[str, Any], columns: Columns) -> tuple[Any, ...] | None:
     return kernel, variant, number, tuple(one for one in axes if one[1]), target
 
 
+def _is_of_something_else(row: Mapping[str, Any], column: str) -> bool:
+    """Whether a column that should hold nothing holds something: tokens that were generated, behind a prompt."""
+    return bool(column) and str(_inside(row, column) or "0").strip() not in ("0", "0.0")
+
+
 def _add(rows: _Rows, row: Mapping[str, Any], columns: Columns) -> None:
     """Add what a row says. Raises _Wrong."""
-    one_run: dict[str, Quantity] = {}
+    said: dict[str, list[Any]] = {}
     for name, cell in columns.quantities.items():
         value, definition = _cell(row, cell, name), definition_of(name, columns.device)
         if value is None:
             continue
         values = value if isinstance(value, list) else [value]
-        for one in values:
-            rows.quantities.setdefault(name, []).append(_value(one, definition, cell))
-        one_run[name] = Quantity(rows.quantities[name][-1])
+        said[name] = [_value(one, definition, cell) for one in values]
+        rows.quantities.setdefault(name, []).extend(said[name])
         if name == ("seconds" if columns.device == PROGRAM else "prefill_seconds"):
             rows.seconds = rows.quantities[name]
-    rows.each.append(one_run)
+    for number in range(max(map(len, said.values()), default=1)):  # runs: what is said once is of all of them
+        of_run = {name: values[number if len(values) > 1 else 0] for name, values in said.items()
+                  if len(values) == 1 or number < len(values)}  # fmt: skip
+        rows.each.append({name: Quantity(value) for name, value in of_run.items()})
 
 
 def _value(value: Any, definition: GateDef, cell: Cell) -> float | bool | str:
@@ -281,6 +291,7 @@ def _own(value: Any) -> float | bool | str:
 def _recorded(key: tuple[Any, ...], rows: _Rows, columns: Columns) -> Recorded:
     kernel, variant, context, axes, target = key
     sizes = {name: int(text) if text.isdecimal() else text for name, text in axes}
+    cells = columns.quantities
     definitions = {name: definition_of(name, columns.device) for name in rows.quantities}
     quantities = {name: _quantity(values, definitions[name]) for name, values in rows.quantities.items()}
     is_program = columns.device == PROGRAM
@@ -294,7 +305,7 @@ def _recorded(key: tuple[Any, ...], rows: _Rows, columns: Columns) -> Recorded:
         target=target or None,
         problem=RecordedProblem(id_, context, sizes) if context and not target else None,
         device_kind=None if target else columns.device,
-        units={name: definition.unit for name, definition in definitions.items()},
+        units={name: definition.unit or cells[name].unit for name, definition in definitions.items()},
         each=rows.each if is_program else (),
         seconds=seconds if len(seconds) == len(rows.seconds) else [],
     )

@@ -78,13 +78,24 @@ def of_benchmark(data: Mapping[str, Any], shown: str) -> Summary:
     """The runs of greta that pytest-benchmark has stored. Raises ConfigError."""
     entries = data["benchmarks"]
     read = [_entry(data, entry) for entry in (entries if isinstance(entries, list) else [])]
+    is_of_programs = isinstance(entries, list) and any(map(_is_of_a_program, entries))
     return _gathered(
         [
             one if isinstance(one, list) else f"{shown}: benchmarks[{n}] is damaged: {one}"
             for n, one in enumerate(read)
         ],
-        f"{shown}: none of its benchmarks is a run of greta",
+        f"{shown}: {OF_PROGRAMS if is_of_programs else 'none of its benchmarks is a run of greta'}",
     )
+
+
+OF_PROGRAMS = (
+    "it holds runs of programs alone, and not what they printed: replay their summary.json (--greta-summary)"
+)
+
+
+def _is_of_a_program(entry: Any) -> bool:
+    info = entry.get("extra_info") if isinstance(entry, Mapping) else None
+    return isinstance(info, Mapping) and str(info.get("device", "")).startswith("program on ")
 
 
 def _entry(data: Mapping[str, Any], entry: Any) -> _Found | str:
@@ -99,7 +110,7 @@ def _of_entry(data: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[tup
     """A run, and the code that it is of. Raises ValueError and its kin."""
     info, commit = entry["extra_info"], data.get("commit_info") or {}
     read = historic_run(info, str(commit.get("id") or ""), str(data["datetime"]))
-    if read is None:  # of others
+    if read is None or _is_of_a_program(entry):
         return
     (kernel, variant, context, problem, device), run = read
     known = {"id": run.commit, "branch": str(commit.get("branch") or ""), "dirty": bool(commit.get("dirty"))}
@@ -158,14 +169,20 @@ def _units(quantities: Mapping[str, Quantity]) -> dict[str, str]:
 # -- JUnit -----------------------------------------------------------------------------------------------
 
 
+_EVERY_PROGRAM = "greta exit_status"
+"""The property that tests of programs have, and none of kernels."""
+
+
 def junit(content: bytes, shown: str) -> Summary:
     """The verdicts in the properties of JUnit, as what was measured: rounded as they are shown, and without the times
     of single rounds. Raises ConfigError, also for a document type, whose entities could be anything.
     """
-    read = [_case(*case) for case in _cases(content, shown)]
+    cases = _cases(content, shown)
+    read = [_case(*case) for case in cases]
+    is_of_programs = any(_EVERY_PROGRAM in dict(properties) for _, _, properties in cases)
     return _gathered(
         [one if isinstance(one, list) else f"{shown}: {one}" for one in read],
-        f"{shown}: no testcase has properties of greta",
+        f"{shown}: {OF_PROGRAMS if is_of_programs else 'no testcase has properties of greta'}",
     )
 
 
@@ -219,7 +236,7 @@ def _of_case(
     """The measurements of one test: of code by target, of a run. Raises ValueError."""
     ours = [(name.removeprefix("greta "), value) for name, value in properties if name.startswith("greta ")]
     said = {name: value for name, value in ours if name in ("kernel", "device")}
-    if not ours:
+    if not ours or _EVERY_PROGRAM in dict(properties):
         return
     if len(said) < 2:
         raise ValueError(

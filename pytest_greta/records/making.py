@@ -151,6 +151,7 @@ def record_of_program(result: ProgramResult) -> Recorded:
         baseline_seconds=[float(seconds) for seconds in run.baseline_seconds],
         orders=[int(order) for order in run.orders],
         digests=dict(run.digests),
+        recipe=dict(run.recipe),
         each=result.each,
         verdicts=[verdict_plain(verdict) for verdict in result.verdicts()],
         notes=[*result.told, *result.notes],

@@ -41,6 +41,8 @@ class Cell:
     """What texts stand for, by pattern (`*attention*`); rows with others are of something else."""
     factor: float = 1.0
     """To the unit of the gate."""
+    unit: str = ""
+    """Of a quantity that has none but this."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Columns:
     quantities: Mapping[str, Cell] = field(default_factory=dict)
     """By name of the gate."""
     device: str = "hip"
+    nothing_in: str = ""
+    """A column that holds 0, or is not there: rows with anything else are of something else."""
 
     def is_for(self, path: Path) -> bool:
         """Whether a file is meant."""
@@ -82,6 +86,7 @@ FORMS: Mapping[str, Columns] = {
             "prefill_seconds": Cell("samples_ns", otherwise="avg_ns", factor=1e-9),
             "tokens_per_second": Cell("avg_ts"),
         },
+        nothing_in="n_gen",
     ),
 }
 """Ready made: the kernel trace of rocprofv3 (`--kernel-trace --output-format csv`), and llama-bench's `-o csv`, `json`
@@ -122,6 +127,10 @@ class _Reader(Values):
             if device and device not in KINDS:
                 self.problem(keys["device"], f"unknown device {quote(device)}; {suggestion(device, KINDS)}")
             made = replace(made, device=device)
+            if device == PROGRAM:  # whose time is called `seconds`
+                names = {"prefill_seconds": "seconds"}
+                named = {names.get(name, name): cell for name, cell in made.quantities.items()}
+                made = replace(made, quantities=named)
         files = (
             [
                 self.text(item, "files", "a pattern such as *.csv")
@@ -142,6 +151,7 @@ class _Reader(Values):
             self.problem(node, "an entry without 'quantities' says nothing of any gate")
         return replace(
             made,
+            nothing_in="" if "context" in cells else made.nothing_in,
             files=tuple(files),
             rows=self.text(keys["rows"], "rows", "a name") if "rows" in keys else "",
             cells={**made.cells, **cells},
@@ -164,8 +174,10 @@ class _Reader(Values):
             self.text(keys[name], name, "the name of a column") if name in keys else ""
             for name in ("column", "minus")
         )
-        factor = 1.0
-        if definition and "unit" in keys:
+        factor, own = 1.0, ""
+        if definition and definition.kind == "value" and not definition.unit and "unit" in keys:
+            own = self.text(keys["unit"], "unit", "what its numbers are in")
+        elif definition and "unit" in keys:
             known = UNITS.get(definition.unit, {definition.unit: 1.0})
             unit = self.text(keys["unit"], "unit", " or ".join(known))
             if unit and unit not in known:
@@ -176,7 +188,7 @@ class _Reader(Values):
         elif definition and definition.unit in UNITS and node.id == "mapping":
             known = UNITS[definition.unit]
             self.problem(node, f"{what} has no 'unit': say which of {', '.join(known)} the column holds")
-        return Cell(column, minus, names=names, factor=factor)
+        return Cell(column, minus, names=names, factor=factor, unit=own)
 
     def constant(self, node: Node, what: str) -> str:
         """A text, number, true or false, as text."""

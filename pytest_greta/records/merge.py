@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         problems.append(f"{shown_path(options.output)}: {NO_FILE}")
     if problems:
         return _told(problems, MISTAKE)
-    merged, conflicts = merge([one for one in read if isinstance(one, Summary)])
+    merged, conflicts = merge([one for one in read if isinstance(one, Summary)], options.files)
     if conflicts and not options.force:
         return _told([*conflicts, "nothing was written; --force keeps all of it"], FAILED)
     merged = replace(merged, notes=sorted({*merged.notes, *conflicts}))
@@ -108,14 +108,17 @@ def _merge_histories(folders: Sequence[Path], into: Path, is_forced: bool) -> in
     return 0
 
 
+_NO_FILES: Mapping[str, str] = {}
+
+
 def _told(lines: Sequence[str], code: int) -> int:
     sys.stderr.writelines(f"error: {printable(line)}\n" for line in lines)
     return code
 
 
-def merge(summaries: Sequence[Summary]) -> tuple[Summary, list[str]]:
+def merge(summaries: Sequence[Summary], files: Sequence[Path] = ()) -> tuple[Summary, list[str]]:
     """One file of several, the same whatever their order, and what of them contradicts. Nothing is left out but what
-    is there twice, and what one session could not measure and another did.
+    is there twice, and what one session could not measure and another did. Sessions of one second are told by `files`.
     """
     sources = _in_order(session for one in summaries for session in one.sources or [one.session])
     index = {_key_of(session): number for number, session in enumerate(sources)}
@@ -132,7 +135,7 @@ def merge(summaries: Sequence[Summary]) -> tuple[Summary, list[str]]:
     measurements = [
         found[key] for key in sorted(found, key=lambda key: (found[key].test, found[key].name, key))
     ]
-    measurements, conflicts = _told_apart(measurements, sources)
+    measurements, conflicts = _told_apart(measurements, sources, _files_of(summaries, files))
     measured = {one.test for one in measurements}
     due, unevaluated, lock = _owed(summaries)
     session = _common(sources)
@@ -216,8 +219,25 @@ def _time(session: Session) -> datetime:
     return datetime.fromisoformat(session.started)
 
 
+def _files_of(summaries: Sequence[Summary], files: Sequence[Path]) -> dict[str, str]:
+    """The files that hold a session, by its key."""
+    names: dict[str, set[str]] = {}
+    for one, path in zip(summaries, files, strict=False):
+        for session in one.sources or [one.session]:
+            names.setdefault(_key_of(session), set()).add(shown_path(path))
+    return {key: " and ".join(sorted(some)) for key, some in names.items()}
+
+
+def _when(sources: Sequence[Session], files: Mapping[str, str]) -> str:
+    """When sessions began; those of one second with the files that hold them."""
+    times = [one.started for one in sources]
+    of = [f" in {files[key]}" if (key := _key_of(one)) in files and times.count(one.started) > 1 else ""
+          for one in sources]  # fmt: skip
+    return ", ".join(dict.fromkeys(f"{time}{file}" for time, file in zip(times, of, strict=True)))
+
+
 def _told_apart(
-    measurements: Sequence[Recorded], sources: Sequence[Session]
+    measurements: Sequence[Recorded], sources: Sequence[Session], files: Mapping[str, str] = _NO_FILES
 ) -> tuple[list[Recorded], list[str]]:
     """Measurements but those whose result is there already, and where one has two results."""
     alike: dict[tuple[Any, ...], list[Recorded]] = {}
@@ -230,7 +250,7 @@ def _told_apart(
     conflicts = []
     for several in kept:
         if len(several) > 1:
-            times = ", ".join(sources[one.source or 0].started for one in several)
+            times = _when([sources[one.source or 0] for one in several], files)
             conflicts.append(f"{several[0].name} has {len(several)} results, of the sessions of {times}")
     left = {id(one) for several in kept for one in several}
     more = len(conflicts) - MOST_PROBLEMS

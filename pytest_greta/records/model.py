@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from pytest_greta.errors import ConfigError, printable, shown_path
-from pytest_greta.gates.listing import DEVICES
 from pytest_greta.gates.model import Interval, Quantity
 from pytest_greta.kernel import Size
 from pytest_greta.records.check import MOST, MOST_PROBLEMS, json_of, problems, read_bytes
+from pytest_greta.records.contradictions import contradictions
 from pytest_greta.records.due import Due, due_of
 from pytest_greta.records.schema import NOT_FINITE, VERSION, schema
 
@@ -94,6 +92,8 @@ class Recorded:
     telemetry: Mapping[str, Any] | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of `code` and `source`, and a digest of the `family`; empty where not known."""
+    recipe: Mapping[str, str] = field(default_factory=dict)
+    """Of a program: how it is run and read, as gates.yaml said."""
     verdicts: Sequence[Mapping[str, Any]] = ()
     """As they were when it was measured, with the gates of then."""
     notes: Sequence[str] = ()
@@ -123,7 +123,13 @@ class Recorded:
             stated = vars(self.problem)
             found["problem"] = {n: v for n, v in stated.items() if v is not None and n != "is_by_id"}
         found["digests"] = {"code": "", "source": "", **self.digests}
-        for name, nothing in (("carries", ()), ("each", ()), ("resolution", 0.0), ("source", None)):
+        for name, nothing in (
+            ("carries", ()),
+            ("each", ()),
+            ("recipe", {}),
+            ("resolution", 0.0),
+            ("source", None),
+        ):
             if found[name] in (nothing, []):
                 del found[name]
         return found
@@ -260,7 +266,7 @@ def summary_of(data: Any, shown: str) -> Summary:
         )
     _refuse(shown, problems(data, schema()))
     sources = [_session(one) for one in data.get("sources", ())]
-    _refuse(shown, _contradictions(data, len(sources)))
+    _refuse(shown, contradictions(data, len(sources)))
     return Summary(
         session=_session(data),
         measurements=[recorded_of(one) for one in data["measurements"]],
@@ -275,72 +281,6 @@ def _refuse(shown: str, found: Iterable[str]) -> None:
     told = list(islice(found, MOST_PROBLEMS))
     if told:
         raise ConfigError(*(f"{shown}: {printable(problem)}" for problem in told))
-
-
-def _of_a_program(one: Mapping[str, Any]) -> Iterator[str]:
-    """What a record of a program says against itself: where in it, and what."""
-    times, each = [*one["seconds"], *one["baseline_seconds"]], one.get("each", ())
-    if times and min(times) <= 0:
-        yield f": a round took {min(times):g} s"
-    of_runs = [_number(run.get("seconds")) for run in each]
-    known = [value for value in of_runs if value is not None]
-    rounds = known if each and len(known) == len(of_runs) else one["seconds"]
-    seconds = _number(one["quantities"].get("seconds"))
-    if rounds and seconds is not None and not math.isclose(seconds, statistics.median(rounds), rel_tol=1e-6):
-        took = statistics.median(rounds)
-        yield f".quantities.seconds: {seconds:g} s contradicts its own rounds, which took {took:g} s"
-    for number, (of_run, of_round) in enumerate(zip(of_runs, one["seconds"], strict=False)):
-        if of_run is not None and not math.isclose(of_run, of_round, rel_tol=1e-6):
-            yield f".each[{number}].seconds: {of_run:g} s contradicts its own round, which took {of_round:g} s"
-    speedup = one["quantities"].get("speedup")
-    if speedup and speedup["interval"] and not any(one["orders"]):
-        yield ".quantities.speedup: it has an interval, and no pairs that this could be of"
-    for name, quantity in one["quantities"].items():
-        value, (low, high) = _number(quantity), quantity["interval"] or (None, None)
-        if value is not None and not (
-            (-math.inf if low is None else low) <= value <= (math.inf if high is None else high)
-        ):
-            yield f".quantities.{name}: {value:g} is outside of its own interval"
-
-
-def _number(quantity: Mapping[str, Any] | None) -> float | None:
-    value = quantity["value"] if quantity else None
-    return None if isinstance(value, (bool, str)) else value
-
-
-def _contradictions(data: Mapping[str, Any], sources: int) -> Iterable[str]:
-    """What the schema cannot say."""
-    for where, session in [
-        ("", data),
-        *((f"sources[{i}].", s) for i, s in enumerate(data.get("sources", ()))),
-    ]:
-        if not _is_time(session["started"]):
-            yield f"{where}started: {session['started']!r} is no time with a zone"
-    for number, one in enumerate(data["measurements"]):
-        where = f"measurements[{number}]"
-        if not -1 < one.get("source", 0) < max(1, sources):
-            yield f"{where}.source: there is no such session in sources"
-        if one["kind"] == "run" and (one["device_kind"] not in DEVICES or one["problem"] is None):
-            yield f"{where}: a run needs a problem, and device_kind {' or '.join(DEVICES)}"
-        if one["kind"] == "program":
-            yield from (where + told for told in _of_a_program(one))
-        if one["kind"] == "code" and not one["target"]:
-            yield f"{where}: code needs a target"
-        if max(len(one["baseline_seconds"]), len(one["orders"])) > len(one["seconds"]):
-            yield f"{where}: more pairs than timed rounds"
-        for name, quantity in [
-            pair for some in (one["quantities"], *one.get("each", ())) for pair in some.items()
-        ]:
-            ends = [end for end in quantity["interval"] or () if end is not None]
-            if ends != sorted(ends):
-                yield f"{where}.quantities.{name}: the interval {ends} ends before it begins"
-
-
-def _is_time(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False
 
 
 def _session(plain: Mapping[str, Any]) -> Session:

@@ -98,6 +98,17 @@ class Recordings:
         return ", ".join(self.files)
 
     @property
+    def unfinished(self) -> list[str]:
+        """Sessions that ended before all of their tests had run, or none of them knows, in words."""
+        return [
+            f"the session of {file} was {_ENDED.get(one.exit_code, 'ended')} (exit code {one.exit_code}): "
+            "not all of its tests have run"
+            for file, summary in self.files.items()
+            for one in summary.sources or [summary.session]
+            if one.exit_code not in _WHOLE
+        ]
+
+    @property
     def kinds(self) -> list[str]:
         """The kinds of device that runs were recorded on, `hip` first."""
         kinds = {found.recorded.device_kind for several in self._runs.values() for found in several}
@@ -170,6 +181,10 @@ class Recordings:
             if (row["kernel"], row["variant"], row["where"]) == (kernel, variant, where)
         ]
 
+
+_WHOLE = (0, 1, 5)
+"""Exit codes of sessions that ran all of their tests: passed, failed, none there."""
+_ENDED = {2: "interrupted", 3: "ended by an error of its own", 4: "called wrongly"}
 
 MANY = 1000
 """Measurements of which there are so many that looking for garbage among them takes longer than judging them."""

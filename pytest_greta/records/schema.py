@@ -103,6 +103,12 @@ def _measurement() -> dict[str, Any]:
             "items": {"type": "object", "additionalProperties": _quantity()},
             "description": "Of a program: the quantities of every run.",
         },
+        "recipe": {
+            "type": "object",
+            "additionalProperties": _TEXT,
+            "description": "Of a program: digests of its command, of its environment, of its baseline's and of what "
+            "reads its output and errors; the names of its time and of what it processed.",
+        },
         "source": {**_WHOLE, "description": "Of a merged file: which of `sources` it is of."},
     }
     problem = _object({"sizes": _SIZES}, id=_TEXT, context=_WHOLE, axes=_SIZES)

@@ -29,6 +29,8 @@ def load_all(
         known = mapping.load(columns) if columns else ()
     except ConfigError as error:
         problems += error.problems
+    if allowed and not allowed.exists():
+        problems.append(f"{shown_path(allowed)}: there is no such file of allowed signers")
     for path in paths if not problems else ():
         found = _tried(path, known, allowed)
         if isinstance(found[0], Summary):

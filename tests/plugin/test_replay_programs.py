@@ -63,6 +63,11 @@ def test_runs_of_a_program_are_judged_again_and_each_of_them(recorded: Path, gre
     greta(*REPLAY, "--greta-require=cpu").assert_outcomes(passed=1)
     change(recorded, lambda one: one["each"][1]["prefill_s"].update(value=0.0))
     result = greta(*REPLAY)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = "*[[]0].quantities.deterministic:prefill_s: True contradicts its own runs"
+    (result.stderr if result.errlines else result.stdout).fnmatch_lines([told])
+    change(recorded, lambda one: one["quantities"]["deterministic:prefill_s"].update(value=False))
+    result = greta(*REPLAY)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*prefill_s > 0.1*0 s*FAIL"])
 
@@ -106,6 +111,69 @@ def test_a_program_that_has_changed_is_other_code(
     result = greta(*REPLAY)
     result.assert_outcomes(skipped=1)
     assert "no record of engine v3 @ 4096 in summary.json; there is none of v3" in result.stdout.str()
+
+
+PAIRED = GATES.replace("repeats: 2", "repeats: 6\n    baseline: slow").replace(
+    "      v3: [", f'      slow: ["{sys.executable}", -I, -S, engine.py, slow]\n'
+    f'      fast: ["{sys.executable}", -I, -S, engine.py, fast]\n      v3: [',
+)  # fmt: skip
+TWO_TIMES = """\
+import json, sys
+
+t = {"slow": 2.0, "fast": 0.1}.get(sys.argv[-1], 0.5)
+print("PERF_TIMING " + json.dumps({"prefill_s": t, "u": 9.0, "attn_impl": "v3_q_lds"}))
+"""
+
+
+def test_what_gates_yaml_means_otherwise_today_never_passes(
+    project: pytest.Pytester, recorded: Path, greta: Run
+) -> None:
+    (project.path / "engine.py").write_text(TWO_TIMES)
+    gates = PAIRED.replace("    gates: {", "    gates: {v3: {speedup: 2.0, seconds: {max: 1}}, ")
+    write_gates(project, gates)
+    greta("--greta-summary=summary.json", "--greta-variant=v3").assert_outcomes(passed=1)
+    greta(*REPLAY, "--greta-variant=v3", "--greta-require=cpu").assert_outcomes(passed=1)
+    write_gates(project, gates.replace("baseline: slow", "baseline: fast"))
+    result = greta(*REPLAY, "--greta-variant=v3")
+    result.stdout.fnmatch_lines_random(
+        ["*speedup >= 2*NOT MEASURED*", "* recorded against slow, gates.yaml says fast"]
+    )
+    write_gates(project, gates.replace("prefill_s: s}, time: prefill_s", "prefill_s: s, u: s}, time: u"))
+    result = greta(*REPLAY, "--greta-variant=v3")
+    result.stdout.fnmatch_lines_random([
+        "*v3 *seconds > 0 *NOT MEASURED*", "*v3 *seconds <= 1 *NOT MEASURED*", "*v3 *speedup >= 2*NOT MEASURED*",
+        "* recorded with the time prefill_s in s, gates.yaml says u in s",
+    ])  # fmt: skip
+    name = "engine v3 @ 4096 in summary.json"
+    write_gates(project, gates.replace("    contexts:", "    errors: FATAL\n    contexts:"))
+    result = greta(*REPLAY, "--greta-variant=v3", "--greta-require=cpu")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*no_errors is true*NOT MEASURED*"])
+    for was, now, told in (
+        ("engine.py]", "engine.py, more]", "its arguments"),
+        ("engine.py, slow]", "engine.py, slow, more]", "the command of its baseline"),
+        (
+            "    contexts:",
+            "    environment: {A: b}\n    contexts:",
+            "its environment and the command of its baseline",
+        ),
+    ):
+        assert was in gates
+        write_gates(project, gates.replace(was, now))
+        result = greta(*REPLAY, "--greta-variant=v3")
+        result.stdout.fnmatch_lines([f"note: {name} is of other code: {told} changed since"])
+        greta(*REPLAY, "--greta-variant=v3", "--greta-require=cpu").assert_outcomes(failed=1)
+    write_gates(project, gates)
+    whole = recorded.read_text()
+    change(recorded, lambda one: one.update(baseline_seconds=[4 * s for s in one["baseline_seconds"]]))
+    result = greta(*REPLAY)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = "measurements[0].quantities.speedup: 4x contradicts its own pairs, which say 16x"
+    assert told in result.stdout.str() + result.stderr.str()
+    recorded.write_text(whole)
+    change(recorded, lambda one: one.pop("recipe"))
+    result = greta(*REPLAY, "--greta-variant=v3")
+    result.stdout.fnmatch_lines([f"note: {name} does not say with which arguments and environment it ran"])
 
 
 CSV = (
@@ -152,6 +220,19 @@ def test_rows_of_others_are_runs_of_a_program_too(project: pytest.Pytester, gret
         "*v3 *attn_impl is v3_q_lds *naive (4096)*FAIL",
         "*base *seconds > 0 *22.77 s (4096)*PASS",
     ])  # fmt: skip
+    with_units = "    prefill_s: {column: prefill_s, unit: s}\n"
+    (project.path / "columns.yaml").write_text(COLUMNS.partition("    exit_status")[0] + with_units)
+    units = "{json_marker: PERF_TIMING, units: {prefill_s: s}, processed: tokens}"
+    limited = OF_CSV.replace("{json_marker: PERF_TIMING}", units).replace(
+        "attn_impl: v1_lds}", "prefill_s: {max: 60}}"
+    )
+    write_gates(project, limited)
+    result = greta("--greta-columns=columns.yaml", "--greta-replay", "runs.csv")
+    result.stdout.fnmatch_lines_random([
+        "*v1 *prefill_s <= 60 *206.7 s (4096)*FAIL",
+        "*exit_status is 0 *NOT MEASURED*",
+        "*processed is 4096 *NOT MEASURED*",
+    ])  # fmt: skip
     (project.path / "columns.yaml").write_text(
         COLUMNS.replace("  device: program\n", "").partition("  quantities")[0]
         + "  quantities: {prefill_seconds: {column: prefill_s, unit: s}}\n"
@@ -159,6 +240,25 @@ def test_rows_of_others_are_runs_of_a_program_too(project: pytest.Pytester, gret
     result = greta("--greta-columns=columns.yaml", "--greta-replay", "runs.csv")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "runs.csv: 'engine' is a program of gates.yaml" in result.stdout.str() + result.stderr.str()
+
+
+def test_a_test_that_crashed_or_did_not_run_is_told_again(
+    project: pytest.Pytester, recorded: Path, greta: Run
+) -> None:
+    write_gates(project, GATES.replace("4096", "[4096, 8192]"))
+    test = "def test_engine(greta_program):\n    {}\n    greta_program.check()\n"
+    project.makepyfile(test_gates=test.format("1 / 0"))
+    greta("--greta-summary=summary.json", "-k", "4096").assert_outcomes(failed=1)
+    project.makepyfile(test_gates=test.format(""))
+    data = json.loads(recorded.read_text())
+    recorded.write_text(json.dumps({**data, "exit_code": 2}))
+    result = greta(*REPLAY)
+    result.assert_outcomes(failed=1, skipped=1)
+    ended = "the session of summary.json was interrupted (exit code 2): not all of its tests have run"
+    result.stdout.fnmatch_lines_random([
+        "*v3 @ 4096: FAIL when it was recorded in summary.json: the test failed: ZeroDivisionError: *",
+        f"* no record of engine v3 @ 8192 in summary.json; there is none of v3; {ended}",
+    ])  # fmt: skip
 
 
 @pytest.mark.usefixtures("recorded")
@@ -196,6 +296,8 @@ def test_how_to_measure_contradicts_a_replay(greta: Run) -> None:
             lambda one: one["quantities"]["cpu_seconds"].update(value=9.0, interval=[1.0, 2.0]),
             ".quantities.cpu_seconds: 9 is outside of its own interval",
         ),
+        (lambda one: one["quantities"]["prefill_s"].update(value=0.2), ".quantities.prefill_s: 0.2 contradicts its"),
+        (lambda one: one["quantities"]["attn_impl"].update(value="x"), ".quantities.attn_impl: 'x' contradicts its"),
     ],
 )  # fmt: skip
 def test_a_record_that_was_changed_by_hand_is_refused(
@@ -221,7 +323,13 @@ def test_what_depends_on_other_contexts_is_taken_anew(
     recorded.write_text(json.dumps(data))
     result = greta(*REPLAY)
     result.stdout.fnmatch_lines(["*scaling <= 2*0.8* (8192)*"])
-    data["measurements"][1]["problem"].update(axes={"heads": 4})
+    data["measurements"][1]["problem"].update(context=16384)
+    recorded.write_text(json.dumps(data))
+    told = "measurements[1].problem.id: '8192' contradicts its own context and axes, which are '16384'"
+    result = greta(*REPLAY)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert told in result.stdout.str() + result.stderr.str()
+    data["measurements"][1]["problem"].update(context=8192)
     del data["measurements"][0]
     recorded.write_text(json.dumps(data))
     assert "no record of the smallest context" in greta(*REPLAY).stdout.str()

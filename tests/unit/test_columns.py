@@ -91,6 +91,15 @@ def test_llama_bench(tmp_path: Path) -> None:
     assert (one.seconds, one.problem and one.problem.context) == ([2.0, 3.0], 512)
     assert summary.session.device is not None
     assert summary.session.device["identity"] == "hip: MI300X"
+    (again,) = read(
+        tmp_path, json.dumps([*LLAMA_BENCH, {**LLAMA_BENCH[0], "n_gen": 128}]), mapping
+    ).measurements
+    assert again.seconds == [2.0, 3.0]  # a prompt with tokens that are generated behind it is another thing
+    (engine,) = read(
+        tmp_path, json.dumps(LLAMA_BENCH), mapping.replace("v3}", "v3, device: program}")
+    ).measurements
+    assert [one["seconds"].value for one in engine.each] == [2.0, 3.0] == [*engine.seconds]
+    assert [one["tokens_per_second"].value for one in engine.each] == [200, 200]
     columns = [name for name in LLAMA_BENCH[0] if name != "samples_ns"]
     text = "\n".join(
         [",".join(columns), *(",".join(str(row[name]) for name in columns) for row in LLAMA_BENCH)]
@@ -103,6 +112,7 @@ def test_llama_bench(tmp_path: Path) -> None:
     [
         ("v,n,mss\na,64,1\n", ": no row has column 'ms' for prefill_seconds; did you mean 'mss'?"),
         ("v,n,ms\na,64,fast\n", ":2: prefill_seconds: expected a number, found 'fast'"),
+        ("v,n,ms\na,64,1_8\n", ":2: prefill_seconds: expected a number, found '1_8'"),
         ("v,n,ms\na,x,1\n", ":2: context: expected a whole number, found 'x'"),
         ("v,n,ms\na,64\n", ":2: 2 cells, and the header has 3"),
         ("v,n,v\na,64,1\n", ":1: column 'v' is there twice"),

@@ -138,6 +138,21 @@ def _status(verdict: Verdict, variant: str, where: str, quantity: Quantity) -> s
     return evaluate(verdict.gate, measurement).status.value
 
 
+@pytest.mark.parametrize("file", ["junit.xml", "run.json"])
+def test_files_that_hold_programs_alone_say_where_else_they_are(file: str) -> None:
+    tree = copy.deepcopy(undamaged())
+    for entry in tree["benchmarks"]:
+        entry.setdefault("extra_info", {})["device"] = "program on vm"
+    properties = "".join(
+        f'<property name="greta {n}" value=""/>' for n in ("kernel", "device", "exit_status")
+    )
+    case = f"<testsuite><testcase><properties>{properties}</properties></testcase></testsuite>"
+    with pytest.raises(ConfigError) as caught:
+        junit(case.encode(), file) if file == "junit.xml" else of_benchmark(tree, file)
+    told = "it holds runs of programs alone, and not what they printed: replay their summary.json (--greta-summary)"
+    assert caught.value.problems == (f"{file}: {told}",)
+
+
 def test_damaged_histories_are_read_or_refused() -> None:
     outcomes = {True: 0, False: 0}
     for number in range(300):

@@ -89,6 +89,15 @@ def test_what_contradicts_is_told_and_kept_only_by_force(
     assert line in merged.notes
 
 
+def test_sessions_of_one_second_are_told_by_their_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = written(tmp_path, [session(0, 4096), session(0, 4096, 2.0, seconds=9.0)])
+    assert main(["merge", *files, "-o", str(tmp_path / "all.json")]) == 1
+    told = f"of the sessions of {STARTED[0]} in {files[0]}, {STARTED[0]} in {files[1]}"
+    assert capsys.readouterr().err.splitlines()[0].endswith(told)
+
+
 def test_the_same_result_on_another_device_is_no_contradiction() -> None:
     device = {"kind": "hip", "identity": "hip: MI250X"}
     merged, conflicts = merge([session(0, 4096), session(2, 4096, 2.0, device=device)])

@@ -225,6 +225,8 @@ def test_what_takes_several_contexts() -> None:
     found = over_contexts_of("load", [first, second])
     assert (found.value, found.reason) == (1.05, "21 at context 8192, 20 at 4096")
     assert over_contexts_of("load", [second]).value is None
+    same = over_contexts_of("load", [run_at(1, t=1, load=5), run_at(2, t=1, load=5)])
+    assert (same.value, same.reason) == (1, "5 at every context")
     assert over_contexts_of("load", [first, run_at(8192, t=1)]).reason.startswith("the output has no 'load'")
     assert over_contexts_of("load", [run_at(1, t=1, load=0), first]).reason == "0 at context 1"
 

@@ -57,6 +57,8 @@ def test_what_nobody_has_signed_is_refused_where_signers_are_required(file: Path
 def test_a_signature_of_somebody_else_is_refused(file: Path, keys: Path) -> None:
     sign(file, keys / "mallory")
     assert refused(file, keys / "allowed") == f": it is signed by nobody whom {keys / 'allowed'} allows"
+    with pytest.raises(ConfigError, match="nosuch: there is no such file of allowed signers"):
+        load_all([file], None, keys / "nosuch")
 
 
 def test_what_was_changed_after_it_was_signed_is_refused(file: Path, keys: Path) -> None:

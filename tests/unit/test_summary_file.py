@@ -83,6 +83,10 @@ def _set(*keys: Any, value: Any = None) -> Callable[[dict[str, Any]], None]:
         (_set("measurements", 1, "orders", value=[1, 1, 1]), ": measurements[1]: more pairs than timed rounds"),
         (_set("measurements", 1, "quantities", "speedup", "interval", value=[3, 2]),
          ": measurements[1].quantities.speedup: the interval [3, 2] ends before it begins"),
+        (_set("measurements", 2, "quantities", "prefill_seconds", "value", value=0.5),
+         ": measurements[2].quantities.prefill_seconds: 0.5 s contradicts its own rounds, which took 4 s"),
+        (_set("measurements", 1, "quantities", "speedup", "value", value=4.5),
+         ": measurements[1].quantities.speedup: 4.5x contradicts its own pairs, which say 1.90909x to 2x"),
         (_set("measurements", 2, "source", value=1), ": measurements[2].source: there is no such session in sources"),
     ],
 )  # fmt: skip
