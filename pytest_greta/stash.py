@@ -141,6 +141,7 @@ def get_device(config: pytest.Config) -> SessionDevice:
             sharing=sharing(config),
             tell=progress.tell,
         )
+        config.add_cleanup(config.stash[DEVICE].close)  # where no session begins, as with --markers
     return config.stash[DEVICE]
 
 

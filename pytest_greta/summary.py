@@ -70,6 +70,8 @@ class Summary:
         self.failed_before: Counter[str] = Counter()
         """How often a test failed that was run again."""
         self.passed: set[str] = set()
+        self.ended: set[str] = set()
+        """The tests that ran to their end, or were stopped before they began."""
         self.subjects: set[str] = set()
         """The kernels, artifacts and programs that tests came to judge, or were stopped at."""
         self.unevaluated: list[str] = []
@@ -100,6 +102,8 @@ class Summary:
             self.has_failed_elsewhere = True
         if hasattr(report, "greta_records"):
             self.records[report.nodeid] = report.greta_records
+        if report.when == "call" or (report.when == "setup" and not report.passed):
+            self.ended.add(report.nodeid)
         if report.outcome == "rerun":  # by pytest-rerunfailures
             self.failed_before[report.nodeid] += 1
         if report.when == "call" and report.passed:
@@ -141,6 +145,7 @@ class Summary:
             where = f": {error.filename}" if error.filename else ""
             self.unsaved.append(f"not all could be saved: {error.strerror or error}{where}")
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
+        self._tell_interruption(session)
         wanted = session.config.stash.get(EXPECTED, None)
         began = self.has_rows or session.exitstatus == pytest.ExitCode.OK
         if wanted is not None and read_options(session.config).is_part:
@@ -159,6 +164,15 @@ class Summary:
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         self._record(session)
         return result
+
+    def _tell_interruption(self, session: pytest.Session) -> None:
+        """Say how many tests an interrupted session left out, where it was about any gates."""
+        wanted = session.config.stash.get(EXPECTED, [])
+        if session.exitstatus != pytest.ExitCode.INTERRUPTED or not (wanted or self.subjects):
+            return
+        count = session.testscollected
+        left = f"{count - len(self.ended)} of {count}" if count > len(self.ended) else "some"
+        session.config.stash[SESSION_NOTES].append(f"interrupted: {left} tests did not run to their end")
 
     def _leave_to_others(self, config: pytest.Config, wanted: Iterable[Any]) -> None:
         """What this part of a session did not evaluate, another may have: `merge` knows."""

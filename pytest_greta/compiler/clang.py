@@ -41,6 +41,10 @@ _LINKED = re.compile(r'-mlink-builtin-bitcode"? (?:"((?:\\.|[^"\\])*)"|(\S+))')
 _GCC = re.compile(r"^Found candidate GCC installation: (.+)", re.MULTILINE)
 
 
+_NO_REPRODUCER = "-fno-crash-diagnostics"
+"""A clang that crashes leaves nothing behind in the folder of temporary files."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One compilation: equal jobs give equal code."""
@@ -141,7 +145,15 @@ def _build_spirv(toolchain: Toolchain, job: Job, folder: Path) -> bytes:
     _run(job, *front, "-emit-llvm", "-S", job.source, "-o", ir)
     text = obey_traps(saturate(size_dynamic_lds(ir.read_text(), job.dynamic_lds_bytes)))
     ir.write_text(force_wavefront(make_constants_settable(text), job.wave_size))
-    translate = ("--target=spirv64-unknown-unknown", "-Wno-override-module", *_PRINTF, "-x", "ir", "-c")
+    translate = (
+        "--target=spirv64-unknown-unknown",
+        "-Wno-override-module",
+        _NO_REPRODUCER,
+        *_PRINTF,
+        "-x",
+        "ir",
+        "-c",
+    )
     _run(job, *toolchain.clang, *translate, ir, "-o", output)
     return output.read_bytes()
 
@@ -169,6 +181,7 @@ def _front(toolchain: Toolchain, job: Job, folder: Path) -> tuple[str, ...]:
         "-std=c++17",
         "-fuse-cuid=none",
         "-fno-color-diagnostics",
+        _NO_REPRODUCER,
         "--cuda-device-only",
     )
     record: tuple[str, ...] = ()

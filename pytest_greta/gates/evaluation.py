@@ -121,12 +121,16 @@ def evaluate(gate: Gate, measurement: Measurement) -> Verdict:
 
 def evaluate_runs(gate: Gate, whole: Measurement, each: Sequence[Measurement]) -> Verdict:
     """The verdict of a gate on several runs of a program: what every run has to be (above a bound, equal) is asked of
-    each, where they are known one by one.
+    each, where they are known one by one. Where all are, it shows what they came to together, as other gates do.
     """
     if not each or not gate.definition.reported or (gate.limit.above is None and gate.limit.equals is None):
         return evaluate(gate, whole)
     found = [evaluate(gate, one) for one in each]
-    return next((one for one in found if one.status is not Status.PASS), found[0])
+    failed = next((one for one in found if one.status is not Status.PASS), None)
+    together = _quantity(gate, whole.quantities)
+    if failed is not None or together.value is None:
+        return failed or found[0]
+    return replace(found[0], measured=together)
 
 
 def unmatched(gate: Gate, where: str, reason: str) -> Verdict:
@@ -190,6 +194,23 @@ def _is_equal(value: float | bool | str, expected: float | bool | str) -> bool:
     return value == expected
 
 
+def _other_kind(value: float | bool | str, expected: float | bool | str) -> str:
+    """What is told of a value that reads like what was asked for, and is of another kind."""
+    if isinstance(value, str) and not isinstance(expected, (bool, str)) and _reads_like_a_number(value):
+        return f"it is the text {value!r}, and no number"
+    if isinstance(value, bool) and not isinstance(expected, bool):
+        return f"it is {str(value).lower()}, and no {'text' if isinstance(expected, str) else 'number'}"
+    return ""
+
+
+def _reads_like_a_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_slower(gate: Gate, quantity: Quantity) -> bool:
     value = quantity.value
     return isinstance(value, (int, float)) and _finite(value) and not gate.limit.allows(value)
@@ -202,7 +223,9 @@ def _judge(gate: Gate, quantity: Quantity, measurement: Measurement) -> tuple[St
         missing = Status.FAIL if definition.reported and not quantity.excused else Status.NOT_MEASURED
         return missing, quantity.reason or "no value was reported"
     if definition.kind == "value" and limit.equals is not None:
-        return (Status.PASS if _is_equal(value, limit.equals) else Status.FAIL), quantity.reason
+        if _is_equal(value, limit.equals):
+            return Status.PASS, quantity.reason
+        return Status.FAIL, "; ".join(filter(None, [_other_kind(value, limit.equals), quantity.reason]))
     if definition.kind not in ("number", "value"):
         expected = bool if definition.kind == "bool" else str
         if not isinstance(value, expected):
@@ -225,7 +248,10 @@ def _judge(gate: Gate, quantity: Quantity, measurement: Measurement) -> tuple[St
             return Status.NOT_MEASURED, CPU_TIMES
     if interval is None and definition.noisy:
         if limit.excludes(Interval(value / DRIFT, value * DRIFT)):
-            return Status.FAIL, quantity.reason
+            told = [part for part in quantity.reason.split("; ") if part and not part.endswith(" too few")]
+            few = "pair" if gate.name == "speedup" else "value"
+            far = f"more than {DRIFT:g} times away from its limit, which one {few} decides"
+            return Status.FAIL, "; ".join([far, *told])
         return Status.INCONCLUSIVE, quantity.reason or "one value without an interval: too few rounds"
     if interval is None:
         return (Status.PASS if limit.allows(value) else Status.FAIL), quantity.reason

@@ -8,13 +8,13 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from pytest_greta.gates.model import Limit, Quantity, Verdict
+from pytest_greta.gates.model import Limit, Quantity, Status, Verdict
 from pytest_greta.history.acceptance import Acceptance, acceptance
 from pytest_greta.history.family import changed
 from pytest_greta.history.records import Identity, PastRuns
 from pytest_greta.history.times import Now, against_times
 from pytest_greta.programs.result import ProgramRun
-from pytest_greta.stats.runs import FEWEST_ROUNDS, HistoricRun
+from pytest_greta.stats.runs import FEWEST_ROUNDS, HistoricRun, accepted_runs, compare
 
 NOTHING_YET = "no accepted run of this program, variant, problem and machine yet"
 
@@ -64,8 +64,25 @@ def no_reference(run: ProgramRun, past: PastRuns) -> str:
 
 
 def acceptance_of_program(run: ProgramRun, verdicts: Sequence[Verdict], past: PastRuns) -> Acceptance:
-    """Whether the runs of a case become a reference for later ones."""
-    return replace(acceptance(verdicts, no_reference(run, past), paired=False), keeps_code=False)
+    """Whether the runs of a case become a reference for later ones.
+
+    Their times are all that later ones are held against: what is slower stays out, as the code of a kernel does, or
+    slowdowns that each are below the limit would add up.
+    """
+    found = replace(acceptance(verdicts, no_reference(run, past), paired=False), keeps_code=False)
+    slower = next(filter(None, map(_slower, verdicts)), "")
+    return Acceptance(False, slower) if found.accepted and slower and not found.new_level else found
+
+
+def _slower(verdict: Verdict) -> str:
+    """Why a run that did not fail would lower what later ones are held against; empty where it would not."""
+    value, interval = verdict.measured.value, verdict.measured.interval
+    if verdict.gate.name != "regression" or interval is None or not isinstance(value, (int, float)):
+        return ""
+    if interval.low > 1:
+        return "slower than the accepted runs for certain, which stay the reference"
+    is_open = verdict.status is Status.INCONCLUSIVE and not verdict.gate.limit.allows(value)
+    return "not decided, and its times are beyond the limit" if is_open else ""
 
 
 def regression_of_program(
@@ -77,7 +94,30 @@ def regression_of_program(
     unknown = past.unknown(required)
     if unknown:
         return Quantity(None, reason=unknown)
-    return against_times(_now(run, past), past.is_saved, limit, lambda: _now(measure_again(), past))
+    now = _now(run, past)
+    found = against_times(now, past.is_saved, limit, lambda: _now(measure_again(), past))
+    all_, held = (len(accepted_runs(now.run.device, some)) for some in (_alike(run, past), now.before))
+    older = all_ - held
+    if found.value is None or not older:
+        return found
+    since = f"{older} before that were slower, for certain, and do not count"
+    return replace(found, reason="; ".join(filter(None, [found.reason, since])))
+
+
+def since_gain(runs: Sequence[HistoricRun], device: str) -> Sequence[HistoricRun]:
+    """The runs from the last accepted one on that was faster than all before it, for certain: a level."""
+    accepted = accepted_runs(device, runs)
+    for place in range(len(accepted) - 1, 0, -1):
+        found = compare(accepted[place], accepted[:place])
+        if found.interval is not None and found.interval.high < 1:
+            return runs[next(at for at, one in enumerate(runs) if one is accepted[place]) :]
+    return runs
+
+
+def _alike(run: ProgramRun, past: PastRuns) -> list[HistoricRun]:
+    """The stored runs of a case that were asked for the same and timed in the same way, oldest first."""
+    before = past.runs(identity_of_program(run))
+    return [one for one in before if one.timing == run.timing and not changed(one.family, run.asked)]
 
 
 def _now(run: ProgramRun, past: PastRuns) -> Now:
@@ -97,10 +137,14 @@ def _now(run: ProgramRun, past: PastRuns) -> Now:
     problem = run.untimed or failure
     if problem or len(run.seconds) < FEWEST_ROUNDS:
         return Now(now, problem=problem, nothing_yet=NOTHING_YET)
-    before = past.runs(identity_of_program(run))
-    alike = [one for one in before if one.timing == run.timing and not changed(one.family, run.asked)]
-    others = [one for one in before if one.accepted and one not in alike]
-    return Now(now, alike, _why_not(others[-1], run) if others else "", nothing_yet=NOTHING_YET)
+    alike = _alike(run, past)
+    others = [one for one in past.runs(identity_of_program(run)) if one.accepted and one not in alike]
+    return Now(
+        now,
+        since_gain(alike, now.device),
+        _why_not(others[-1], run) if others else "",
+        nothing_yet=NOTHING_YET,
+    )
 
 
 def _why_not(other: HistoricRun, run: ProgramRun) -> str:

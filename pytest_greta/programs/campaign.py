@@ -30,6 +30,7 @@ from pytest_greta.programs.pairing import (
     add_pair,
     limits_of,
     orders_after,
+    own_failure,
     pairs_of,
     speedup,
 )
@@ -193,7 +194,8 @@ class Programs:
         limits = limits_of(gates)
         if limits:
             alone = "a single shot has no baseline beside it" if self.manner.single_shot else problem
-            run.quantities["speedup"] = speedup(pairs, limits, alone)
+            counted = pairs if run.baseline_seconds else pairs_of((), None, 0.0)
+            run.quantities["speedup"] = speedup(counted, limits, alone)
         self._add_over_contexts(entry, case, run)
         return run
 
@@ -255,7 +257,7 @@ class Programs:
         for one in self.journal.rounds(
             key, {slot: invocation.files() for slot, invocation in invoked.items()}
         ):
-            problems = {s: run.problem(entry.output, case.problem.context) for s, run in one.runs.items()}
+            problems = {s: self._problem(entry, case, s, run) for s, run in one.runs.items()}
             if not (needed <= one.runs.keys() or problems.get(CANDIDATE)):
                 break
             if any(run.is_overdue and run.wall_seconds < limits[slot] for slot, run in one.runs.items()):
@@ -323,10 +325,14 @@ class Programs:
             return ""
         seconds = candidate.seconds(output)
         assert seconds is not None
-        problem = baseline.problem(output, context) if baseline else ""
+        problem = self._problem(entry, case, BASELINE, baseline) if baseline else ""
         if baseline is None or problem:
             run.seconds.append(seconds)
             run.orders.append(0)
+            if baseline and not baseline.problem(
+                output, context
+            ):  # what ran is not what the gates take it for
+                run.drop_baseline()
             return f"the baseline {run.baseline}: {problem}" if problem else ""
         other = baseline.seconds(output)
         assert other is not None
@@ -335,6 +341,13 @@ class Programs:
         run.baseline_seconds.append(other)
         add_pair(pairs, seconds, other, candidate.wall_seconds + baseline.wall_seconds, taken.order)
         return ""
+
+    def _problem(self, entry: ProgramEntry, case: ProgramCase, slot: str, run: Execution) -> str:
+        """Why a run counts for nothing beside the other; of a baseline also what its own gates fail it for."""
+        problem = run.problem(entry.output, case.problem.context)
+        if problem or slot != BASELINE:
+            return problem
+        return own_failure(entry, case.problem, run)
 
     # -- what follows from several contexts --------------------------------------------------------------
 

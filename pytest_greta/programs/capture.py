@@ -20,6 +20,8 @@ SURE_SIGNS = (
 )
 """What HIP's runtime, its drivers, shells and Python print when something failed. One without capitals is found however
 it is written."""
+STEMS = (b"error", b"fault", b"traceback (", b"core dumped", b"rocm-capable")
+"""Every sign has one of them, without capitals. They are looked for first: a gigabyte of output mostly has none."""
 HARMLESS = b"hipErrorNotReady"
 """What a stream says that still works; no failure by itself."""
 LOST_DEVICE = (b"hipErrorNoDevice", b"no ROCm-capable device is detected", b"hipErrorDeviceUninitialized")
@@ -99,6 +101,7 @@ class Signs:
     def __init__(self, expression: str, signs: tuple[bytes, ...]) -> None:
         self._expression = re.compile(expression.encode()) if expression else None
         self._signs = signs
+        self._stems = [stem for stem in STEMS if any(stem in sign.lower() for sign in signs)]
         self.found = ""
 
     def look(self, lines: bytes, number: int) -> None:
@@ -114,6 +117,8 @@ class Signs:
 
     def _with_sign(self, lines: bytes) -> bytes | None:
         lowered = lines.lower()
+        if not any(stem in lowered for stem in self._stems):
+            return None
         for sign in self._signs:
             text = lowered if sign.islower() else lines
             at = text.find(sign)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -72,7 +73,9 @@ class Execution:
         if self.failure or self.unreadable:
             return self.failure or self.unreadable
         if seconds is None or not (seconds > 0 and math.isfinite(seconds)):
-            return f"its time is {seconds if seconds is not None else 'not in its output'}"
+            stated = self.values.get(output.time)
+            absent = "not in its output" if stated is None else f"no number: {_shown(stated)}"
+            return f"its time is {seconds if seconds is not None else absent}"
         if output.processed and self.values.get(output.processed) != context:
             return f"it processed {self.values.get(output.processed, 'an unknown number of')} of {context} tokens"
         return ""
@@ -112,11 +115,13 @@ def quantities_of(runs: Sequence[Execution], output: OutputSpec) -> dict[str, Qu
     told = f"still running when it had ended, and killed: {', '.join(left[:5])}" if left else ""
     found["left_processes"] = Quantity(len(left), reason=told)
     found["readable"] = _excused(failure) if failure else Quantity(not unreadable, reason=unreadable)
+    stopped = failure or unreadable
     for name, values in _measured(runs).items():
-        found[name] = _together(name, values, PROGRAM_GATES[name].unit, len(runs))
+        is_time = PROGRAM_GATES[name].speed  # how long it took to fail is no time of it
+        one = _together(name, values, PROGRAM_GATES[name].unit, len(runs))
+        found[name] = _excused(stopped) if stopped and is_time else one
     found["vram_bytes"] = replace(found["vram_bytes"], reason=_of_device_memory(found["vram_bytes"], runs))
     names = dict.fromkeys(name for run in runs for name in run.values)
-    stopped = failure or unreadable
     for name in names:
         if name not in PROGRAM_GATES:
             printed = [run.values.get(name) for run in runs]
@@ -126,6 +131,12 @@ def quantities_of(runs: Sequence[Execution], output: OutputSpec) -> dict[str, Qu
     found["seconds"] = (
         _excused(stopped) if stopped else _together(output.time or "seconds", times, "s", len(runs))
     )
+    no_number = next(
+        (v for v in (run.values.get(output.time) for run in runs) if isinstance(v, (bool, str))), None
+    )
+    if no_number is not None and not stopped:
+        told = f"{output.time}: {_shown(no_number)} is no number"
+        found["seconds"] = Quantity(None, reason=told, unit="s")
     if output.processed:
         done = [run.values.get(output.processed) for run in runs]
         found["processed"] = (
@@ -133,6 +144,11 @@ def quantities_of(runs: Sequence[Execution], output: OutputSpec) -> dict[str, Qu
         )
     found |= _determinism(runs, [*names], stopped)
     return found
+
+
+def _shown(value: Value) -> str:
+    """A value as JSON has it: a text in quotes."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def add_missing(found: dict[str, Quantity], gates: Sequence[Gate]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from pytest_greta.programs.execution import Execution
 from pytest_greta.programs.place import Invocation, check_here
 from pytest_greta.programs.process import Ended, run_command
 from pytest_greta.programs.reading import Reading, read_csv, reading_of
+from pytest_greta.programs.written import Before, before_run
 
 
 def launch(
@@ -27,7 +27,9 @@ def launch(
     project: str = "",
 ) -> Execution:
     """Run a program once. Raises ProgramBlocked where it could not be run, or where the machine is what failed."""
-    reading, began, before = reading_of(entry.output), time.time(), invocation.files()
+    reading, before = reading_of(entry.output), invocation.files()
+    is_file = entry.output.kind == "csv" and entry.output.source != "stdout"
+    written = before_run(invocation.folder / fill(entry.output.source, values)) if is_file else None
     errors, lost = Signs(entry.errors, SURE_SIGNS), Signs(entry.blocked, LOST_DEVICE)
     output = Lines(reading.look, errors.look, lost.look)
     beside = Lines(errors.look, lost.look)
@@ -56,23 +58,25 @@ def launch(
         raise ProgramBlocked(f"the device of program {quote(entry.name)} is lost: {lost.found}")
     after = invocation.files()
     files = {word: digest for word, digest in before.items() if after.get(word) == digest}
-    found = _execution(entry, invocation, ended, reading, errors.found, values, began)
+    found = _execution(ended, reading, errors.found, written)
+    if found.unreadable and written is None and _is_read(entry, ended.errors):
+        told = f"{found.unreadable}; it is on standard error, which is not read"
+        found = replace(found, unreadable=told)
     return replace(found, files=files)
 
 
-def _execution(
-    entry: ProgramEntry,
-    invocation: Invocation,
-    ended: Ended,
-    reading: Reading,
-    error: str,
-    values: Mapping[str, Size],
-    began: float,
-) -> Execution:
-    if entry.output.kind == "csv" and entry.output.source != "stdout":
-        found, unreadable = read_csv(invocation.folder / fill(entry.output.source, values), began)
-    else:
-        found, unreadable = reading.result()
+def _is_read(entry: ProgramEntry, text: str) -> bool:
+    """Whether a text is what the output should have been."""
+    reading = reading_of(entry.output)
+    lines = Lines(reading.look)
+    lines.feed(text.encode(errors="surrogateescape"))
+    lines.close()
+    found, problem = reading.result()
+    return bool(found) and not problem
+
+
+def _execution(ended: Ended, reading: Reading, error: str, written: Before | None) -> Execution:
+    found, unreadable = reading.result() if written is None else read_csv(written)
     return Execution(
         ended.status,
         ended.wall_seconds,

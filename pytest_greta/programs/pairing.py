@@ -7,7 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pytest_greta.gates.model import Gate, Limit, Quantity
+from pytest_greta.gates.evaluation import evaluate
+from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Status, measured_text
+from pytest_greta.gates.programs import ProgramEntry
+from pytest_greta.kernel import Problem
+from pytest_greta.programs.execution import Execution, add_missing, quantities_of
 from pytest_greta.programs.journal import Round
 from pytest_greta.stats.order import orders
 from pytest_greta.stats.pairs import MOST_BLOCKS, PairedTest
@@ -23,6 +27,27 @@ def limits_of(gates: Sequence[Gate]) -> tuple[Limit, ...]:
 def pairs_of(limits: Sequence[Limit], rounds: int | None, budget_seconds: float) -> PairedTest:
     """The test of a speedup: as many pairs as were asked for, or as many as its limits need."""
     return PairedTest(() if rounds else limits, budget_seconds, rounds or MOST_BLOCKS)
+
+
+def own_failure(entry: ProgramEntry, problem: Problem, run: Execution) -> str:
+    """Why a run of the baseline is not what its own gates ask every run to be (built in, equal, above a bound); empty
+    where it is. How fast it is does not matter.
+    """
+    gates = [gate for gate in entry.gates_for(entry.baseline, problem) if _asks_each_run(gate)]
+    found = quantities_of([run], entry.output)
+    add_missing(found, gates)
+    measurement = Measurement(entry.name, entry.baseline, found, problem=problem, device="program")
+    for verdict in (evaluate(gate, measurement) for gate in gates):
+        if verdict.status is Status.FAIL:
+            measured = measured_text(verdict.gate.definition, verdict.measured, verdict.gate.limit)
+            return f"{verdict.gate.text} fails: {f'measured {measured}' if measured else verdict.reason}"
+    return ""
+
+
+def _asks_each_run(gate: Gate) -> bool:
+    if gate.name == "deterministic":
+        return False
+    return gate.limit.equals is not None or gate.limit.above is not None or gate.name == "left_processes"
 
 
 def orders_after(past: Sequence[Round], slots: Sequence[str]) -> Iterator[list[str]]:

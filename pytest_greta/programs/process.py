@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import selectors
 import signal
@@ -142,6 +143,8 @@ class _Watch:
                 (self._process.stderr, self._kept[1], errors),
             ):
                 os.set_blocking(pipe.fileno(), False)
+                with suppress(OSError):  # a user may have no more pages for pipes
+                    fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, CHUNK_BYTES)
                 selector.register(pipe, selectors.EVENT_READ, (kept, lines))
             while self._wait_status is None and not self._is_overdue:
                 self._read(selector, FIRST_SAMPLE_SECONDS)

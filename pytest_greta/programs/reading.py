@@ -7,12 +7,13 @@ import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_greta.errors import quote
 from pytest_greta.gates.programs import OutputSpec
+from pytest_greta.programs.written import MOST_BYTES, Before, not_written
 
 Value = float | bool | str
 """What one quantity is."""
@@ -20,8 +21,6 @@ MOST_NAMES = 10_000
 """Of the quantities of one run."""
 MOST_CHARACTERS = 200
 """Of a text; of a longer one the beginning is kept, and its digest in the place of the rest."""
-MOST_CSV_BYTES = 64 << 20
-"""Of a CSV file that a program wrote."""
 
 
 class Reading(Protocol):
@@ -180,16 +179,16 @@ class CsvLines:
         return _row([line.decode(errors="replace") for line in (self._first, self._last)])
 
 
-def read_csv(path: Path, not_before: float) -> tuple[dict[str, Value], str]:
-    """The last row of a CSV file, and what is wrong with it. `not_before` (as `time.time` has it) is when the program
-    began: an older file is that of another run.
-    """
+def read_csv(before: Before) -> tuple[dict[str, Value], str]:
+    """The last row of a CSV file, and what is wrong with it. `before` is what it was when the program began."""
+    path = before.path
     try:
-        stat = path.stat()
-        if stat.st_mtime < not_before - 0.1:  # what a file system's clock may be behind
-            return {}, f"{path} was not written by this run: it is older"
-        if stat.st_size > MOST_CSV_BYTES:
-            return {}, f"{path} has {stat.st_size} bytes, more than {MOST_CSV_BYTES}"
+        why = not_written(before)
+        if why:
+            return {}, f"{path} was not written by this run: {why}"
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            return {}, f"{path} has {size} bytes, more than {MOST_BYTES}"
         lines = [
             line
             for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
@@ -238,8 +237,17 @@ def _flat(data: Mapping[str, Any], before: str) -> list[tuple[str, Value]]:
         if isinstance(value, dict):
             found += _flat(value, f"{before}{name}.")
         elif isinstance(value, (bool, int, float, str)):
-            found.append((before + name, shortened(value) if isinstance(value, str) else value))
+            found.append((before + name, _kept(value)))
     return found
+
+
+def _kept(value: Value) -> Value:
+    """A value as it is kept: a whole number beyond the range of a double is infinite, as one with an exponent is."""
+    if isinstance(value, str):
+        return shortened(value)
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return math.copysign(math.inf, 1 if value > 0 else -1)
+    return value
 
 
 def shortened(text: str) -> str:

@@ -71,6 +71,10 @@ class ProgramRun:
         self.baseline_seconds += more.baseline_seconds
         self.orders += more.orders
 
+    def drop_baseline(self) -> None:
+        """Let no run of the baseline count."""
+        self.baseline_seconds, self.orders = [], [0] * len(self.orders)
+
     @property
     def exit_status(self) -> int | str:
         """What it exited with: of several runs, the first that is not 0."""

@@ -21,6 +21,8 @@ from pytest_greta.stats.runs import HistoricRun
 
 MOST_NOTES = 30
 """Of a section."""
+OF_KERNELS = ("speedup", "roofline", "resources", "device")
+"""The sections that programs may have nothing for."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,9 @@ class Sources:
 def report_of(sources: Sources) -> Report:
     """The report on some sources: the same for the same."""
     summaries = with_parts_told(sources.summaries)
-    verdicts, counts = outcome(summaries)
-    failed = verdicts[0].tables[0].more + len(verdicts[0].tables[0].rows) if verdicts[0].tables else 0
+    verdicts, counts, failed = outcome(summaries)
     is_failure = bool(failed) or any(summary.session.exit_code for summary in summaries)
-    heading = f"{failed} failed" if failed else "a session failed" if is_failure else "nothing failed"
+    heading = failed or ("a session failed" if is_failure else "nothing failed")
     first, *others = verdicts
     sections = [
         first,
@@ -57,8 +58,14 @@ def report_of(sources: Sources) -> Report:
         is_failure,
         [(status, counts[status]) for status in reversed(STATUSES) if counts[status]],
         list(_lines(summaries)),
-        [replace(section, notes=_notes(section)) for section in sections],
+        [replace(one, notes=_notes(one)) for one in sections if _is_said(one, summaries)],
     )
+
+
+def _is_said(section: Section, summaries: Sequence[Summary]) -> bool:
+    """Whether a section is there: of programs alone, one on kernels that would only say "not measured" is not."""
+    kinds = {recorded.kind for _, recorded in measurements(summaries)}
+    return kinds != {"program"} or section.name not in OF_KERNELS or bool(section.charts or section.tables)
 
 
 def _notes(section: Section) -> list[str]:

@@ -15,7 +15,8 @@ from pytest_greta.report.parts import MOST_ROWS, Section, Table
 from pytest_greta.report.subjects import STATUSES, measurements
 from pytest_greta.report.words import beyond, plain
 
-_COLUMNS = ("what", "where", "gate", "#measured", "by how much", "!verdict", "reason", "place")
+_COLUMNS = ("!verdict", "by how much", "what", "where", "gate", "#measured", "reason", "place")
+"""What a narrow screen shows first is what one looks for."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,13 @@ class _Found:
     """How far beyond its limit; infinite where nothing can be compared."""
     decides: bool
     """The test failed for it."""
+    test: str = ""
+    is_whole: bool = False
+    """It stands for all gates of its test."""
 
 
-def outcome(summaries: Sequence[Summary]) -> tuple[list[Section], Counter[str]]:
-    """The sections on verdicts, and how many verdicts there are of each status."""
+def outcome(summaries: Sequence[Summary]) -> tuple[list[Section], Counter[str], str]:
+    """The sections on verdicts, how many verdicts there are of each status, and what failed, in words."""
     counts: Counter[str] = Counter()
     failed: list[_Found] = []
     open_: list[_Found] = []
@@ -53,12 +57,29 @@ def outcome(summaries: Sequence[Summary]) -> tuple[list[Section], Counter[str]]:
             "Gates that held", _COLUMNS, (one.cells() for one in held), counts["PASS"], folded=True
         )
         sections.append(Section("held", "What held", [f"{counts['PASS']} verdicts."], tables=[table]))
-    return sections, counts
+    return sections, counts, _heading(failed)
+
+
+def _heading(failed: Sequence[_Found]) -> str:
+    """How many gates failed, in how many tests: `15 gates failed in 12 tests, 9 tests blocked`; empty where none."""
+    gates = [one for one in failed if not one.is_whole]
+    tests = {one.test for one in gates if one.test}
+    inside = f" in {_count(len(tests), 'test')}" if tests and len(gates) > 1 else ""
+    parts = [f"{_count(len(gates), 'gate')} failed{inside}"] if gates else []
+    for status, word in (("BLOCKED", "blocked"), ("FAIL", "stopped")):
+        whole = sum(one.is_whole and one.status == status for one in failed)
+        parts += [f"{_count(whole, 'test')} {word}"] if whole else []
+    return ", ".join(parts)
+
+
+def _count(number_: int, what: str) -> str:
+    return f"{number_} {what}{'' if number_ == 1 else 's'}"
 
 
 def _failed(failed: Sequence[_Found], summaries: Sequence[Summary]) -> Section:
     codes = sorted({summary.session.exit_code for summary in summaries} - {0})
-    notes = [f"The session ended with exit code {code}." for code in codes]
+    told = (note for summary in summaries for note in summary.notes if note.startswith("interrupted: "))
+    notes = [*map(plain, told), *(f"The session ended with exit code {code}." for code in codes)]
     if not failed:
         return Section("failed", "What failed", ["No gate failed.", *notes])
     table = Table.of(
@@ -90,8 +111,9 @@ def _stopped(summaries: Sequence[Summary]) -> Iterator[_Found]:
         for one in summary.stopped:
             status = str(one["status"])
             what = f"{plain(one['kernel'])} {plain(one['variant'])}"
-            cells = what, plain(one["where"]), "all gates", "", "", status, plain(one["reason"]), ""
-            yield _Found(partial(tuple, cells), status, math.inf, status == "FAIL")
+            cells = status, "", what, plain(one["where"]), "all gates", "", plain(one["reason"]), ""
+            decides = status in ("FAIL", "BLOCKED")  # for want of what it needs: a test that is blocked fails
+            yield _Found(partial(tuple, cells), status, math.inf, decides, str(one["test"]), is_whole=True)
 
 
 def _verdicts(summaries: Sequence[Summary]) -> Iterator[_Found]:
@@ -111,17 +133,17 @@ def _verdicts(summaries: Sequence[Summary]) -> Iterator[_Found]:
             cells = partial(
                 _cells, recorded, verdict, distance if status not in ("PASS", "NOT MEASURED") else ""
             )
-            yield _Found(cells, status, far, decides)
+            yield _Found(cells, status, far, decides, recorded.test)
 
 
 def _cells(recorded: Recorded, verdict: Mapping[str, Any], distance: str) -> tuple[str, ...]:
     return (
+        str(verdict["status"]),
+        distance,
         f"{plain(recorded.kernel)} {plain(recorded.variant)}",
         where_of(recorded),
         plain(verdict["limit"]),
         plain(verdict["measured"]),
-        distance,
-        str(verdict["status"]),
         plain(verdict["reason"]),
         plain(verdict["place"]),
     )

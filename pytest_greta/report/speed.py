@@ -13,6 +13,8 @@ from pytest_greta.report.words import NOT_MEASURED, as_number, ends, first_of, i
 
 MOST_COLUMNS = 6
 """Of a table of what programs printed: what a screen holds."""
+MEASURED_TIMES = ("seconds", "wall_seconds", "cpu_seconds")
+"""Of a program: of a run that failed they say nothing."""
 MOST_DRAWN = 4
 """Kernels and programs of which there are charts; a chart takes a tenth of a second."""
 _SLOPES = (("linear", 1.0), ("quadratic", 2.0))
@@ -63,9 +65,9 @@ def _time(subject: Subject, name: str) -> Section:
     if any(run.recorded.device_kind == "cpu" for run in subject.runs):
         notes.append(f"{name}: a cpu's times say nothing about a GPU's.")
     notes += [
-        f"{name}, {run.series} at {run.problem}: a time of {number(run.time.value, 's')} is not drawn"
+        f"{name}, {run.series} at {run.problem}: a time of {number(run.stated.value, 's')} is not drawn"
         for run in subject.runs
-        if run.time and (as_number(run.time) or 0.0) <= 0
+        if run.stated and not run.time
     ]
     charts = [
         chart
@@ -148,7 +150,7 @@ def _closing(subject: Subject, name: str) -> Table:
 
 def _cell(run: Timed) -> str:
     speedup = as_number(run.get("speedup"))
-    beside = f" ({speedup:.2f}x)" if speedup is not None else ""
+    beside = f" ({number(speedup, 'x')})" if speedup is not None else ""
     worst = "FAIL" in run.statuses.values()
     seconds = as_number(run.time)
     # As campaigns write times down: to hundredths from 10 s on.
@@ -207,7 +209,7 @@ def _of_programs(subject: Subject, name: str) -> Iterator[Table]:
         ]
         caption = f"{name}: what programs printed, and what was measured of them"
         if len(differing) > MOST_COLUMNS:
-            caption += f": {names[0]} to {names[-1]}"
+            caption += f": {names[0]}" + (f" to {names[-1]}" if len(names) > 1 else "")
         yield Table.of(caption, ["variant", "problem", *(f"#{one}" for one in names)], rows)
 
 
@@ -216,6 +218,8 @@ def _printed(run: Timed, name: str) -> str:
     found = run.get(name)
     if found is None:
         return ""
+    if run.has_failed and name in MEASURED_TIMES:
+        return NOT_MEASURED
     return number(found.value, run.recorded.units.get(name, "") if found.value is not None else "")
 
 

@@ -13,6 +13,9 @@ from pytest_greta.report.words import as_number, plain
 TIMES = ("prefill_seconds", "seconds", "wall_seconds")
 """What the time of a run is: the first that it has."""
 
+ENDINGS = ("exit_status", "deadline_seconds", "readable", "no_errors")
+"""The gates that say that a run of a program failed as a whole."""
+
 FEWEST_RUNS = 50
 """Of a kernel on a device, however many of those there are: what a report has of each at least."""
 STATUSES = ("PASS", "EXPECTED FAILURE", "NOT MEASURED", "BLOCKED", "INCONCLUSIVE", "FAIL")
@@ -44,20 +47,36 @@ class Timed:
         return self.recorded.quantities.get(name)
 
     @property
+    def stated(self) -> Quantity | None:
+        """What the record gives as its time; None where there is none, as of a program of which a run failed."""
+        known = (found for name in TIMES if (found := self.get(name)) is not None)
+        if self.recorded.kind == "program":
+            found = next(known, None)  # how long a run lasted that failed is no time of it
+            return found if found is not None and found.value is not None and not self.has_failed else None
+        return next((one for one in known if one.value is not None), None)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a run of a program failed as a whole: what it took says nothing."""
+        ended = self.get("exit_status")
+        known = ended is not None and ended.value is not None and ended.value != 0
+        return known or any(self.statuses.get(name) == "FAIL" for name in ENDINGS)
+
+    @property
     def time(self) -> Quantity | None:
-        """Seconds of one prefill, or of one run of a program; None where none was measured."""
-        found = (self.get(name) for name in TIMES)
-        return next((one for one in found if one and one.value is not None), None)
+        """Seconds of one prefill, or of one run of a program; None where none was measured, or none above zero."""
+        seconds = as_number(self.stated)
+        return self.stated if seconds is not None and seconds > 0 else None
 
     @property
     def tokens_per_second(self) -> Quantity | None:
         """As measured; of a program the tokens that it processed, else the context, over its time."""
         found = self.get("tokens_per_second")
-        if found is not None or self.recorded.kind != "program":
+        if self.recorded.kind != "program":
             return found
         seconds = as_number(self.time)
-        if seconds is None or seconds <= 0:
-            return None
+        if seconds is None or found is not None:
+            return found if seconds is not None else None
         tokens = as_number(self.get("processed"))
         return Quantity((self.context if tokens is None else tokens) / seconds)
 

@@ -44,7 +44,7 @@ def _figures(value: float) -> str:
 
 def _ratio(value: float) -> str:
     """As verdicts have it: `2.00`, `0.11`; a very small one with its figures."""
-    return f"{value:.2f}" if abs(value) >= 0.1 and math.isfinite(value) else _figures(value)
+    return f"{value:.2f}" if abs(value) >= 0.01 and math.isfinite(value) else _figures(value)
 
 
 def interval(quantity: Quantity | None, unit: str = "") -> str:

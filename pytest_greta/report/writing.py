@@ -32,7 +32,11 @@ def write(folder: Path, sources: Sources) -> list[Path]:
     report = report_of(sources)
     folder.mkdir(parents=True, exist_ok=True)
     tables, page_path = folder / TABLES, folder / PAGE
-    write_whole(tables, markdown(report).encode())
+    try:
+        write_whole(tables, markdown(report).encode())
+    except OSError as error:
+        told = f"{error.strerror or error}; nor is {PAGE} written"
+        raise OSError(error.errno, told, error.filename or str(tables)) from None
     check_tools()
     write_whole(page_path, page(report).encode())
     return [page_path, tables]

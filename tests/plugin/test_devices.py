@@ -20,6 +20,7 @@ from pytest_benchmark.session import BenchmarkSession
 
 from pytest_greta.__main__ import main
 from pytest_greta.device.locks import DeviceLock
+from pytest_greta.device.worker import Worker
 from pytest_greta.records.model import load
 from tests.plugin.conftest import GATES, PLUGINS, REPOSITORY, Run, write_gates
 
@@ -255,3 +256,19 @@ def test_mistakes_are_told(greta: Run, option: str, message: str) -> None:
     result = greta(option, "--greta-device=cpu")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {message}*"])
+
+
+def test_a_device_that_was_opened_for_no_session_is_closed(
+    greta: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greta("--greta-variant=good", "-k", "test_run", *STORED).assert_outcomes(passed=1)
+    opened: list[Worker] = []
+    begin = Worker.__init__
+
+    def begun(worker: Worker, *given: Any, **named: Any) -> None:
+        begin(worker, *given, **named)
+        opened.append(worker)
+
+    monkeypatch.setattr(Worker, "__init__", begun)
+    greta("--greta-device=cpu", "--benchmark-compare=0001", "--markers", "-Wdefault")
+    assert [worker.alive for worker in opened] == [False]

@@ -194,9 +194,9 @@ def test_a_baseline_that_breaks_its_inputs_is_not_timed_against(project: pytest.
         )
 
 
-def test_no_process_outlives_the_session(greta_alone: Run, tmp_path: Path) -> None:
+def test_no_process_outlives_the_session(greta_alone: Run, project: pytest.Pytester) -> None:
     greta_alone("--greta-variant=good,endless", "--greta-deadline=2", "-k", "test_run")
-    marker = str(tmp_path.parent)
+    marker = f"GRETA_LOCKS={project.path}"
     left = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():

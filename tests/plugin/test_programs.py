@@ -96,6 +96,43 @@ def test_each_vice_has_a_message_of_its_own(greta: Run, engine: pytest.Pytester)
     assert engines(engine.path) == []
 
 
+def test_what_stands_on_standard_error_alone_is_told(greta: Run, engine: pytest.Pytester) -> None:
+    line = 'PERF_TIMING {"prefill_s": 1, "tokens": 8}'
+    text = program("", f"    contexts: 8\n{OUTPUT}").replace(OUTPUT, "", 1)
+    start = text.index("variants: ")
+    end = text.index("\n", start)
+    words = json.dumps(["sh", "-c", f"echo '{line.replace('{', '{{').replace('}', '}}')}' >&2"])
+    write_gates(engine, f"{text[:start]}variants: {{v3: {words}}}{text[end:]}")
+    told = "no line of the output has PERF_TIMING; it is on standard error, which is not read"
+    greta().stdout.fnmatch_lines([f"*readable is true   measured false   FAIL ({told})"])
+
+
+def test_a_file_of_the_baseline_or_of_an_earlier_run_never_serves_a_variant(
+    greta: Run, engine: pytest.Pytester
+) -> None:
+    write_gates(
+        engine,
+        """\
+version: 1
+programs:
+  engine:
+    variants:
+      writes: [sh, -c, "printf 't\\n1.0\\n' > out.csv"]
+      touches: [sh, -c, "touch out.csv"]
+    contexts: 8
+    repeats: 1
+    baseline: writes
+    output: {csv: out.csv, units: {t: s}, time: t}
+    gates: {touches: {speedup: 0.2}}
+""",
+    )
+    for _ in range(2):
+        result = greta()
+        result.assert_outcomes(passed=1, failed=1)
+        told = "*out.csv was not written by this run: it is as it was before"
+        result.stdout.fnmatch_lines([f"*readable is true   measured false   FAIL ({told})"])
+
+
 def engines(folder: Path) -> list[int]:
     """The engines of this test that run."""
     found = []
@@ -184,6 +221,14 @@ def test_a_baseline_that_fails_is_run_once_and_a_longer_deadline_runs_again(
     assert sorted(log_of(engine)) == ["v3 2", "v4 2", "v4 2", "v4 2"]
     result = greta("--greta-variant=v4", "--greta-resume")
     result.stdout.fnmatch_lines(["note: v4-2: 3 of 3 runs are those of an earlier session"])
+    other = text.replace("gates: {v4", "gates: {v3: {attn_impl: {equals: naive}}, v4").replace(
+        "speedup: 2", "speedup: 0.1"
+    )
+    write_gates(engine, other.replace("repeats: 3", "repeats: 1").replace("--log, log", "--log, other"))
+    result = greta("--greta-variant=v4")
+    result.stdout.fnmatch_lines(
+        ["*speedup >= 0.10 *NOT MEASURED *", "*the baseline v3: attn_impl is naive fails: measured v3_q_lds"]
+    )
     write_gates(engine, program("--log, log, --hang-without, go", "    contexts: 2\n"))
     greta("--greta-deadline=0.2").assert_outcomes(failed=1)
     greta("--greta-deadline=0.2", "--greta-resume").assert_outcomes(failed=1)
@@ -261,6 +306,7 @@ def test_nothing_finished_is_lost_to_ctrl_c_or_to_kill(greta: Run, engine: pytes
 
     printed = stopped_by(signal.SIGINT, 3)  # context 1 twice, context 2 waits
     assert "1 passed" in printed
+    assert "note: interrupted: 3 of 4 tests did not run to their end" in printed
     assert engines(engine.path) == []
     stopped_by(signal.SIGKILL, 4, "--greta-resume")
     assert len(engines(engine.path)) == 1

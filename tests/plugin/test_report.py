@@ -27,7 +27,7 @@ def test_a_session_writes_its_report_and_says_where(
     assert tables.startswith("# greta: ")
     assert (project.path / "step.md").read_text() == f"{tables}\n"
     failed = tables.partition("## Time")[0]
-    assert "| faulty noop | 256 | complete is true | false | expected true | FAIL |" in failed
+    assert "| FAIL | expected true | faulty noop | 256 | complete is true | false |" in failed
     assert "does_not_compile" in failed
     assert "| faulty good | gfx942 | 0 |" in tables
     assert "| 1 | 1 |" in tables.partition("## History")[2]  # the run of this session, and it was accepted

@@ -18,12 +18,14 @@ from pytest_greta.gates.model import Gate, Interval, Limit, Measurement, Quantit
 from pytest_greta.gates.policy import failing
 from pytest_greta.gates.programs import PROGRAM_GATES
 from pytest_greta.history.acceptance import Acceptance, acceptance
+from pytest_greta.history.programs import acceptance_of_program, machine_of, regression_of_program
 from pytest_greta.history.records import NO_HISTORY, Identity, historic_run, identity_of, info_of
 from pytest_greta.history.regression import Regression, machine_note, regression
 from pytest_greta.kernel import Array, Kernel, Launch, Problem, Variant
 from pytest_greta.measure.executable import ACCEPTED, Executable, code_info, executable_of, is_same
 from pytest_greta.measure.plan import Counterpart
 from pytest_greta.measure.run import Run
+from pytest_greta.programs.result import ProgramRun
 from pytest_greta.stats.pairs import PairedTest
 from pytest_greta.stats.runs import HistoricRun
 from tests.fuzz.histories import plan_of
@@ -219,6 +221,48 @@ class Stored:
 
     def keep_code(self, code: bytes) -> None:
         raise AssertionError("kept when a run is accepted")
+
+
+class OfProgram(Stored):
+    """A history of a program whose accepted runs took so many seconds."""
+
+    def __init__(self, *levels: float) -> None:
+        super().__init__(accepted=len(levels))
+        device = machine_of(program_at(1.0))
+        self.stored = [
+            dataclasses.replace(one, seconds=[level] * 3, device=device, timing="t", family={})
+            for one, level in zip(self.stored, levels, strict=True)
+        ]
+
+    def runs(self, identity: Identity) -> list[HistoricRun]:
+        return self.stored
+
+
+def program_at(level: float) -> ProgramRun:
+    return ProgramRun("p", "v", Problem(64), seconds=[level] * 3, timing="t")
+
+
+@pytest.mark.parametrize(
+    ("before", "level", "limit", "status", "why_not"),
+    [
+        ((1, 1, 1, 1, 0.5), 1.0, 1.3, FAIL, "regressed"),  # one run at the new level is enough
+        ((1, 1, 1, 1, 0.5), 0.5, 1.5, PASS, ""),
+        ((1,) * 10, 1.0, 1.3, PASS, ""),
+        ((1,) * 10, 1.03, 1.3, PASS, "slower than the accepted runs for certain, which stay the reference"),
+        ((1,), 1.03, 1.05, INCONCLUSIVE, ""),
+        ((1,), 1.2, 1.05, INCONCLUSIVE, "not decided, and its times are beyond the limit"),
+    ],
+)
+def test_a_program_is_held_against_its_best_level_and_what_is_slower_is_no_reference(
+    before: tuple[float, ...], level: float, limit: float, status: Status, why_not: str
+) -> None:
+    run, past = program_at(level), OfProgram(*before)
+    found = regression_of_program(past, False, run, Limit(max=limit), lambda: run)
+    gate = Gate("regression", "p", "v", Limit(max=limit), own=PROGRAM_GATES["regression"])
+    one = evaluate(gate, Measurement("p", "v", {"regression": found}, problem=Problem(64), device="program"))
+    assert one.status is status
+    assert acceptance_of_program(run, [one], past) == Acceptance(not why_not, why_not)
+    assert ("4 before that were slower, for certain" in found.reason) == (0.5 in before)
 
 
 class Nothing(Kernel):

@@ -82,7 +82,9 @@ def test_one_speedup_without_an_interval_is_inconclusive(value: float) -> None:
 
 
 def test_one_speedup_that_no_drift_can_explain_fails() -> None:
-    assert evaluate(gate("speedup", min=1.2), run("speedup", 0.29)).status is FAIL
+    verdict = evaluate(gate("speedup", min=1.2), run("speedup", 0.29))
+    assert verdict.status is FAIL
+    assert verdict.reason == "more than 4 times away from its limit, which one pair decides"
 
 
 def test_other_quantities_are_exact_without_an_interval() -> None:

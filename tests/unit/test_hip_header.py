@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -171,7 +172,13 @@ def test_clang_19_takes_the_header_too(
     assert done.returncode == 0, done.stderr
 
 
-def test_a_symbol_that_is_undefined_is_seen(tmp_path: Path) -> None:
+def test_a_symbol_that_is_undefined_is_seen_and_a_clang_that_crashes_of_it_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     source = """
     #include <hip/hip_runtime.h>
     extern "C" __device__ int elsewhere(int);
@@ -181,6 +188,7 @@ def test_a_symbol_that_is_undefined_is_seen(tmp_path: Path) -> None:
             compile_source(tmp_path, source, target)
         (line,) = str(raised.value).splitlines()[1:]
         assert line.startswith("elsewhere: declared, called and defined nowhere.")
+    assert list(temporary.iterdir()) == []
 
 
 def test_launch_bounds_reach_the_backend(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from pytest_greta.gates.programs import OutputSpec
 from pytest_greta.programs import capture
 from pytest_greta.programs.capture import LOST_DEVICE, SURE_SIGNS, Kept, Lines, Signs
 from pytest_greta.programs.reading import Value, from_json, read_csv, reading_of
+from pytest_greta.programs.written import before_run
 
 MARKED = OutputSpec("json_marker", "PERF_TIMING")
 
@@ -149,20 +149,38 @@ def test_signs_of_failure(expression: str, signs: tuple[bytes, ...], text: str, 
     lines.feed(text.encode())
     lines.close()
     assert looker.found == found
+    assert all(any(stem in sign.lower() for stem in capture.STEMS) for sign in signs)
 
 
 def test_a_file_of_csv_is_that_of_the_run(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    began = time.time()
-    assert read_csv(path, began) == ({}, f"{path} cannot be read: No such file or directory")
-    path.write_text("a,b\n1,\n2,x\n")
-    assert read_csv(path, began) == ({"a": 2, "b": "x"}, "")
-    os.utime(path, (began - 60, began - 60))
-    assert read_csv(path, began)[1] == f"{path} was not written by this run: it is older"
+    text = "a,b\n1,\n2,x\n"
+    assert read_csv(before_run(path)) == ({}, f"{path} cannot be read: No such file or directory")
+    before = before_run(path)
+    path.write_text(text)
+    assert read_csv(before) == ({"a": 2, "b": "x"}, "")
+    before = before_run(path)
+    path.touch()  # a moment later, by a run that wrote nothing
+    assert read_csv(before)[1] == f"{path} was not written by this run: it is as it was before"
+    assert path.read_text() == text
+    before = before_run(path)
+    path.write_text(text)  # the same once more
+    assert read_csv(before) == ({"a": 2, "b": "x"}, "")
+    before = before_run(path)
+    with path.open("a") as file:
+        file.write("3,y\n")
+    assert read_csv(before) == ({"a": 3, "b": "y"}, "")
+    before = before_run(path)
+    path.write_text(text)
+    os.utime(path, (before.began - 60, before.began - 60))
+    assert read_csv(before)[1] == f"{path} was not written by this run: it is older"
 
 
 def test_numbers_and_texts_of_any_size_are_read() -> None:
-    assert read(MARKED, b"PERF_TIMING " + json.dumps({"n": 10**400}).encode())[0] == {"n": 10**400}
+    assert read(MARKED, b"PERF_TIMING " + json.dumps({"n": 10**400, "m": -(10**400)}).encode())[0] == {
+        "n": math.inf,
+        "m": -math.inf,
+    }
     long = [read(OutputSpec("regex", "(?P<n>.+)"), b"1" * 5000 + end)[0]["n"] for end in (b"a", b"b", b"")]
     assert len(set(long)) == 3
     assert all(isinstance(one, str) and one.startswith("1" * 200 + "... (500") for one in long)

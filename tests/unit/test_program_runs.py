@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates import file as gatefile
-from pytest_greta.gates.evaluation import evaluate
-from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Status
+from pytest_greta.gates.evaluation import evaluate, evaluate_runs
+from pytest_greta.gates.model import Gate, Limit, Measurement, Quantity, Status, Verdict
 from pytest_greta.gates.programs import PROGRAM_GATES, OutputSpec
 from pytest_greta.gates.templates import fill, template_problems
 from pytest_greta.kernel import Problem
@@ -152,6 +152,8 @@ def test_numbers_are_medians_memory_the_most_and_a_time_is_in_seconds() -> None:
         (replace(RUN, values={**RUN.values, "n": 7}), "it processed 7 of 8 tokens", {"processed"}),
         (replace(RUN, values={**RUN.values, "t": 0}), "its time is 0.0", {"seconds"}),
         (replace(RUN, values={**RUN.values, "t": float("nan")}), "its time is nan", {"seconds"}),
+        (replace(RUN, values={**RUN.values, "t": "0.5"}), 'its time is no number: "0.5"', {"seconds"}),
+        (replace(RUN, values={**RUN.values, "t": True}), "its time is no number: true", {"seconds"}),
         (replace(RUN, values={"n": 8}), "its time is not in its output", {"seconds"}),
         (replace(RUN, left=("sleep (7)",)), "", {"left_processes"}),
         (RUN, "", set()),
@@ -166,6 +168,9 @@ def test_a_run_fails_by_one_gate_and_says_why(
     measurement = Measurement("p", "a", quantities, problem=Problem(8), device="program")
     verdicts = [evaluate(gate, measurement) for gate in gates]
     assert {verdict.gate.name for verdict in verdicts if verdict.status is Status.FAIL} == failed
+    assert (quantities_of([RUN, run], OUTPUT)["wall_seconds"].value is None) == bool(
+        run.failure or run.unreadable
+    )
 
 
 def test_what_was_not_printed_is_told_with_what_was() -> None:
@@ -186,6 +191,24 @@ def test_what_was_not_printed_is_told_with_what_was() -> None:
     assert (verdict.status, verdict.reason) == (Status.FAIL, "the output has no 'txt'; did you mean 'text'?")
     some = quantities_of([RUN, replace(RUN, values={"t": 1, "n": 8})], OUTPUT)
     assert some["text"].reason == "text: run 2 of 2 did not print it"
+
+
+def test_several_runs_are_one_number_in_a_table_and_a_text_is_told_from_a_number() -> None:
+    runs = [replace(RUN, values={"t": t, "n": "8"}) for t in (1000, 3000, 2000)]
+
+    def verdict(gate: Gate) -> Verdict:
+        every = [[*runs], *([one] for one in runs)]
+        whole, *each = (
+            Measurement("p", "a", quantities_of(some, OUTPUT), device="program") for some in every
+        )
+        return evaluate_runs(gate, whole, each)
+
+    seconds = verdict(Gate("seconds", "p", "a", Limit(above=0.0), own=PROGRAM_GATES["seconds"]))
+    assert (seconds.status, seconds.measured.value) == (Status.PASS, 2.0)
+    tokens = verdict(Gate("processed", "p", "a", Limit(equals=8), own=PROGRAM_GATES["processed"]))
+    assert (tokens.status, tokens.reason) == (Status.FAIL, "it is the text '8', and no number")
+    text = quantities_of([replace(RUN, values={"t": "0.5"})], OUTPUT)
+    assert text["seconds"].reason == 't: "0.5" is no number'
 
 
 def run_at(context: int, **values: float) -> ProgramRun:

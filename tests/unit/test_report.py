@@ -60,18 +60,19 @@ def report(sources: Sources) -> Report:
 
 
 def test_what_failed_comes_first_and_what_lies_farthest_beyond_its_limit_before_all(report: Report) -> None:
-    assert report.title == "greta: 13 failed"
+    assert report.title == "greta: 13 gates failed in 13 tests, 1 test blocked"
     first = report.sections[0].tables[0]
     assert list(first.rows[0]) == [
+        "FAIL",
+        "0.29 of the limit",
         "prefill v3",
         "4096",
         "speedup >= 1.20",
         "0.35x [0.34, 0.36]",
-        "0.29 of the limit",
-        "FAIL",
+        "",
         "gates.yaml:54",
     ]
-    assert [row[4] for row in first.rows[4::3]] == ["9.4 % above", "6.2 % above", "3.1 % above"]
+    assert [row[1] for row in first.rows[4:13:3]] == ["9.4 % above", "6.2 % above", "3.1 % above"]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_by_how_much(limits: dict[str, object], value: object, said: str) -> Non
 def test_a_failed_test_without_a_failed_gate_is_a_failure() -> None:
     undecided = samples.verdict("speedup", "speedup >= 1.20", 1.2, "INCONCLUSIVE", min=1.2, reason="too few")
     run = samples.run("v3", 4096, 1.0, verdicts=[undecided], outcome="failed")
-    for outcome, title in (("failed", "greta: 1 failed"), ("passed", "greta: nothing failed")):
+    for outcome, title in (("failed", "greta: 1 gate failed"), ("passed", "greta: nothing failed")):
         one = Summary(samples.session(exit_code=0), [dataclasses.replace(run, outcome=outcome)])
         assert report_of(Sources([one])).title == title
 
@@ -105,6 +106,15 @@ def test_a_session_that_failed_with_no_failed_gate_does_not_look_green() -> None
     found = report_of(Sources([Summary(samples.session(exit_code=3))]))
     assert (found.title, found.is_failure) == ("greta: a session failed", True)
     assert "The session ended with exit code 3." in found.sections[0].notes
+
+
+def test_a_test_that_was_blocked_is_listed_as_a_failure() -> None:
+    blocked = samples.campaign().stopped
+    told = "interrupted: 6 of 9 tests did not run to their end"
+    found = report_of(Sources([Summary(samples.session(exit_code=2), [], blocked, notes=[told])]))
+    assert found.title == "greta: 1 test blocked"
+    assert list(found.sections[0].notes) == [told, "The session ended with exit code 2."]
+    assert found.sections[0].tables[0].rows[0][0] == "BLOCKED"
 
 
 def test_what_was_not_measured_says_so() -> None:
@@ -158,6 +168,19 @@ def test_a_program_has_the_tokens_that_it_processed() -> None:
     found = section(report_of(Sources([Summary(samples.session(), [run])])), "time")
     assert "204.8" in found.tables[1].rows[0]
     assert list(found.tables[-1].rows[0]) == ["v3", "16384", "10", "2048 tokens", "21.86 s", "flash_v2_naive"]
+
+
+def test_how_long_a_program_took_to_fail_is_no_time_of_it() -> None:
+    good, hung = (samples.run("v3", context, 10.0, kind="program", verdicts=[]) for context in (4096, 8192))
+    killed = {"exit_status": Quantity(None), "deadline_seconds": Quantity(0.4), "wall_seconds": Quantity(0.4)}
+    bad = [samples.verdict("deadline_seconds", "deadline_seconds <= 0.4", 0.4, "FAIL")]
+    for more in ({"seconds": Quantity(None)}, {}):
+        one = dataclasses.replace(hung, quantities={**killed, **more}, verdicts=bad, seconds=())
+        found = report_of(Sources([Summary(samples.session(), [good, one])]))
+        time = section(found, "time")
+        assert all(len(series.points) == 1 for chart in time.charts for series in chart.series)  # type: ignore[union-attr]
+        assert list(time.tables[0].rows[1]) == ["8192", "not measured FAIL"]
+        assert list(time.tables[1].rows[1][2:6]) == ["not measured", "", "", "not measured"]
 
 
 def test_exponents_are_slopes() -> None:
@@ -227,7 +250,7 @@ def test_every_number_that_is_drawn_stands_in_a_table(report: Report) -> None:
 def test_large_records_are_cut_and_say_so() -> None:
     many = [samples.code(f"v{place}", "gfx942", vgprs=200) for place in range(400)]
     found = report_of(Sources([Summary(samples.session(), many)]))
-    assert found.title == "greta: 400 failed"
+    assert found.title == "greta: 400 gates failed in 400 tests"
     assert (len(found.sections[0].tables[0].rows), found.sections[0].tables[0].more) == (300, 100)
     assert "and 350 more" in markdown(found)
     assert section(found, "resources").charts[0].title == "vgprs (the first 40 of 300)"
@@ -413,7 +436,7 @@ def test_the_command_writes_both_files(
     paths = samples.write(tmp_path, few, few)
     assert main(["report", *map(str, paths), "-o", "out"]) == 0
     assert capsys.readouterr().out.splitlines() == ["out/report.html", "out/summary.md"]
-    assert Path("out/summary.md").read_text().startswith("# greta: 2 failed\n")
+    assert Path("out/summary.md").read_text().startswith("# greta: 2 gates failed in 1 test\n")
     assert Path("out/report.html").read_text().startswith("<!DOCTYPE html>")
     assert not Path(".benchmarks").exists()
 
@@ -454,6 +477,9 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: Out
     (path,) = samples.write(tmp_path, Summary(samples.session()))
     assert main(["report", str(path), "-o", str(path / "out")]) == 2
     assert "cannot be written: Not a directory" in capsys.readouterr().err
+    (tmp_path / "taken/summary.md").mkdir(parents=True)
+    assert main(["report", str(path), "-o", str(tmp_path / "taken")]) == 2
+    assert capsys.readouterr().err.endswith("; nor is report.html written\n")
 
 
 def test_what_programs_printed_takes_tables_that_a_screen_holds() -> None:
@@ -469,9 +495,9 @@ def test_what_programs_printed_takes_tables_that_a_screen_holds() -> None:
         )
         for context in (8, 16)
     ]
-    (time,) = [
-        one for one in report_of(Sources([Summary(samples.session(), runs)])).sections if one.name == "time"
-    ]
+    found = report_of(Sources([Summary(samples.session(), runs)]))
+    assert not {"speedup", "roofline", "resources"} & {one.name for one in found.sections}
+    time = section(found, "time")
     tables = [one for one in time.tables if "printed" in one.caption or "same" in one.caption]
     alike, first, second = tables
     assert alike.rows == [["attn_impl", "v3_q_lds"], ["q0", "0"]]
@@ -482,3 +508,4 @@ def test_what_programs_printed_takes_tables_that_a_screen_holds() -> None:
     ]
     assert second.rows == [["v3", "8", "56 s"], ["v3", "16", "112 s"]]
     assert first.caption.endswith("was measured of them: q1 to q6")
+    assert second.caption.endswith("was measured of them: q7")

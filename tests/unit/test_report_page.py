@@ -46,7 +46,7 @@ def test_it_fits_and_says_nothing_on_the_console(
     browser.open(page, width, dark)
     assert browser.complaints() == []
     assert browser.value("document.documentElement.scrollWidth") == width
-    assert browser.value("document.title") == "greta: 8 failed"
+    assert browser.value("document.title") == "greta: 8 gates failed in 8 tests"
     light = "rgb(255, 255, 255)"
     assert (browser.value("getComputedStyle(document.body).backgroundColor") == light) is not dark
     drawn = "[...document.querySelectorAll('svg')].map(one => one.getBoundingClientRect().width)"
