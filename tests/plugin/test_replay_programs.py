@@ -171,6 +171,13 @@ def test_what_gates_yaml_means_otherwise_today_never_passes(
     told = "measurements[0].quantities.speedup: 4x contradicts its own pairs, which say 16x"
     assert told in result.stdout.str() + result.stderr.str()
     recorded.write_text(whole)
+    none = {"value": None, "interval": None, "reason": "the baseline slow: attn_impl is naive fails"}
+    change(recorded, lambda one: one["quantities"]["speedup"].update(none))
+    result = greta(*REPLAY, "--greta-variant=v3")
+    result.stdout.fnmatch_lines_random(
+        ["*speedup >= 2*NOT MEASURED*", "* the baseline slow: attn_impl is naive fails"]
+    )
+    recorded.write_text(whole)
     change(recorded, lambda one: one.pop("recipe"))
     result = greta(*REPLAY, "--greta-variant=v3")
     result.stdout.fnmatch_lines([f"note: {name} does not say with which arguments and environment it ran"])
