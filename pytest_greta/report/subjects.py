@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pytest_greta.gates.model import Quantity
 from pytest_greta.records.model import Recorded, Summary
@@ -85,7 +86,7 @@ class Timed:
         """Whether there is a ratio to a baseline, or a gate that asks for one."""
         return as_number(self.get("speedup")) is not None or "speedup" in self.statuses
 
-    @property
+    @cached_property
     def statuses(self) -> Mapping[str, str]:
         """The status of its gates, by name; of several of one name the worst."""
         found: dict[str, str] = {}
