@@ -128,23 +128,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         host.close()
     if greta:
         greta.close()
-    _tell_of_the_cache(session.config, host, greta)
+    _tell_notes(session.config, host, greta)
     problems = session.config.stash[PROBLEMS]
     if problems and is_controller(session.config):
         lines = "\n".join(f"ERROR: {problem}" for problem in as_lines(problems))
         pytest.exit(lines, returncode=pytest.ExitCode.USAGE_ERROR)
 
 
-def _tell_of_the_cache(config: pytest.Config, device: SessionDevice | None, session: Session | None) -> None:
-    """Why compiled code could not be kept, for the summary; a worker of xdist sends it to the controller."""
+def _tell_notes(config: pytest.Config, device: SessionDevice | None, session: Session | None) -> None:
+    """What could not be kept, and what to know of the device, for the summary; a worker of xdist sends it on."""
     notes = config.stash[SESSION_NOTES]
     told = [device.cache_problem, device.lock_problem, device.waited_note] if device else []
-    told += [session.builder.compiler.cache.problem if session else ""]
-    told += (
-        [session.runner.machine_note, session.programs.journal.problem if session.programs.has_run else ""]
-        if session
-        else []
-    )
+    if session:
+        told += [session.builder.compiler.cache.problem, session.runner.machine_note]
+        told += [session.programs.journal.problem] if session.programs.has_run else []
     notes += dict.fromkeys(note for note in told if note and note not in notes)
     tell_controller(config, "greta_notes", list(notes))
 

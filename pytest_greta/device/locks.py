@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 FOLDER_VARIABLE = "GRETA_LOCKS"
-_FOLDER = Path("/tmp/greta-locks")
+_FOLDER = Path("/dev/shm/greta-locks")
 _MOST_BYTES = 4096
 _COMMAND_CHARACTERS = 120
 _PASSED_AFTER_SECONDS = 3.0
