@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,14 @@ import numpy as np
 
 from benchmarks.noise import MODELS, ORDERLY, Noise, Times, lognormal, recorded
 from pytest_greta.gates.model import Limit
-from pytest_greta.stats.bounds import coarseness, decisions
+from pytest_greta.stats.bounds import coarseness, decisions, steady
+from pytest_greta.stats.effort import Level, is_futile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+STAGES = (40, 120, 300, 800, 1200)
+"""After so many pairs it is seen which series go on: a test sees it after each couple."""
 
 BETWEEN = (0.0, 0.005, 0.01, 0.02)
 """Spread between runs."""
@@ -72,12 +77,12 @@ class Rounds:
     """Shape (..., rounds // 2): what `order.carries` finds."""
 
     def decided(self, case: Case, limit: float) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-        """`bounds.decisions`, without looking at pairs that come long after the decision."""
+        """`bounds.decisions`, without looking at pairs that come long after the decision, or that are futile."""
         values, rounds = self.new - self.old, self.new.shape[-1]
         coarse = coarseness([1.0], case.tick)
         used, side = np.full(len(values), 0), np.zeros(len(values), dtype=int)
         left = np.arange(len(values))
-        for offered in (40, 120, rounds):
+        for offered in (*(n for n in STAGES if n < rounds), rounds):
             if not left.size:
                 break
             used[left], side[left] = decisions(
@@ -88,6 +93,12 @@ class Rounds:
                 coarse,
             )
             left = np.flatnonzero((side == 0) & (used == offered))
+            pairs = steady(values[left, :offered], self.orders[left, :offered])
+            means = pairs.reshape(len(left), offered // 2, 2).mean(axis=-1)
+            more = (rounds - offered) // 2
+            left = left[
+                [i for i, one in enumerate(means) if not is_futile(Level.of(one), more, math.log(limit))]
+            ]
         return used, side
 
 

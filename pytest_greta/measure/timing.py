@@ -139,7 +139,6 @@ class Timing:
         tests = {
             slot: self._test(slot, budget_seconds, usual_seconds) for slot in list(bench.executables)[1:]
         }
-        launches: list[Launch] = []
         spent_seconds = 0.0
         while not run.seconds or (spent_seconds < budget_seconds and self._goes_on(tests)):
             # A counterpart whose gates are decided is not launched any more.
@@ -152,9 +151,9 @@ class Timing:
             if any(set(one.order) & set(bench.executables) - set(seconds) for one, seconds in found):
                 self.budget.spent(spent_seconds, False, budget_seconds)
                 return False
-            launches += self._launches(found)
+            launches = self._launches(found)
             for slot in others:
-                tests[slot].carries = carries(launches, CANDIDATE, slot)
+                tests[slot].carries = [*tests[slot].carries, *carries(launches, CANDIDATE, slot)]
             for one, seconds in found:
                 self._count(tests, one, seconds, took / len(found))
             if spent_seconds >= budget_seconds:

@@ -10,11 +10,12 @@ import numpy as np
 
 from pytest_greta.gates.model import Limit
 from pytest_greta.stats.game import ERROR, FAIL_ERROR, couple_evidence, pair_evidence
+from pytest_greta.stats.looks import next_look
 from pytest_greta.stats.order import (
     SHARE_OF_CARRY,
     is_carried,
     largest_carry,
-    order_effect,
+    order_effects,
     without_order,
 )
 from pytest_greta.stats.shape import shape
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 FEWEST_PAIRS = 6
 """Nothing is decided on fewer."""
+
+DOUBTED_PAIRS = 300
+"""What the coins have refuted, and modes, a drift or another reason to doubt leave open for so many pairs and for as
+many again as it took, more pairs will not decide."""
 
 FEWEST_TICKS = 50
 """A launch that lasts fewer ticks of its clock has a time that may be off by one tick in every launch alike."""
@@ -65,8 +70,8 @@ def decisions(
 
     `log_ratios` has shape (..., n), a series in its order of measurement, `orders` is what `add_block` takes,
     `carries`, of shape (..., n // 2), what `order.carries` finds, and `resolution` what `coarseness` does.
-    Gives, in shape (...), the number of pairs used (n where undecided), and +1 where the ratio is above the limit, -1
-    where it is below, 0 where the series cannot tell.
+    Gives, in shape (...), the number of pairs used (n where undecided, fewer where a doubt stays), and +1 where the
+    ratio is above the limit, -1 where it is below, 0 where the series cannot tell.
     """
     values = np.asarray(log_ratios, dtype=float)
     ((bound, fails),) = bounds([limit])
@@ -76,19 +81,31 @@ def decisions(
     carried = None if carries is None else np.asarray(carries, dtype=float).reshape(len(flat), couples)
     is_off = None if carried is None else is_carried(carried)
     used, side = np.full(len(flat), flat.shape[-1]), np.zeros(len(flat), dtype=int)
-    away = {way: refuted(way * pairs - resolution, way == fails) for way in (ABOVE, BELOW)}
-    for couple in range(FEWEST_PAIRS // 2, couples + 1):
+    goes_on, doubted_since = np.ones(len(flat), dtype=bool), np.full(len(flat), couples)
+    away = {way: refuted(way * pairs, way == fails) for way in (ABOVE, BELOW)}
+    surely = away
+    if resolution:
+        surely = {way: refuted(way * pairs - resolution, way == fails) for way in (ABOVE, BELOW)}
+    couple = FEWEST_PAIRS // 2
+    while couple <= couples and goes_on.any():
         for way in (ABOVE, BELOW):
-            found = np.flatnonzero((side == 0) & away[way][:, couple - 1])
+            asked = np.flatnonzero(goes_on & away[way][:, couple - 1])
+            found = asked[surely[way][asked, couple - 1]]
             if found.size:
                 low, high = shape(steady(flat[found, : 2 * couple], turned[found, : 2 * couple])).levels()
                 found = found[~((low < 0) & (high > 0))]
             if carried is not None and is_off is not None:
-                doubted = found[is_off[found, couple - 1]]
-                off = resolution + SHARE_OF_CARRY * largest_carry(carried[doubted, :couple])
-                sure = refuted(way * pairs[doubted, : 2 * couple] - off[:, None], way == fails)[:, -1]
-                found = found[~np.isin(found, doubted[~sure])]
-            side[found], used[found] = way, 2 * couple
+                carrying = found[is_off[found, couple - 1]]
+                off = resolution + SHARE_OF_CARRY * largest_carry(carried[carrying, :couple])
+                sure = refuted(way * pairs[carrying, : 2 * couple] - off[:, None], way == fails)[:, -1]
+                found = np.setdiff1d(found, carrying[~sure])
+            side[found] = way
+            doubted = np.setdiff1d(asked, found)
+            doubted_since[doubted] = np.minimum(doubted_since[doubted], couple)
+            stays = doubted[2 * couple >= np.maximum(DOUBTED_PAIRS, 4 * doubted_since[doubted])]
+            for ended in (found, stays):
+                used[ended], goes_on[ended] = 2 * couple, False
+        couple = next_look(couple)
     return used.reshape(values.shape[:-1]), side.reshape(values.shape[:-1])
 
 
@@ -96,12 +113,17 @@ def refuted(pairs: NDArray[np.float64], fails: bool) -> NDArray[np.bool_]:
     """After each couple of `pairs`, shape (..., n): whether "at or below zero" has been refuted by then."""
     enough = couple_evidence(pairs) >= -math.log(ERROR)
     found = np.logical_or.accumulate(enough, axis=-1)
-    if fails:
-        found &= np.logical_or.accumulate(pair_evidence(pairs) >= -math.log(FAIL_ERROR), axis=-1)
+    if fails and found.any():  # few series need the other game
+        those = found[..., -1]
+        enough = pair_evidence(pairs[those]) >= -math.log(FAIL_ERROR)
+        found[those] &= np.logical_or.accumulate(enough, axis=-1)
     return np.asarray(found)
 
 
-def steady(log_ratios: NDArray[np.float64], orders: NDArray[np.int_]) -> NDArray[np.float64]:
-    """Series (series, n) without the effect of their order, which is neither a mode nor a drift."""
-    effects = [order_effect(x, o) for x, o in zip(log_ratios, orders, strict=True)]
-    return np.asarray(log_ratios - orders * np.asarray(effects)[:, None])
+def steady(
+    log_ratios: NDArray[np.float64], orders: NDArray[np.int_] | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Series (series, n) without the effects of their order, which are neither modes nor a drift."""
+    count = log_ratios.shape[-1]
+    effects = [np.resize(order_effects(x, o), count) for x, o in zip(log_ratios, orders, strict=True)]
+    return np.asarray(log_ratios - orders * np.reshape(effects, log_ratios.shape))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 SAMPLES = 100
 _SHARE = 0.95
 
+_LONGEST = 150
+"""Couples in a sample: how far more tell is known from these, as the square root of their number."""
+
 _CAUTION = 10.0
-"""How much farther a distance must be than what 95 of 100 samples of n couples show, in units of 1 / n."""
+"""How much farther a distance must be than what 95 of 100 samples of n couples show, in units of 1 / n (of the couples
+in a sample, where there are more)."""
 
 FEWEST_COUPLES = 10
 """Fewer coins decide nothing at 1 in 1000."""
@@ -34,16 +39,17 @@ _Z = 3.1
 def tells(pairs: NDArray[np.float64], fails: bool) -> float:
     """Distance from the limit (a logarithm) that so many `pairs` decide in 95 of 100 cases; infinite for too few.
 
-    Found on couples like these: `SAMPLES` series of as many, drawn from them and moved until 95 of 100 are decided
-    (B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979)). Their tails and modes
-    are those of the noise. What so few have not seen is for `caution`.
+    Found on couples like these: `SAMPLES` series of as many (at most `_LONGEST`), drawn from them and moved until 95 of
+    100 are decided (B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979)). Their
+    tails and modes are those of the noise. What so few have not seen is for `caution`.
     """
     count = len(pairs) // 2
     if count < FEWEST_COUPLES:
         return math.inf
     two = pairs[: 2 * count].reshape(count, 2)
     two = two - centre(two.mean(axis=1).tolist())
-    drawn = two[np.random.default_rng(count).integers(count, size=(SAMPLES, count))]
+    length = min(count, _LONGEST)
+    drawn = two[np.random.default_rng(count).integers(count, size=(SAMPLES, length))]
 
     def is_told(distance: float) -> bool:
         moved = drawn.reshape(SAMPLES, -1) + distance
@@ -58,37 +64,45 @@ def tells(pairs: NDArray[np.float64], fails: bool) -> float:
     while high - low > high / 50:
         middle = (low + high) / 2
         low, high = (low, middle) if is_told(middle) else (middle, high)
-    return high
+    return high * math.sqrt(length / count)
 
 
 def caution(blocks: int) -> float:
     """By how much to multiply what `tells` says, for it to be true in 95 of 100 cases: tests/unit/test_pairs.py."""
-    return 1 + _CAUTION / (blocks // 2)
+    return 1 + _CAUTION / min(blocks // 2, _LONGEST)
 
 
-def is_futile(means: NDArray[np.float64], more: float, distance: float) -> bool:
+@dataclass(frozen=True)
+class Level:
+    """Where the means of couples lie, as far as so many show it."""
+
+    couples: int
+    centre: float
+    spread: float
+    """Standard deviation, hardly touched by wild values: 1.4826 MAD, as of normal noise."""
+
+    @classmethod
+    def of(cls, means: Sequence[float]) -> Level:
+        """The level of these. Raises ValueError when there are none."""
+        values = np.asarray(means)
+        found = centre(values)
+        return cls(len(values), found, float(1.4826 * np.median(np.abs(values - np.median(values)))))
+
+
+def is_futile(level: Level, more: float, bound: float) -> bool:
     """Whether `more` further couples decide on which side of a bound the ratio is in less than 1 of 1000 cases.
 
-    `distance` is how far the centre of the couples' `means` is from the bound. The centre after all N couples, given
-    that of n, has a spread of sigma sqrt(1/n - 1/N), and has to be `_HALF` standard errors, sigma / sqrt(N), away from
-    the bound. (Predictive distribution of a mean under a flat prior: Gelman et al., "Bayesian Data Analysis", 3rd
-    edition, section 2.5.) sigma is taken small where it helps and large where it harms, as far as n couples leave it
-    open.
+    `bound` is a logarithm, as is `level`. The centre after all N couples, given that of n, has a spread of
+    sigma sqrt(1/n - 1/N), and has to be `_HALF` standard errors, sigma / sqrt(N), away from the bound. (Predictive
+    distribution of a mean under a flat prior: Gelman et al., "Bayesian Data Analysis", 3rd edition, section 2.5.) sigma
+    is taken small where it helps and large where it harms, as far as n couples leave it open.
     """
-    count = len(means)
-    total = count + more
+    total = level.couples + more
     if total < FEWEST_COUPLES:
         return True
-    if count < 6 or math.isinf(total):
+    if level.couples < 6 or math.isinf(total):
         return False
-    spread = _spread(means)
-    doubt = 1.5 / math.sqrt(count)
-    needed = _HALF * spread * max(0.0, 1 - doubt) / math.sqrt(total)
-    wanders = spread * (1 + doubt) * math.sqrt(1 / count - 1 / total)
-    return abs(distance) + _Z * wanders < needed
-
-
-def _spread(values: NDArray[np.float64]) -> float:
-    """Standard deviation, hardly touched by wild values: 1.4826 MAD, as of normal noise."""
-    middle = statistics.median(values.tolist())
-    return float(1.4826 * statistics.median(abs(x - middle) for x in values.tolist()))
+    doubt = 1.5 / math.sqrt(level.couples)
+    needed = _HALF * level.spread * max(0.0, 1 - doubt) / math.sqrt(total)
+    wanders = level.spread * (1 + doubt) * math.sqrt(1 / level.couples - 1 / total)
+    return abs(level.centre - bound) + _Z * wanders < needed

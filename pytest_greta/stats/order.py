@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_greta.stats.game import ERROR, evidence
+from pytest_greta.stats.looks import next_look
 from pytest_greta.stats.shape import t_quantile
 
 if TYPE_CHECKING:
@@ -48,43 +49,77 @@ def orders(rng: np.random.Generator, slots: Sequence[str]) -> Iterator[list[str]
         yield drawn[::-1]
 
 
-def halves(log_ratios: ArrayLike, orders: ArrayLike) -> NDArray[np.float64]:
-    """The effect of the order as each couple shows it, shape (..., couples): half the difference of its two pairs.
+def order_effects(log_ratios: ArrayLike, orders: ArrayLike) -> tuple[float, float]:
+    """What the log-ratio gains where the candidate was launched after its counterpart: in the first pair of a couple,
+    and in the second. 0 where nothing is certain.
 
-    `log_ratios` and `orders` have shape (..., n). NaN where the two pairs did not have opposite orders.
+    `log_ratios` and `orders` have shape (n,). Couples whose pairs did not have opposite orders show nothing.
     """
-    values, signs = np.asarray(log_ratios, dtype=float), np.asarray(orders)
-    count = values.shape[-1] // 2 * 2
-    first, second = signs[..., 0:count:2], signs[..., 1:count:2]
-    found = first * (values[..., 0:count:2] - values[..., 1:count:2]) / 2
-    return np.where(first * second == -1, found, np.nan)
-
-
-def order_effect(log_ratios: Sequence[float], orders: Sequence[int]) -> float:
-    """What the log-ratio gains where the candidate was launched after its counterpart; 0 where nothing is certain."""
-    shown = halves(log_ratios, orders)
-    shown = shown[~np.isnan(shown)]
-    return float(np.median(shown)) if len(shown) and _is_certain(shown[None])[0] else 0.0
+    values, signs = _couples(log_ratios), _couples(orders)
+    opposite = signs.prod(axis=-1) == -1
+    first, second = _effects(values[None, opposite], signs[None, opposite, 0])[0]
+    return float(first), float(second)
 
 
 def without_order(log_ratios: ArrayLike, orders: ArrayLike) -> NDArray[np.float64]:
-    """Log-ratios (..., n) less the effect of their order, as far as earlier couples show it.
+    """Log-ratios (..., n) less the effects of their order, as far as couples before the last look show them.
 
     What is taken from a couple was known before its coin fell, so that no bet on it becomes unfair.
     """
     values = np.array(log_ratios, dtype=float)
     signs = np.broadcast_to(np.asarray(orders), values.shape)
     flat, turned = values.reshape(-1, values.shape[-1]), signs.reshape(-1, values.shape[-1])
-    shown = halves(flat, turned)
-    for couple in range(_FEWEST_COUPLES, shown.shape[-1] + 1):
-        past = shown[:, :couple]
-        known = _is_certain(past) & ~np.isnan(past).any(axis=-1)
-        there = slice(2 * couple, 2 * couple + 2)
-        flat[known, there] -= turned[known, there] * np.median(past[known], axis=-1)[:, None]
+    couples, coins = _couples(flat), _couples(turned)
+    opposite = np.logical_and.accumulate(coins.prod(axis=-1) == -1, axis=-1)
+    found, couple = couples.copy(), _FEWEST_COUPLES
+    while couple < couples.shape[1]:
+        known, until = opposite[:, couple - 1], next_look(couple)
+        effects = _effects(couples[known, :couple], coins[known, :couple, 0])
+        found[known, couple:until] -= coins[known, couple:until] * effects[:, None]
+        couple = until
+    flat[:, : 2 * couples.shape[1]] = found.reshape(len(flat), -1)
     return flat.reshape(values.shape)
 
 
 _FEWEST_COUPLES = 4
+_FEWEST_OF_A_COIN = 3
+"""So many couples of either coin have medians that one wild value does not move."""
+
+
+def _couples(values: ArrayLike) -> NDArray[np.float64]:
+    """Values (..., n) as couples (..., n // 2, 2)."""
+    array = np.asarray(values, dtype=float)
+    count = array.shape[-1] // 2
+    return array[..., : 2 * count].reshape(*array.shape[:-1], count, 2)
+
+
+def _effects(couples: NDArray[np.float64], coins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of couples (series, n, 2), whose first pairs have the orders `coins`, (series, n): both effects, (series, 2).
+
+    Half the difference of the two pairs of a couple shows what the two effects have in common. What they differ by,
+    which noise with a period of four launches makes, turns the mean of a couple as its coin falls: half of it is half
+    the difference of the means of couples whose coins fell differently.
+    """
+    series, count = coins.shape
+    if count < _FEWEST_COUPLES:
+        return np.zeros((series, 2))
+    alike, means = coins * (couples[..., 0] - couples[..., 1]) / 2, (couples[..., 0] + couples[..., 1]) / 2
+    common, known = np.zeros(series), _is_certain(alike)
+    common[known] = np.median(alike[known], axis=-1)
+    up, down = (_median_where(means, coins == coin) for coin in (1, -1))
+    away = coins * (means - (up + down)[:, None] / 2)
+    enough = count - np.abs(coins.sum(axis=-1)) >= 2 * _FEWEST_OF_A_COIN
+    apart = np.where(enough & _is_certain(away), (up - down) / 2, 0.0)
+    return np.stack([common + apart, common - apart], axis=-1)
+
+
+def _median_where(values: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Median of those values of each row, shape (rows, n), where the mask is set; of none that of all."""
+    mask = mask | ~mask.any(axis=-1, keepdims=True)
+    ordered = np.sort(np.where(mask, values, np.inf), axis=-1)
+    count = mask.sum(axis=-1)[:, None]
+    ends = [np.take_along_axis(ordered, at, axis=-1)[:, 0] for at in ((count - 1) // 2, count // 2)]
+    return np.asarray((ends[0] + ends[1]) / 2)
 
 
 def _is_certain(shown: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """When enough pairs have been measured, and what they say. Pure: no clock, no I/O, no randomness.
 
 A pair is one launch of each variant, a couple is two pairs of opposite order, and x, the log-ratio of a pair, is what
-is counted, less what earlier couples show of the effect of the order: that was known before the coin of the couple
+is counted, less what earlier couples show of the effects of the order: that was known before the coin of the couple
 fell, and turns with it. Two games judge a limit (`game.py`):
 
 - that of the **couples** has one coin a couple, and is fair whatever the noise. A bound on the ratio is refuted from
@@ -13,8 +13,8 @@ fell, and turns with it. Two games judge a limit (`game.py`):
   the couples: it is wrong once in 1000 times at most, and once in 100 000 in all noise but such.
 
 A bound once refuted at a look stays refuted, whatever other gates of the run go on for: Ville's inequality is about all
-looks at once. A look comes after each couple; one that finds two modes, a drift, an effect on the successor or a coarse
-clock that reaches across the bound refutes nothing.
+looks at once. A look comes after each couple, later after each second, fourth ... (`looks.py`); one that finds two
+modes, a drift, an effect on the successor or a coarse clock that reaches across the bound refutes nothing.
 """
 
 from __future__ import annotations
@@ -27,10 +27,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_greta.gates.model import Interval, Limit, Status
-from pytest_greta.stats.bounds import ABOVE, BELOW, FEWEST_PAIRS, FEWEST_TICKS, Bound, bounds, refuted, steady
-from pytest_greta.stats.effort import caution, is_futile, tells
+from pytest_greta.stats.bounds import (
+    ABOVE,
+    BELOW,
+    DOUBTED_PAIRS,
+    FEWEST_PAIRS,
+    FEWEST_TICKS,
+    Bound,
+    bounds,
+    refuted,
+    steady,
+)
+from pytest_greta.stats.effort import Level, caution, is_futile, tells
 from pytest_greta.stats.game import ERROR, FAIL_ERROR, couple_evidence, pair_evidence, refuted_below
-from pytest_greta.stats.order import CarryOver, carry_over, order_effect
+from pytest_greta.stats.looks import next_look
+from pytest_greta.stats.order import CarryOver, carry_over, order_effects
 from pytest_greta.stats.shape import Shape, centre, shape, t_quantile
 
 if TYPE_CHECKING:
@@ -40,8 +51,8 @@ FEWEST_BLOCKS = 26
 """From here on the coins alone decide. Ten couples (20 pairs) fall alike once in 1000 times; three more let the bets
 differ. Fewer decide what no noise explains."""
 
-MOST_BLOCKS = 300
-"""Enough for a distance from the limit of 0.37 times the spread of one pair, in 95 of 100 cases."""
+MOST_BLOCKS = 1600
+"""In 95 of 100 cases enough for a PASS 0.16 times the spread of one pair from the limit, and for a FAIL 0.18 times."""
 
 FEW_BLOCKS_MARGIN = math.log(1.10)
 """How far beyond the measured ratios the truth may lie when there were too few couples for their coins to guarantee
@@ -78,9 +89,14 @@ class PairedTest:
         self.carries: Sequence[float] = ()
         self.spent_seconds = self._slowest_seconds = 0.0
         self._settled: dict[Bound, int] = {}
+        self._doubted: dict[Bound, int] = {}
+        """Since how many couples a bound is refuted, but for a doubt."""
         self._bounds = bounds(limits)
         self._pairs: list[float] = []
-        """The log-ratios less the effect of their order, as earlier couples showed it."""
+        """The log-ratios less the effects of their order, as the last look showed them."""
+        self._effects = (0.0, 0.0)
+        self._level: Level | None = None
+        self._next_look = 1
 
     def add_block(self, log_ratio: float, seconds: float = 0.0, order: int = 0) -> None:
         """Add the log-ratio of one pair, and the time it took. Raises ValueError unless it is finite.
@@ -89,15 +105,16 @@ class PairedTest:
         """
         if not math.isfinite(log_ratio):
             raise ValueError(f"the log-ratio of a pair must be finite, not {log_ratio}")
-        even = self.blocks // 2 * 2
-        effect = order_effect(self.log_ratios[:even], self.orders[:even]) if order else 0.0
-        self._pairs.append(log_ratio - order * effect)
+        self._pairs.append(log_ratio - order * self._effects[self.blocks % 2])
         self.log_ratios.append(log_ratio)
         self.orders.append(order)
         self.spent_seconds += seconds
         self._slowest_seconds = max(self._slowest_seconds, seconds)
-        if self.blocks % 2 == 0 and self.blocks >= FEWEST_PAIRS and self._left():
-            self._look()
+        if self.blocks == 2 * self._next_look:
+            self._next_look = next_look(self._next_look)
+            self._effects = order_effects(self.log_ratios, self.orders)
+            if self.blocks >= FEWEST_PAIRS and self._left():
+                self._look()
 
     @property
     def blocks(self) -> int:
@@ -125,21 +142,29 @@ class PairedTest:
     @property
     def is_futile(self) -> bool:
         """Whether the pairs that are left would hardly decide any of the bounds that are."""
-        left = self._left()
-        if not left or self.blocks < FEWEST_PAIRS:
+        left, level = self._left(), self._level
+        if not left or level is None:
             return False
         # The slowest pair had something to load, or a batch to wait for: the next ones are like the others.
         each = (self.spent_seconds - self._slowest_seconds) / (self.blocks - 1)
         more: float = self.most_blocks - self.blocks
         if each > 0:
             more = min(more, max(0.0, self.budget_seconds - self.spent_seconds) / each)
-        means, middle = np.asarray(self._means), math.log(self.ratio)
         few = self.blocks + more < FEWEST_BLOCKS  # only a margin can decide
+        more += self.blocks - 2 * level.couples
         return all(
-            is_futile(means, more / 2, middle - math.log(bound))
-            and not (few and abs(middle - math.log(bound)) > FEW_BLOCKS_MARGIN / 2)
-            for bound, _ in left
+            self._stays_doubted(one, level.couples)
+            or (
+                is_futile(level, more / 2, math.log(one[0]))
+                and not (few and abs(level.centre - math.log(one[0])) > FEW_BLOCKS_MARGIN / 2)
+            )
+            for one in left
         )
+
+    def _stays_doubted(self, bound: Bound, couples: int) -> bool:
+        """Whether the coins have refuted a bound for long, and a doubt has not gone."""
+        since = self._doubted.get(bound, couples)
+        return 2 * couples >= max(DOUBTED_PAIRS, 4 * since)
 
     @property
     def _is_far(self) -> bool:
@@ -154,6 +179,7 @@ class PairedTest:
 
     def _look(self) -> None:
         """Settle every bound that is refuted from one side by now, and that nothing reaches across."""
+        self._level = Level.of(self._means)
         for bound, fails in self._left():
             for way in (ABOVE, BELOW):
                 pairs = self._beyond(bound, way)
@@ -165,6 +191,7 @@ class PairedTest:
                     ):
                         self._settled[bound, fails] = way
                         break
+                    self._doubted.setdefault((bound, fails), self.blocks // 2)
 
     def _beyond(self, bound: float, way: int) -> NDArray[np.float64]:
         """How far pairs lie beyond a bound, on one side of it."""
@@ -172,9 +199,11 @@ class PairedTest:
 
     @property
     def _means(self) -> list[float]:
-        """Of the couples; of a single pair its own."""
-        values = self.log_ratios
-        return [(a + b) / 2 for a, b in zip(values[0::2], values[1::2], strict=False)] or values
+        """Of the couples, less the effects of their order; of a single pair its own."""
+        first, second = self._effects
+        values = list(zip(self.log_ratios, self.orders, strict=True))
+        couples = zip(values[0::2], values[1::2], strict=False)
+        return [(a - first * c + b - second * d) / 2 for (a, c), (b, d) in couples] or self.log_ratios
 
     @property
     def has_failed(self) -> bool:
@@ -313,9 +342,9 @@ class PairedTest:
         why = f"undecided after {self.blocks} pairs"
         if self.why_finished not in ("", "decided"):
             why += f" ({self.why_finished})"
-        effect = order_effect(self.log_ratios, self.orders)
+        effect = max(abs(one) for one in order_effects(self.log_ratios, self.orders))
         if effect:
-            why += f"; the order of its two launches makes {math.expm1(abs(effect)):.1%} of a pair's ratio"
+            why += f"; the order of its two launches makes {math.expm1(effect):.1%} of a pair's ratio"
         each = self.spent_seconds / self.blocks
         if self.blocks < FEWEST_BLOCKS:
             return why + _advice(

@@ -83,18 +83,32 @@ def median_interval(values: Sequence[float]) -> Interval | None:
     return Interval(min(ordered[0], math.exp(middle - half)), max(ordered[-1], math.exp(middle + half)))
 
 
-def centre(values: Sequence[float]) -> float:
+def centre(values: ArrayLike) -> float:
     """The centre of symmetric data: the median of the means of all pairs of values, each with itself as well.
 
     As robust as a median against a quarter of outliers, and nearly as exact as a mean on normal data.
     Hodges and Lehmann, "Estimates of location based on rank tests", Annals of Mathematical Statistics 34 (1963).
     Raises ValueError when there are no values.
     """
-    if not len(values):
+    array = np.sort(np.asarray(values, dtype=float))
+    if not len(array):
         raise ValueError("centre needs at least one value")
-    array = np.asarray(values, dtype=float)
-    first, second = np.triu_indices(len(array))
-    return float(np.median((array[first] + array[second]) / 2))
+    if len(array) <= _FEW_FOR_CENTRE:
+        first, second = np.triu_indices(len(array))
+        return float(np.median((array[first] + array[second]) / 2))
+    # Of many the middle is where half of all means lie below: to the last digits of the values, found in n log n.
+    places, half = np.arange(1, len(array) + 1), len(array) * (len(array) + 1) / 4
+    low, high = float(array[0]), float(array[-1])
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        below = np.minimum(np.searchsorted(array, 2 * middle - array, side="right"), places).sum()
+        low, high = (low, middle) if below >= half else (middle, high)
+    return high
+
+
+_FEW_FOR_CENTRE = 200
+_HALVINGS = 52
+"""So many leave of a range what a double leaves of it."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from pytest_greta.stats.order import Launch, carries, carry_over, order_effect, orders, without_order
+from pytest_greta.stats.order import Launch, carries, carry_over, order_effects, orders, without_order
 
 
 @pytest.mark.parametrize("slots", [["a"], ["a", "b"], ["a", "b", "c"]])
@@ -64,9 +64,9 @@ def test_the_effect_of_the_order_is_taken_out_by_what_was_known_before() -> None
     rng = np.random.default_rng(4)
     turned = np.repeat(rng.choice([-1, 1], 30), 2) * np.tile([1, -1], 30)
     values = 0.02 + 0.05 * turned + rng.normal(0, 0.005, 60)
-    assert order_effect(values.tolist(), turned.tolist()) == pytest.approx(0.05, abs=0.003)
-    assert order_effect((0.02 + rng.normal(0, 0.005, 60)).tolist(), turned.tolist()) == 0.0
-    assert order_effect(values.tolist(), [0] * 60) == 0.0
+    assert order_effects(values, turned) == pytest.approx((0.05, 0.05), abs=0.005)
+    assert order_effects(0.02 + rng.normal(0, 0.005, 60), turned) == (0.0, 0.0)
+    assert order_effects(values, [0] * 60) == (0.0, 0.0)
     found = without_order(values, turned)
     assert found[:8].tolist() == values[:8].tolist()  # too few to know
     assert np.abs(found[12:] - 0.02).max() < 0.025
@@ -77,10 +77,37 @@ def test_the_effect_of_the_order_is_taken_out_by_what_was_known_before() -> None
     )  # a couple does not know itself
 
 
+def test_a_period_of_four_launches_is_an_effect_of_each_pair_of_a_couple() -> None:
+    """slow, fast, fast, slow: the first pair gains what the second loses, and the mean of a couple is of its coin."""
+    rng = np.random.default_rng(6)
+    coins = rng.choice([-1, 1], 40)
+    turned = np.stack([coins, -coins], axis=-1).reshape(80)
+    values = 0.02 + turned * np.tile([-0.03, 0.03], 40) + rng.normal(0, 0.005, 80)
+    assert order_effects(values, turned) == pytest.approx((-0.03, 0.03), abs=0.005)
+    means = without_order(values, turned).reshape(40, 2).mean(axis=-1)
+    assert np.abs(means[15:] - 0.02).max() < 0.015
+    assert order_effects(np.full(80, 0.02), turned) == (0.0, 0.0)
+
+
+def test_what_is_taken_from_a_couple_does_not_depend_on_its_coin_or_what_comes_after() -> None:
+    rng = np.random.default_rng(7)
+    coins = rng.choice([-1, 1], 30)
+    noise = np.tile([-0.03, 0.04], 30) + rng.normal(0, 0.005, 60)
+    for couple in range(30):
+        fallen = coins.copy()
+        fallen[couple:] *= -1  # all coins from here on fall differently
+        found = []
+        for one in (coins, fallen):
+            turned = np.stack([one, -one], axis=-1).reshape(60)
+            found.append(without_order(turned * noise, turned).reshape(30, 2))
+        assert found[1][couple].tolist() == (-found[0][couple]).tolist()
+
+
 def test_many_series_lose_their_order_as_one_by_one() -> None:
     rng = np.random.default_rng(5)
-    turned = np.where(np.arange(40) % 2, 1, -1) * np.ones((5, 1), dtype=int)
-    values = 0.03 * turned + rng.normal(0, 0.01, (5, 40))
+    turned = np.where(np.arange(260) % 2, 1, -1) * np.repeat(rng.choice([-1, 1], (5, 130)), 2, axis=-1)
+    values = 0.03 * turned * np.tile([1, -0.5], 130) + rng.normal(0, 0.01, (5, 260))
     together = without_order(values, turned)
+    assert (together[:, 60:] != values[:, 60:]).all()
     for one, of, all_at_once in zip(values, turned, together, strict=True):
         assert without_order(one, of).tolist() == all_at_once.tolist()

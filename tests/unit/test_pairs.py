@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from pytest_greta.gates.model import Interval, Limit, Status
 from pytest_greta.stats.bounds import FEWEST_PAIRS, coarseness, decisions
 from pytest_greta.stats.effort import caution, tells
 from pytest_greta.stats.game import ERROR, FAIL_ERROR, couple_evidence, evidence
-from pytest_greta.stats.pairs import FEWEST_BLOCKS, PairedTest
+from pytest_greta.stats.looks import next_look
+from pytest_greta.stats.pairs import FEWEST_BLOCKS, MOST_BLOCKS, PairedTest
 from tests.marks import crossing
 
 log_ratios = st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=40)
@@ -99,6 +101,48 @@ def test_the_order_of_the_launches_costs_no_pairs_and_is_named() -> None:
     assert re.search(
         r"; the order of its two launches makes (9|10|11)\.\d% of a pair's ratio", test.verdict(limit)[1]
     )
+
+
+def test_a_period_of_four_launches_costs_hardly_more_pairs_than_calm_noise() -> None:
+    rng = np.random.default_rng(20)
+    pattern = np.array([0.03, 0, 0, 0.03])[(rng.integers(4, size=(100, 1)) + np.arange(400)) % 4]
+    values, orders = balanced(rng, pattern + rng.normal(0, 0.01, pattern.shape))
+    used, side = decisions(values + 0.03, Limit(max=1.01), orders)
+    assert (side > 0).all()
+    assert used.mean() < 50
+    test = PairedTest([Limit(max=1.01)], most_blocks=200)
+    for value, order in zip(values[0] + 0.03, orders[0], strict=True):
+        test.add_block(value, order=int(order))
+    assert test.ratio == pytest.approx(1.03, abs=0.005)
+    assert test.verdict(Limit(max=1.01)) == (Status.FAIL, "")
+
+
+def test_looks_of_a_long_series_cost_in_proportion_to_its_length() -> None:
+    looks = [1]
+    while looks[-1] < 10_000:
+        looks.append(next_look(looks[-1]))
+    assert looks[:100] == list(range(1, 101))
+    assert all(later - look <= max(1, 0.02 * look) for look, later in itertools.pairwise(looks))
+    for couples in (150, 500, 1500, 10_000):
+        assert sum(look for look in looks if look <= couples) <= 102 * couples
+    assert MOST_BLOCKS / 2 in looks
+
+
+def test_long_series_are_decided_as_one_by_one() -> None:
+    rng, limit = np.random.default_rng(21), Limit(max=1.0)
+    values, orders = balanced(rng, rng.normal(0, 0.01, (4, 1200)) + np.tile([0.02, 0, 0, 0.02], 300))
+    values += 0.003
+    used, side = decisions(values, limit, orders)
+    assert max(used) > 300
+    assert (side > 0).sum() >= 2
+    for i in range(4):
+        test = PairedTest([limit], most_blocks=600)
+        for value, order in zip(values[i], orders[i], strict=True):
+            test.add_block(float(value), order=int(order))
+            if test.why_finished == "decided":
+                break
+        assert test.blocks == used[i]
+        assert test.has_failed == (side[i] > 0)
 
 
 def test_the_interval_covers_the_truth_whenever_the_test_stops() -> None:
@@ -226,14 +270,16 @@ def test_what_was_decided_stays_decided() -> None:
 
 def test_a_test_is_not_decided_while_two_modes_hide_the_ratio() -> None:
     rng = np.random.default_rng(6)
-    values = list(rng.choice([-0.03, 0.10], 300, p=[0.35, 0.65]) + rng.normal(0, 0.004, 300))
+    values = rng.choice([-0.03, 0.10], 400, p=[0.35, 0.65]) + rng.normal(0, 0.004, 400)
     test, limit = PairedTest([Limit(min=1.0)]), Limit(min=1.0)
     for value in values:
         test.add_block(value)
         if test.is_finished:
             break
-    assert test.why_finished == "300 pairs are the most"
-    assert decisions(values, limit)[1] == 0
+    assert test.why_finished == "more pairs within the budget would hardly decide"
+    assert test.blocks == 300  # what the coins say was said long before
+    assert test.verdict(limit)[0] is Status.INCONCLUSIVE
+    assert [int(found) for found in decisions(values, limit)] == [300, 0]
 
 
 def test_both_sides_of_a_limit_are_found() -> None:
@@ -415,6 +461,14 @@ def test_the_difference_that_is_told_is_found_in_95_of_100(noise: str, limit: Li
         ]
         series = np.concatenate([TAILS[noise](rng, (20, blocks)) + distance for distance in told])
         assert (decisions(series, limit)[1] > 0).mean() >= 0.93
+
+
+def test_the_difference_that_is_told_of_a_long_series_is_found_as_well() -> None:
+    rng = np.random.default_rng(22)
+    told = caution(600) * tells(TAILS["heavy"](rng, (1, 600))[0], fails=True)
+    series = TAILS["heavy"](rng, (100, 600))
+    assert (decisions(series + told, Limit(max=1.0))[1] > 0).mean() >= 0.93
+    assert (decisions(series + told / 2, Limit(max=1.0))[1] > 0).mean() < 0.5
 
 
 def test_an_interval_is_a_pair_of_ratios() -> None:
