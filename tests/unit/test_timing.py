@@ -10,7 +10,7 @@ import pytest
 
 from pytest_greta.gates.model import Limit
 from pytest_greta.measure import timing
-from pytest_greta.measure.batches import Manner, Round
+from pytest_greta.measure.batches import MOST_ROUNDS, Manner, Round
 from pytest_greta.measure.bench import Bench
 from pytest_greta.measure.budget import SessionBudget
 from pytest_greta.measure.executable import BASELINE, CANDIDATE
@@ -28,8 +28,8 @@ class Clock:
         return self.now
 
 
-def timed(clock: Clock, launch_seconds: float) -> Run:
-    """A run of launches that all take so long."""
+def timed(clock: Clock, launch_seconds: float, exchanges: bool = True) -> Run:
+    """A run of launches that all take so long, in places that can be exchanged or not."""
     slots = (CANDIDATE, BASELINE)
     plan = SimpleNamespace(
         caches="cold",
@@ -59,7 +59,7 @@ def timed(clock: Clock, launch_seconds: float) -> Run:
         progress=lambda _: None,
         arrays=list,
         has_seen=lambda _: True,
-        exchange=lambda *_: True,
+        exchange=lambda *_: exchanges,
         launch=launch,
     )
     Timing(cast("Bench", bench), SessionBudget()).time_unthrottled()
@@ -80,3 +80,13 @@ def test_what_is_timed_begins_with_a_couple_however_the_warm_up_ended(
         assert len(orders) == 40
         assert all(one == -other for one, other in zip(orders[0::2], orders[1::2], strict=True))
         assert [one.draw for one in run.rounds[:4]] == ["first", "first", "second", "second"]
+
+
+def test_what_launches_do_to_the_next_one_is_kept_from_batch_to_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(timing, "time", clock)
+    run = timed(clock, 1e-4, exchanges=False)
+    pairs = run.baseline.pairs
+    assert MOST_ROUNDS // 2 < len(pairs.carries) <= pairs.blocks // 2
