@@ -202,16 +202,25 @@ Scores = dict[str, dict[float, Score]]
 def judge_case(case: Case, quick: bool, seed: int) -> Scores:
     """What every rule says of one case, by rule and slowdown."""
     scores: Scores = {}
-    for name, (rule, unchanged, slower) in RULES.items():
+    for name, (rule, _, _) in RULES.items():
         scores[name] = {}
         for slowdown in SLOWDOWNS:
-            count = unchanged if slowdown == 1 else slower
-            if case.carry:  # no rule is right there, and it takes long to say so
-                count = max(250, count // 10)
+            count = _kernels(case, name, slowdown)
             # The same seed for every rule: the same kind of sessions, however many numbers a rule draws from it.
             rng = np.random.default_rng([seed, zlib.crc32(f"{case.label} {slowdown}".encode())])
             scores[name][slowdown] = rule(rng, case, slowdown, max(50, count // 20) if quick else count)
     return scores
+
+
+def _kernels(case: Case, rule: str, slowdown: float) -> int:
+    """How many kernels a rule is asked of."""
+    _, unchanged, slower = RULES[rule]
+    count = unchanged if slowdown == 1 else slower
+    if case.carry:  # no rule is right there, and it takes long to say so
+        return max(250, count // 10)
+    if rule in PAIRS and case.name in MODELS and case.between:  # of which a pair meets nothing
+        return count // 4
+    return count
 
 
 def tables(cases: Sequence[Case], found: Sequence[Scores]) -> str:
@@ -283,9 +292,8 @@ def broken(pairs: Sequence[tuple[Case, Scores]]) -> list[str]:
         for rule, limit in PAIRS.items():
             wrong = {f"FAIL at {_slower(x)}": s.failed for x, s in scores[rule].items() if x <= limit}
             wrong |= {f"PASS at {_slower(x)}": s.passed for x, s in scores[rule].items() if x >= limit}
-            most = MOST_WRONG + 4 * math.sqrt(
-                MOST_WRONG / RULES[rule][2]
-            )  # of so few, some are beyond by chance
+            # Of so few, some are beyond by chance.
+            most = MOST_WRONG + 4 * math.sqrt(MOST_WRONG / _kernels(case, rule, limit))
             told = [f"{share:.2%} {what}" for what, share in wrong.items() if share > most]
             if limit == 1.01 and scores[rule][1.03].failed < 0.95:
                 told.append(f"only {scores[rule][1.03].failed:.0%} of +3 %")

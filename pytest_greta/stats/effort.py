@@ -19,7 +19,7 @@ SAMPLES = 100
 _SHARE = 0.95
 
 _LONGEST = 150
-"""Couples in a sample: how far more tell is known from these, as the square root of their number."""
+"""Couples in a sample, at most. What more of them tell follows: it falls with the root of their number."""
 
 _CAUTION = 10.0
 """How much farther a distance must be than what 95 of 100 samples of n couples show, in units of 1 / n (of the couples
