@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from pytest_greta.compiler.diagnostics import compile_error
-from pytest_greta.errors import printable
 from pytest_greta.gates.advice import Advice, advice
 from pytest_greta.gates.model import Status, Verdict
 
@@ -99,7 +99,7 @@ def properties(verdicts: Sequence[Verdict], device: str) -> Iterator[tuple[str, 
     yield from (("greta kernel", name) for name in dict.fromkeys(verdict.kernel for verdict in verdicts))
     yield "greta device", device
     for verdict in verdicts:
-        yield f"greta {verdict.gate.name}", printable(verdict.line())
+        yield f"greta {verdict.gate.name}", verdict.line()
 
 
 def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
@@ -108,7 +108,8 @@ def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
     Verdicts that differ only in where they were found share a line; so do built-in checks that held, unless
     `verbose`. Reasons that many share stand below the table.
     """
-    counts = {status: sum(row.status == status.value for row in rows) for status in _ORDER}
+    found = Counter(row.status for row in rows)
+    counts = {status: found[status.value] for status in _ORDER}
     if not verbose:
         rows = _without_details(rows)
     if not rows:

@@ -20,7 +20,9 @@ _MOST = 4
 def failed_verdicts(item: pytest.Item) -> list[Verdict]:
     """The verdicts that failed a test, in their order."""
     failed = item.stash.get(FAILED, [])
-    return [verdict for verdict in item.stash.get(VERDICTS, []) if verdict.line() in failed]
+    held = Status.PASS, Status.EXPECTED_FAILURE
+    some = (verdict for verdict in item.stash.get(VERDICTS, []) if verdict.status not in held)
+    return [verdict for verdict in some if verdict.line() in failed]
 
 
 def shorten(item: pytest.Item, report: Any) -> None:
