@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -14,7 +14,7 @@ import pytest
 from pytest_greta.errors import printable
 from pytest_greta.options import read_options
 from pytest_greta.paths import path_of
-from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES, get_progress
+from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, RECORDINGS, SESSION_NOTES, get_progress
 
 T = TypeVar("T")
 
@@ -165,6 +165,14 @@ class Summary:
         self._record(session)
         return result
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """What came of many records is no garbage either, for which pytest looks twice when it ends."""
+        if RECORDINGS in config.stash:
+            from pytest_greta.records.recordings import leave_alone
+
+            leave_alone(config.stash[RECORDINGS])
+
     def _tell_interruption(self, session: pytest.Session) -> None:
         """Say how many tests an interrupted session left out, where it was about any gates."""
         wanted = session.config.stash.get(EXPECTED, [])
@@ -242,10 +250,11 @@ class Summary:
             return
         from pytest_greta.table import left_out_lines, summary
 
+        rows = self.rows
         terminalreporter.section("greta")
         for device in self.devices:
             write(f"device {device}")
-        for line in summary(self.rows, terminalreporter.config.get_verbosity() > 0):
+        for line in summary(rows, terminalreporter.config.get_verbosity() > 0):
             markup = {_COLOURS[line.status]: True} if line.status else {"bold": True}
             write(line.text, **markup)
         for text in left_out_lines(left_out):
@@ -258,24 +267,24 @@ class Summary:
             write(f"note: {note}", yellow=True)
         for text in self.unsaved:
             write(f"ERROR: {text}", red=True)
-        for text in self._calibrations(terminalreporter.config):
+        for text in self._calibrations(terminalreporter.config, rows):
             write(f"calibrated: {text}")
         if read_options(terminalreporter.config).explain:
             from pytest_greta.table import explained
 
             told = explained(
-                self.rows,
+                rows,
                 min(terminalreporter.config.get_terminal_writer().fullwidth, 100),
             )
             terminalreporter.section("greta: what to do next", sep="-")
             for text in told or ["nothing: every gate was decided, and none failed"]:
                 write(text)
 
-    def _calibrations(self, config: pytest.Config) -> list[str]:
+    def _calibrations(self, config: pytest.Config, rows: Sequence[Row]) -> list[str]:
         """What is known of the gates on speedup that were decided here."""
         decided = {
             (row.kernel, row.variant, row.where)
-            for row in self.rows
+            for row in rows
             if row.gate.startswith("speedup") and row.status != "NOT MEASURED"
         }
         if not decided:

@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 class ReplayedResult(Result):
     """What was recorded elsewhere of code or of a run."""
 
-    records: Sequence[Recorded] = ()
-    """Those that the measurements are of."""
+    found: Sequence[Found] = ()
+    """The records that the measurements are of."""
     notes: tuple[str, ...] = ()
     """Where and when, and what to know of it: told in the summary."""
 
     @property
     def seconds(self) -> list[float]:
         """Device seconds of every timed launch."""
-        return [seconds for one in self.records for seconds in one.seconds]
+        return [seconds for one in self.found for seconds in one.recorded.seconds]
 
     @property
     def quantities(self) -> Mapping[str, Quantity]:
@@ -54,6 +54,7 @@ class ReplayedResult(Result):
 
 
 NOT_HELD = "the record does not say"
+UNKNOWN = Quantity(None, reason=NOT_HELD)
 _BY_TODAY = ("speedup", "flops_of_peak", "bytes_of_peak", "impossible")
 """What follows from times by the limits and peaks of gates.yaml: those of today count."""
 
@@ -110,7 +111,7 @@ def quantities_of(
             "scaling", Quantity(None, reason="no record of the smallest context in the same session")
         )
     for gate in gates:
-        quantities.setdefault(gate.name, Quantity(None, reason=NOT_HELD))
+        quantities.setdefault(gate.name, UNKNOWN)
     return quantities
 
 
