@@ -131,7 +131,20 @@ def test_a_file_that_is_not_there_or_no_file(tmp_path: Path) -> None:
     assert refused(path) == [": this is no regular file"]
 
 
-VALUES = (1, 1.5, True, None, "x", [], {}, [1, None], [1, 2, 3], {"a": "x"}, {"a": 1}, {"b": 1, "a": "y"})
+VALUES: tuple[Any, ...] = (
+    1,
+    1.5,
+    True,
+    None,
+    "x",
+    [],
+    {},
+    [1, None],
+    [1, 2, 3],
+    {"a": "x"},
+    {"a": 1},
+    {"b": 1, "a": "y"},
+)
 
 
 @pytest.mark.parametrize(
