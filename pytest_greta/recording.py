@@ -72,7 +72,7 @@ def carry(item: pytest.Item, report: Any, subject: tuple[str, str, str]) -> None
     """Put what a test found into its report. Its records become plain data where it leaves the process, under xdist:
     ten thousand of them need not be made plain and read again. `subject` is what it is about.
     """
-    device = get_device(item.config)
+    session, device = get_session(item.config), get_device(item.config)
     rows = [Row.of(verdict).plain() for verdict in item.stash.get(VERDICTS, [])]
     if STOPPED in item.stash:
         rows.append(Row.stopped(*subject, *item.stash[STOPPED]).plain())
@@ -80,7 +80,7 @@ def carry(item: pytest.Item, report: Any, subject: tuple[str, str, str]) -> None
     report.greta_rows = rows
     report.greta_device = device.device_name()
     report.greta_notes = item.stash.get(NOTES, [])
-    if read_options(item.config).is_recorded:
+    if session.options.is_recorded:
         stated = device.stated
         report.greta_records = {
             "measurements": item.stash.get(RECORDS, []),
@@ -89,7 +89,7 @@ def carry(item: pytest.Item, report: Any, subject: tuple[str, str, str]) -> None
             "device": _plain(stated) if stated else None,
             "not_measured": "; ".join(device.notes()) if stated is None else "",
             "is_blocked": device.blocked,
-            "targets": list(get_session(item.config).targets),
+            "targets": list(session.targets),
         }
 
 

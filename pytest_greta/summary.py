@@ -123,7 +123,7 @@ class Summary:
         """The verdicts of all tests."""
         from pytest_greta.table import Row
 
-        return [Row(*row) for rows in self.rows_of.values() for row in rows]
+        return [Row._make(row) for rows in self.rows_of.values() for row in rows]
 
     def put_in_order(self, places: Mapping[str, int]) -> None:
         """By the place of each test, where tests were reported in the order in which they ended."""

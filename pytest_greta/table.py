@@ -38,21 +38,15 @@ class Row(NamedTuple):
     @staticmethod
     def of(verdict: Verdict) -> Row:
         """The row of a verdict."""
-        gate, definition = verdict.gate, verdict.gate.definition
-        return Row(
-            kernel=verdict.kernel,
-            variant=verdict.variant,
-            where=verdict.where,
-            place=gate.place,
-            gate=gate.text,
-            measured=verdict.found,
-            status=verdict.status.value,
-            reason=verdict.reason,
-            check=not gate.line and (definition.kind != "number" or definition.integer),
-            noted=verdict.is_accepted_failure
+        gate = verdict.gate
+        noted = (
+            verdict.is_accepted_failure
             or verdict.measured.is_exact
-            or (gate.name == "complete" and verdict.status is Status.PASS and bool(verdict.reason)),
-            name=gate.name,
+            or (gate.name == "complete" and verdict.status is Status.PASS and bool(verdict.reason))
+        )
+        about = verdict.kernel, verdict.variant, verdict.where, gate.place, gate.text
+        return Row(
+            *about, verdict.found, verdict.status.value, verdict.reason, gate.is_check, noted, gate.name
         )
 
     @staticmethod

@@ -184,6 +184,11 @@ class Gate:
         return self.own or CATALOGUE[self.name]
 
     @cached_property
+    def is_check(self) -> bool:
+        """It is built in, and says yes or no, or counts faults."""
+        return not self.line and (self.definition.kind != "number" or self.definition.integer)
+
+    @cached_property
     def quantity(self) -> str:
         """The name of what it is held against."""
         return self.name if self.limit.ratio is None else over_contexts(self.name)
@@ -264,8 +269,8 @@ class Verdict:
         place, what, condition, found, status = self.columns
         # A value that decides nothing was found, not measured: a cpu's speedup, for example.
         word = "found" if self.status is Status.NOT_MEASURED else "measured"
-        parts = [f"{place}  {what}  {condition}", *([f"{word} {found}"] if found else []), status]
-        return printable("   ".join(parts))
+        told = f"   {word} {found}" if found else ""
+        return printable(f"{place}  {what}  {condition}{told}   {status}")
 
 
 def over_contexts(name: str) -> str:

@@ -50,7 +50,7 @@ def read_bytes(path: Path) -> bytes:
         raise ConfigError(f"{shown}: cannot be read: {problem}") from None
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{shown}: larger than {MOST_BYTES} bytes, which no file of records needs")
-    if not content.strip():
+    if not content or content.isspace():
         raise ConfigError(f"{shown}: the file is empty")
     return content
 
