@@ -55,7 +55,7 @@ def records_of(result: CodeResult | RunResult, digests: Mapping[str, str]) -> li
 
 def _replayed(found: Found, gated: GatedMeasurement) -> Recorded:
     recorded, quantities = found.recorded, gated.measurement.quantities
-    added = _units(name for name in quantities if name not in recorded.units)
+    added = _units(quantities.keys() - recorded.units.keys())
     return dataclasses.replace(
         recorded,
         source=None,
