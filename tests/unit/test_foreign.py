@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import random
 from dataclasses import replace
@@ -16,9 +17,10 @@ from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Interval, Limit, Measurement, Peak, Quantity, Verdict
 from pytest_greta.kernel import Kernel, Problem, Variant
+from pytest_greta.records import recordings
 from pytest_greta.records.foreign import _of_line, junit, of_benchmark
 from pytest_greta.records.making import verdict_plain
-from pytest_greta.records.model import Recorded
+from pytest_greta.records.model import Recorded, Summary
 from pytest_greta.records.recordings import Found, Recordings, apart
 from pytest_greta.records.replay import quantities_of
 from pytest_greta.stats.pairs import PairedTest
@@ -42,6 +44,21 @@ def replayed(
     return quantities_of(
         found, kernel, kernel.variants[1], Problem(4096), gates, beside or {}, "baseline", Peak()
     )
+
+
+def test_the_collector_passes_over_what_many_records_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    read = Recordings({"summary.json": Summary(SESSION, [timed("v3", 4096, 1.0)] * 3)})
+    try:
+        recordings.leave_alone(read)
+        assert (gc.get_threshold(), gc.get_freeze_count()) == (before, frozen)
+        monkeypatch.setattr(recordings, "MANY", 3)
+        recordings.leave_alone(read)
+        assert gc.get_threshold() == recordings.RARELY
+        assert gc.get_freeze_count() > frozen
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 def paired(ratio: float, pairs: int = 30) -> tuple[Recorded, PairedTest]:
