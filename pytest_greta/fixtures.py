@@ -275,7 +275,7 @@ def _store(item: pytest.Item, benchmark: Any, run: Run | ProgramRun) -> None:
 
     if run.seconds:
         history.record(item.config, benchmark, get_clock(item.config), run.seconds)
-        history.add_info(benchmark, get_session(item.config).history(run))
+        history.add_run(benchmark, get_session(item.config).history(run))
         item.stash[BENCHMARK] = benchmark
 
 

@@ -349,9 +349,10 @@ def test_a_program_is_held_against_its_accepted_runs(greta: Run, engine: pytest.
     nothing = "no accepted run of this program, variant, problem and machine yet: there is no earlier run"
     first.stdout.fnmatch_lines(["*regression <= 1.300 *NOT MEASURED [[]1[]]", f"[[]1[]] {nothing}"])
     (stored,) = engine.path.glob(".benchmarks/*/*.json")
-    info = json.loads(stored.read_text())["benchmarks"][0]["extra_info"]
-    assert (info["seconds"], info["accepted"], info["timing"]) == ([1.01, 1.02, 1.03], True, "prefill_s")
     data = json.loads(stored.read_text())
+    info, params = (data["benchmarks"][0][name] for name in ("extra_info", "params"))
+    assert params["greta_problem"] == "4096"
+    assert (info["seconds"], info["accepted"], info["timing"]) == ([1.01, 1.02, 1.03], True, "prefill_s")
     for day in range(2, 11):  # ten days of it: by then the spread of runs is known
         data["datetime"] = f"2026-01-{day:02}T00:00:00+00:00"
         stored.with_name(f"{day:04}_copy.json").write_text(json.dumps(data))
