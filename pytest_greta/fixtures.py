@@ -13,7 +13,6 @@ import pytest
 from pytest_greta.stash import (
     BENCHMARK,
     CALIBRATED,
-    FAILED,
     LOCKED,
     NOTES,
     STOPPED,
@@ -360,7 +359,7 @@ def _judge(
     fixture: str,
 ) -> None:
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
-    from pytest_greta import table
+    from pytest_greta import table, tails
     from pytest_greta.binaries.locked import is_unrecorded
     from pytest_greta.gates.policy import failing
     from pytest_greta.history import benchmark as history
@@ -395,5 +394,4 @@ def _judge(
         none = f"no gate was evaluated: {session.gate_file.path} has none that applies"
         pytest.fail(f"{none}; pytest --greta-lock records what kernels take", pytrace=False)
     if failed:
-        item.stash[FAILED] = list(dict.fromkeys([*item.stash.get(FAILED, []), *(v.line() for v in failed)]))
-        pytest.fail("\n".join([*(verdict.line() for verdict in failed), *result.notes]), pytrace=False)
+        tails.fail(item, failed, result.notes)

@@ -57,6 +57,12 @@ class Session:
     tested_programs: dict[str, None] = field(default_factory=dict)
     """The programs of all tests that were collected."""
 
+    @property
+    def has_several(self) -> bool:
+        """Whether a variant's name leaves open what it is of: there are several kernels, artifacts and programs."""
+        file = self.gate_file
+        return len({*self.kernels, *file.kernels}) + len(file.artifacts) + len(file.programs) > 1
+
     def program_result(self, case: ProgramCase) -> ProgramResult | ReplayedResult:
         """A program's runs with their gates, or what was recorded of them."""
         replayer = self.runner.replayer

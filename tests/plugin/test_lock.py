@@ -90,8 +90,8 @@ def test_what_got_worse_fails_and_what_got_better_is_told(locked: pytest.Pyteste
     change(locked, "good", occupancy=9, compiler="clang version 1.0")
     result = greta()
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["greta.lock:?  copies @ gfx942  vgprs <= 1   measured * FAIL"])
-    result.stdout.fnmatch_lines(["greta.lock:?  copies @ gfx1100  vgprs <= 1   measured * FAIL"])
+    result.stdout.fnmatch_lines(["greta.lock:?  lib copies @ gfx942  vgprs <= 1   measured * FAIL"])
+    result.stdout.fnmatch_lines(["greta.lock:?  lib copies @ gfx1100  vgprs <= 1   measured * FAIL"])
     result.stdout.fnmatch_lines(
         ["note: greta.lock: lib build/libk.so: 2 kernels worse; pytest --greta-lock accepts it"]
     )
