@@ -368,17 +368,18 @@ def _judge(
     from pytest_greta.results import RunResult
 
     session = get_session(item.config)
+    timed = ProgramResult, ReplayedResult, RunResult
     verdicts = result.verdicts()
     if fixture in item.stash[UNCHECKED]:  # checked for the first time
         item.stash.setdefault(VERDICTS, []).extend(verdicts)
-        item.user_properties += table.properties(verdicts, session.device.device_name())
+        baseline = result.baseline if isinstance(result, timed) else ""
+        item.user_properties += table.properties(verdicts, session.device.device_name(), baseline)
         if session.options.is_recorded:
             from pytest_greta.recording import keep
 
             keep(item, session, result)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
-    others = ProgramResult, ReplayedResult, RunResult
-    if not isinstance(result, others) and session.artifacts.locking.is_active:
+    if not isinstance(result, timed) and session.artifacts.locking.is_active:
         from pytest_greta.binaries import lock
 
         item.stash.setdefault(LOCKED, []).extend(lock.plain(result.held.entries))

@@ -40,6 +40,11 @@ class ReplayedResult(Result):
         return [seconds for one in self.records for seconds in one.seconds]
 
     @property
+    def baseline(self) -> str:
+        """The variant that it was timed beside; empty where none, or the records do not say."""
+        return next((one.baseline for one in self.records if one.baseline), "")
+
+    @property
     def quantities(self) -> Mapping[str, Quantity]:
         """Those of the first record."""
         return self.measurements[0].measurement.quantities
