@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_greta import contract
+from pytest_greta.errors import KernelMistake
 from pytest_greta.measure.draws import Inputs, draw_shared
 from pytest_greta.measure.executable import key_of
 from pytest_greta.measure.reference import Reference, references_of
@@ -54,16 +55,21 @@ class ProblemData:
     _references: dict[str, Reference] = field(default_factory=dict)
     _right: dict[tuple[str, str], Right] = field(default_factory=dict)
     """By executable and draw."""
+    mistakes: list[KernelMistake] = field(default_factory=list)
+    """What its references raised for any row."""
 
     def references(self) -> dict[str, Reference]:
         """What the outputs must hold, by draw: for one measurement, with the rows that others computed before it.
 
-        Raises KernelMistake.
+        Raises KernelMistake, the first that they met in any measurement: others may not meet that row again.
         """
+        if self.mistakes:
+            raise type(self.mistakes[0])(str(self.mistakes[0]))
         if not self._references:
             inputs = {draw: drawn.arrays for draw, drawn in self.shared.items()}
             outputs = contract.outputs(self.kernel, self.problem)
-            self._references = references_of(self.kernel, self.problem, inputs, outputs, self.rng)
+            made = references_of(self.kernel, self.problem, inputs, outputs, self.rng, self.mistakes)
+            self._references = made
         return {draw: reference.anew() for draw, reference in self._references.items()}
 
     def remember(self, executable: Executable, check: Verification | None) -> None:
@@ -103,6 +109,8 @@ class DataStore:
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         self._most_bytes = min(_MOST_BYTES, pages // 4) if most_bytes is None else most_bytes
         self._kept: dict[Key, ProblemData] = {}
+        self._mistakes: dict[Key, list[KernelMistake]] = {}
+        """What references raised, of problems that are not kept too."""
 
     def of(
         self, kernel: Kernel, problem: Problem, seed: int, count: int, progress: Callable[[str], None]
@@ -118,6 +126,8 @@ class DataStore:
                 shared = draw_shared(kernel, problem, rng, count, stack)
                 unless_kept.pop_all()
             data = ProblemData(kernel, problem, shared, rng, stack)
+            data.mistakes += self._mistakes.get(key, [])
+            self._mistakes[key] = data.mistakes
         self._kept[key] = data
         while len(self._kept) > 1 and sum(one.size_bytes for one in self._kept.values()) > self._most_bytes:
             self._kept.pop(next(iter(self._kept))).stack.close()

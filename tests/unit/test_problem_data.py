@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_greta.errors import KernelMistake
 from pytest_greta.kernel import Array, Kernel, Launch, Problem
 from pytest_greta.measure.correctness import Tolerance
 from pytest_greta.measure.executable import Executable
@@ -70,6 +73,46 @@ def test_references_are_computed_once_and_what_is_verified_is_of_one_measurement
     assert kernel.computed == computed
     assert other.verified is None
     assert other.rows is one.rows
+    store.close()
+
+
+class Stumbling(Counting):
+    """It raises at one row, the first time that it is asked for it."""
+
+    def __init__(self, row: int) -> None:
+        super().__init__()
+        self.row = row
+
+    def rows(self, problem: Problem) -> tuple[int, ...]:
+        return (64,)
+
+    def outputs(self, problem: Problem) -> dict[str, Array]:
+        return {"y": Array((64, problem.context), np.float64)}
+
+    def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, Any]:
+        return {"x": np.zeros((64, problem.context))}
+
+    def reference(self, problem: Problem, inputs: Mapping[str, Any], row: tuple[int, ...]) -> dict[str, Any]:
+        if row == (self.row,):
+            self.row = -1
+            raise ZeroDivisionError("no such row")
+        return super().reference(problem, inputs, row)
+
+
+def test_what_a_reference_raises_for_one_row_is_told_to_all_that_come_later() -> None:
+    store, cause = DataStore(most_bytes=0), "kernel 'counting', reference(): ZeroDivisionError: no such row"
+    covering = Stumbling(0)  # the first row is always among those that cover an output
+    for _ in range(2):
+        with pytest.raises(KernelMistake, match=re.escape(cause)):
+            data_of(store, covering, 4).references()
+    later = Stumbling(-1)
+    one = data_of(store, later, 8).references()["second"]
+    later.row = next(row for row in range(64) if (row,) not in one.rows)
+    with pytest.raises(KernelMistake, match=re.escape(cause)):
+        one.further_rows(60.0, threading.Event())  # while another measurement is timed
+    data_of(store, later, 16).references()  # another problem, for which this one is not kept
+    with pytest.raises(KernelMistake, match=re.escape(cause)):
+        data_of(store, later, 8).references()
     store.close()
 
 
