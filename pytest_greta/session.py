@@ -68,6 +68,7 @@ class Session:
         replayer = self.runner.replayer
         if replayer is not None:
             return replayer.program_result(case, self.programs.gates_of(case), self.programs.files_of(case))
+        self.device.release()  # a program may use it
         result = self.programs.judge(case)
         if self.options.accept:
             from pytest_greta.history.acceptance import with_acceptance

@@ -252,6 +252,7 @@ def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, pas
     """The programs of gates.yaml, as this session runs them."""
     from pytest_greta.history.programs import regression_of_program
     from pytest_greta.programs.campaign import SIDE_BY_SIDE, Manner, Programs
+    from pytest_greta.programs.devices import Devices
 
     options, progress = read_options(config), get_progress(config)
     manner = Manner(
@@ -263,7 +264,7 @@ def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, pas
         OPTIONS["deadline"].flag,
         SIDE_BY_SIDE if sharing(config).is_side_by_side else "",
     )
-    journal = _journal(config, bool(gates.programs))
+    journal, notes = _journal(config, bool(gates.programs)), config.stash.setdefault(SESSION_NOTES, [])
     against_past = partial(regression_of_program, past, options.require is not None)
     return Programs(
         gates.programs,
@@ -274,8 +275,9 @@ def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, pas
         progress.show,
         progress.waited,
         progress.measuring,
+        Devices(sharing(config), progress.tell, progress.waited, notes).held,
         against_past if config.pluginmanager.has_plugin("benchmark") else None,
-        notes=config.stash.setdefault(SESSION_NOTES, []),
+        notes=notes,
     )
 
 
