@@ -117,6 +117,10 @@ class _Server:
     def write(self, name: str, memory: SharedMemory) -> None:
         self.device.write(self.buffers[name][0], BAND_BYTES, memory.view)
 
+    def copy(self, source: str, into: str) -> None:
+        (held, plan), (other, _) = self.buffers[source], self.buffers[into]
+        self.device.copy(held, BAND_BYTES, other, BAND_BYTES, plan.size_bytes)
+
     def read(self, name: str, memory: SharedMemory) -> None:
         self.device.read(self.buffers[name][0], 0, memory.view)
 

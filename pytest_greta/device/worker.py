@@ -185,6 +185,10 @@ class Worker:
         """Fill a buffer from shared memory of its size."""
         self._ask("write", _REQUEST_SECONDS, memory, name=name)
 
+    def copy(self, source: str, into: str) -> None:
+        """Fill a buffer from another one of its size."""
+        self._ask("copy", _REQUEST_SECONDS, source=source, into=into)
+
     def read(self, name: str, memory: SharedMemory) -> None:
         """Copy a buffer with both its bands into shared memory of its size plus `2 * BAND_BYTES`."""
         self._ask("read", _REQUEST_SECONDS, memory, name=name)

@@ -62,8 +62,13 @@ class Buffers:
             size_bytes = math.prod(output.shape) * dtype_of(output.dtype).itemsize
             self._plans[f"{SPARE}/{name}"] = BufferPlan(size_bytes, SPARE, is_output=True)
         worker.allocate(self._plans)
+        written: dict[SharedMemory, str] = {}
         for name, (memory, _) in self._sources.items():
-            worker.write(name, memory)
+            if memory in written:  # what slots share crosses to the device once
+                worker.copy(written[memory], name)
+            else:
+                worker.write(name, memory)
+            written.setdefault(memory, name)
         self._marks = worker.marks(list(inputs))
 
     def keep(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:

@@ -57,13 +57,12 @@ class Verification:
         self._poisoned.setdefault(poison, self.first[draw])  # the same bytes, over another poison
         return True
 
-    def judge(self, draw: str, poison: int, digest: bytes, outputs: Arrays) -> None:
-        """Hold outputs against the reference, and against the first ones on these inputs. Raises KernelMistake."""
+    def see(self, draw: str, poison: int, digest: bytes, outputs: Arrays) -> None:
+        """Keep outputs that were read, and hold them against the first ones on these inputs. They are to be judged."""
         self._read += 1
         self._poisoned.setdefault(poison, outputs)
         self._digests.setdefault(draw, digest)
         first = self.first.setdefault(draw, outputs)
-        self._add_errors(draw, outputs)
         if first is not outputs and not self.differing:
             found = (correctness.difference(name, outputs[name], first[name]) for name in self._outputs)
             self.differing = next(filter(None, found), "")
@@ -81,10 +80,15 @@ class Verification:
         self._held_to_first |= is_partial
         self._poisoned.setdefault(poison, self.first[draw])
 
+    def judge(self, draw: str, outputs: Arrays) -> None:
+        """Hold outputs against the reference. Raises KernelMistake."""
+        found = self._references[draw].errors(outputs, self.tolerances)
+        self.errors = {name: one.worst(found[name]) for name, one in self.errors.items()}
+
     def judge_again(self, draw: str) -> None:
         """Hold the first outputs against the reference once more: it has learned what all rows must hold."""
         if draw in self.first:
-            self._add_errors(draw, self.first[draw])
+            self.judge(draw, self.first[draw])
 
     def note_misuse(self, changed: Sequence[str], damaged: Sequence[str]) -> None:
         """Keep what it did to inputs, and outside of buffers."""
@@ -134,10 +138,6 @@ class Verification:
             known = {name: shown(errors, checked) for name, errors in self.errors.items()}
             run.quantities |= {f"{gate}:{name}": quantity for name, quantity in known.items()}
             run.quantities[gate] = max(known.values(), key=lambda quantity: float(quantity.value or 0))
-
-    def _add_errors(self, draw: str, outputs: Arrays) -> None:
-        found = self._references[draw].errors(outputs, self.tolerances)
-        self.errors = {name: one.worst(found[name]) for name, one in self.errors.items()}
 
     def _on_device(self, is_partial: bool) -> str:
         """In words how many launches the errors that are told are of, and what is known of the others."""

@@ -1,0 +1,32 @@
+"""What a session measures next."""
+
+from __future__ import annotations
+
+from pytest_greta.kernel import Kernel, Problem
+from pytest_greta.upcoming import Upcoming
+
+
+class Named(Kernel):
+    """A kernel with nothing but its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def test_what_comes_after_the_one_that_is_measured() -> None:
+    add, sub = Named("add"), Named("sub")
+    upcoming = Upcoming()
+    for kernel in (add, sub):
+        for context in (64, 128):
+            upcoming.add(kernel, "v1", Problem(context))
+    assert upcoming.after(add, "v1", Problem(128)) == [
+        (sub, "v1", Problem(64)),
+        (sub, "v1", Problem(128)),
+    ]
+    assert upcoming.after(add, "v1", Problem(128))[0] == (sub, "v1", Problem(64))  # once more
+    assert upcoming.after(add, "other", Problem(1))[0] == (sub, "v1", Problem(64))  # not planned
+    assert upcoming.after(sub, "v1", Problem(128)) == []
+
+
+def test_none_is_planned() -> None:
+    assert Upcoming().after(Named("add"), "v1", Problem(64)) == []
