@@ -28,7 +28,7 @@ class Upcoming:
         self.planned.append((kernel, variant_name, problem))
 
     def after(self, kernel: Kernel, variant_name: str, problem: Problem) -> Sequence[Planned]:
-        """The next ones after the one that is measured now, or after the last that was found where it is not planned."""
+        """The next ones after the one that is measured now; if that is not planned, after the last that was found."""
         this = kernel.name, variant_name, problem
         for number in range(self._at, len(self.planned)):
             one, name, its_problem = self.planned[number]

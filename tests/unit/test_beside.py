@@ -34,9 +34,12 @@ def test_what_is_done_aside_is_done_in_order_and_raises_where_it_is_waited_for()
 def test_no_more_than_two_wait() -> None:
     aside, may, begun = Aside(is_beside=True), threading.Event(), list[int]()
 
+    def wait() -> None:
+        may.wait(10)
+
     def submit() -> None:
         for number in range(3):
-            aside.do(lambda: None if may.wait(10) else None)
+            aside.do(wait)
             begun.append(number)
 
     thread = threading.Thread(target=submit)
@@ -77,9 +80,18 @@ def test_what_was_made_ahead_is_there_and_what_failed_is_not() -> None:
 def test_what_was_not_begun_yet_is_left_to_whoever_needs_it() -> None:
     ahead: Ahead[str, int] = Ahead()
     begun, may, made = threading.Event(), threading.Event(), list[str]()
-    ahead.begin("slow", lambda: begun.set() or int(may.wait(10)))
+
+    def slow() -> int:
+        begun.set()
+        return int(may.wait(10))
+
+    def following() -> int:
+        made.append("next")
+        return 2
+
+    ahead.begin("slow", slow)
     begun.wait(10)
-    ahead.begin("next", lambda: made.append("next") or 2)
+    ahead.begin("next", following)
     assert ahead.pending == 2
     assert ahead.take("next") is None
     may.set()

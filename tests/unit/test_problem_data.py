@@ -183,15 +183,19 @@ def test_memory_ends_what_is_made_ahead_and_what_is_not_asked_for_is_let_go(kern
     store.close()
 
 
-def test_what_raises_ahead_raises_where_it_is_asked_for(kernel: Counting) -> None:
-    def inputs(problem: Problem, rng: np.random.Generator) -> dict[str, Any]:
-        kernel.drawn += 1
-        raise ValueError("no such inputs")
+class Unwilling(Counting):
+    """Has no inputs."""
 
-    kernel.inputs = inputs  # type: ignore[method-assign]
-    store, wanted = DataStore(), Wanted(kernel, Problem(64), 1)
+    def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, Any]:
+        self.drawn += 1
+        raise ValueError(f"no inputs for {problem.context}")
+
+
+def test_what_raises_ahead_raises_where_it_is_asked_for() -> None:
+    kernel, store = Unwilling(), DataStore()
+    wanted = Wanted(kernel, Problem(64), 1)
     made_ahead(store, [wanted])
     assert kernel.drawn == 1
-    with pytest.raises(KernelMistake, match="no such inputs"):
+    with pytest.raises(KernelMistake, match="no inputs for 64"):
         store.of(wanted, lambda _: None)
     store.close()

@@ -6,15 +6,20 @@ from pytest_greta.kernel import Kernel, Problem
 from pytest_greta.upcoming import Upcoming
 
 
-class Named(Kernel):
+class Add(Kernel):
     """A kernel with nothing but its name."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    name = "add"
+
+
+class Sub(Kernel):
+    """Another one."""
+
+    name = "sub"
 
 
 def test_what_comes_after_the_one_that_is_measured() -> None:
-    add, sub = Named("add"), Named("sub")
+    add, sub = Add(), Sub()
     upcoming = Upcoming()
     for kernel in (add, sub):
         for context in (64, 128):
@@ -29,4 +34,4 @@ def test_what_comes_after_the_one_that_is_measured() -> None:
 
 
 def test_none_is_planned() -> None:
-    assert Upcoming().after(Named("add"), "v1", Problem(64)) == []
+    assert Upcoming().after(Add(), "v1", Problem(64)) == []
