@@ -28,11 +28,16 @@ class Upcoming:
         self.planned.append((kernel, variant_name, problem))
 
     def after(self, kernel: Kernel, variant_name: str, problem: Problem) -> Sequence[Planned]:
-        """The next ones after the one that is measured now; if that is not planned, after the last that was found."""
+        """The next ones after the one that is measured now, the first of each problem; where that one is not planned,
+        after the last that was found.
+        """
         this = kernel.name, variant_name, problem
         for number in range(self._at, len(self.planned)):
             one, name, its_problem = self.planned[number]
             if (one.name, name, its_problem) == this:
                 self._at = number
                 break
-        return self.planned[self._at + 1 : self._at + 1 + _FAR]
+        later = self.planned[self._at + 1 : self._at + 1 + _FAR]
+        return list(
+            {(one.name, problem): (one, name, problem) for one, name, problem in reversed(later)}.values()
+        )[::-1]

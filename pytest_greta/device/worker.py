@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_greta.compiler.toolchain import READ_BY_COMPILERS
 from pytest_greta.device.places import Guard, Place, gpu_places
 from pytest_greta.device.protocol import BufferPlan, Launched, Step
-from pytest_greta.device.shared import SharedMemory
+from pytest_greta.device.shared import SharedMemory, SharedPool
 from pytest_greta.device.telemetry import Telemetry
 from pytest_greta.errors import DeviceFault, DeviceUnavailable
 
@@ -85,6 +85,8 @@ class Worker:
                 start_new_session=True,  # Ctrl-C goes to the test process alone, which then ends the worker
                 env={**worker_environment(), **(environment or {})},
             )
+        self.pool = SharedPool()
+        """What is read of the device comes in memory of this."""
         self._socket = ours
         self._channel = Connection(os.dup(ours.fileno()))
         self._dead = False
@@ -245,6 +247,7 @@ class Worker:
             self._process.wait(10)  # the next worker will tell
         self._channel.close()
         self._socket.close()
+        self.pool.close()
         self.output()
         self._log.close()
 

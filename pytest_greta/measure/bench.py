@@ -57,6 +57,8 @@ class Bench:
         """Whether outputs differ between launches on equal inputs, and the device does not tell by how much: from then
         on a batch is one round, so that each launch can be looked at."""
         self._unseen: list[Step] = []
+        self._wrong: dict[str, str] = {}
+        """What is wrong with the outputs of counterparts."""
         run.buffers.update({**draws.layout_for(plan.candidate.variant), **self.outputs})
         self.executables = {CANDIDATE: plan.candidate}
         for slot, other in plan.counterparts.items():
@@ -252,35 +254,33 @@ class Bench:
             return False
         outputs = self.buffers.outputs(SPARE if launched.is_kept else slot)
         check.see(draw, step.poison, launched.digest, outputs)
-        if slot == CANDIDATE:
-            self._aside.do(lambda: check.judge(draw, outputs))
-        else:
-            self._judge_counterpart(slot, draw, outputs)
+        self._aside.do(lambda: self._hold(slot, draw, outputs))
         return True
 
-    def _judge_counterpart(self, slot: str, draw: str, outputs: Arrays) -> None:
-        """Drop it where it is wrong; else all rows of the candidate are held against its outputs, as against the
-        reference.
+    def _hold(self, slot: str, draw: str, outputs: Arrays) -> None:
+        """Hold outputs against the reference, beside the device. Those of a counterpart that are right stand beside it:
+        all rows of the candidate are held against them.
         """
-        self._aside.finish()
         check, reference = self.checks[slot], self.references[draw]
         check.judge(draw, outputs)
-        if check.problem:
-            self._drop(slot, f"is wrong: {check.problem}")
+        if slot == CANDIDATE:
+            return
+        problem = check.problem
+        if problem:
+            self._wrong[slot] = problem
         elif reference.verified is None:
             name, tolerances = self.executables[slot].name, self.plan.counterparts[slot].tolerances
             reference.verify(slot, name, outputs, tolerances)
-            self._aside.do(lambda: self.checks[CANDIDATE].judge_again(draw))
+            self.checks[CANDIDATE].judge_again(draw)
 
     def settle(self) -> None:
-        """Wait until all that was read of the candidate is judged. Raises KernelMistake.
-
-        A counterpart that it showed to be wrong is dropped: a candidate that was right said so.
-        """
+        """Wait until all that was read is judged. A counterpart that is wrong is dropped. Raises KernelMistake."""
         self._aside.finish()
-        for reference in self.references.values():
-            if reference.wrong and reference.verified_slot in self.executables:
-                self._drop(reference.verified_slot, f"is wrong: {reference.wrong}")
+        # A candidate that was right said so of what its rows are held against.
+        wrong = {one.verified_slot: one.wrong for one in self.references.values() if one.wrong}
+        for slot, problem in (self._wrong | wrong).items():
+            if slot in self.executables:
+                self._drop(slot, f"is wrong: {problem}")
 
     def _run(self, steps: Sequence[Step], is_held: bool) -> list[Launched]:
         """Let the worker run a batch. A fault is that of the slot whose launch did not end."""

@@ -5,6 +5,7 @@ Everything here runs in the test process. The worker only launches what it is to
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -35,6 +36,10 @@ _OF_A_WHOLE_RUN = (
     *("prefill_seconds", "tokens_per_second", "speedup"),
 )
 
+_SWITCH_SECONDS = 5e-4
+"""After so long a thread that computes beside gives way to this one, which the device waits for: ten times as soon as
+Python's threads usually do."""
+
 
 def measure(worker: Worker, plan: Plan, progress: Progress, store: DataStore, budget: SessionBudget) -> Run:
     """Measure `plan` on the worker's device. A device fault ends the run early and is kept in the result.
@@ -44,6 +49,8 @@ def measure(worker: Worker, plan: Plan, progress: Progress, store: DataStore, bu
     run = Run(plan, worker.info)
     worker.begin_output()
     with ExitStack() as stack:
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(_SWITCH_SECONDS)
         bench = None
         try:
             data = store.of(Wanted(plan.kernel, plan.problem, plan.seed, plan.single_shot), progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_greta.dtypes import dtype_of
+from pytest_greta.dtypes import dtype_of, takes_two
 from pytest_greta.gates.model import Quantity
 from pytest_greta.measure import correctness
 from pytest_greta.measure.correctness import Errors
@@ -99,7 +99,7 @@ class Verification:
     def holes(self) -> str:
         """What no launch wrote."""
         found = [
-            correctness.unwritten(name, [(poison, run[name]) for poison, run in self._poisoned.items()])
+            correctness.unwritten(name, [(poison, run[name]) for poison, run in list(self._poisoned.items())])
             for name, array in self._outputs.items()
             if array.initial is None and self._poisoned
         ]
@@ -159,7 +159,7 @@ class Verification:
         if not poisoned:
             reason = f"{started}: what starts with a value shows only by its error whether it was written"
             return Quantity(None, reason=reason, excused=True)  # nothing that the author could mend
-        if len(self._poisoned) < 2 and any(correctness.takes_two(dtype_of(a.dtype)) for a in poisoned):
+        if len(self._poisoned) < 2 and any(takes_two(dtype_of(a.dtype)) for a in poisoned):
             reason = "an integer may hold any bits: one launch does not show that it was written"
             return Quantity(None, reason=reason)
         return Quantity(True, reason=f"not asked of {started}, with its initial value" if started else "")
