@@ -66,7 +66,7 @@ def timed(clock: Clock, launch_seconds: float) -> Run:
     return run
 
 
-@pytest.mark.parametrize("launch_seconds", [1e-4, 0.004, 0.02, 0.1])
+@pytest.mark.parametrize("launch_seconds", [1e-4, 0.004, 0.025, 0.1])
 def test_what_is_timed_begins_with_a_couple_however_the_warm_up_ended(
     monkeypatch: pytest.MonkeyPatch, launch_seconds: float
 ) -> None:
