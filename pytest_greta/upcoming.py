@@ -28,8 +28,8 @@ class Upcoming:
         self.planned.append((kernel, variant_name, problem))
 
     def after(self, kernel: Kernel, variant_name: str, problem: Problem) -> Sequence[Planned]:
-        """The next ones after the one that is measured now, the first of each problem; where that one is not planned,
-        after the last that was found.
+        """The next ones after the one that is measured now, the first of each other problem; where that one is not
+        planned, after the last that was found.
         """
         this = kernel.name, variant_name, problem
         for number in range(self._at, len(self.planned)):
@@ -38,6 +38,8 @@ class Upcoming:
                 self._at = number
                 break
         later = self.planned[self._at + 1 : self._at + 1 + _FAR]
-        return list(
-            {(one.name, problem): (one, name, problem) for one, name, problem in reversed(later)}.values()
-        )[::-1]
+        first: dict[tuple[str, Problem], Planned] = {}
+        for one, name, its_problem in later:
+            if (one.name, its_problem) != (kernel.name, problem):
+                first.setdefault((one.name, its_problem), (one, name, its_problem))
+        return list(first.values())

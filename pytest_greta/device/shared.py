@@ -31,12 +31,6 @@ class SharedMemory:
         flags = mmap.MAP_SHARED | (mmap.MAP_POPULATE if is_filled else 0)
         self.view = memoryview(mmap.mmap(handle, max(size_bytes, 1), flags))[:size_bytes]
 
-    @classmethod
-    def receive(cls, channel: socket.socket, size_bytes: int) -> SharedMemory:
-        """Map what the other side passed with `send`."""
-        _, handles, _, _ = socket.recv_fds(channel, 1, 1)
-        return cls(size_bytes, handles[0])
-
     def send(self, channel: socket.socket) -> None:
         """Pass the memory to the process at the other end of a Unix socket."""
         socket.send_fds(channel, [b"m"], [self._handle])
@@ -53,6 +47,29 @@ class SharedMemory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Received:
+    """Shared memory that another process passes, kept mapped: to map it anew takes longer than to copy it."""
+
+    def __init__(self, most_bytes: int) -> None:
+        """Keep so many bytes mapped, those used last."""
+        self._most_bytes = most_bytes
+        self._kept: dict[int, SharedMemory] = {}
+
+    def receive(self, channel: socket.socket, size_bytes: int) -> SharedMemory:
+        """What the other side passed with `send`: to be used before the next one is received."""
+        _, (handle, *_), _, _ = socket.recv_fds(channel, 1, 1)
+        number = os.fstat(handle).st_ino  # of no other memory as long as this is mapped
+        memory = self._kept.pop(number, None)
+        if memory is None:
+            memory = SharedMemory(size_bytes, handle)
+        else:
+            os.close(handle)
+        self._kept[number] = memory
+        while len(self._kept) > 1 and sum(len(one.view) for one in self._kept.values()) > self._most_bytes:
+            self._kept.pop(next(iter(self._kept))).close()
+        return memory
 
 
 class SharedPool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+
 import numpy as np
 
-from pytest_greta.device.shared import SharedMemory, SharedPool
+from pytest_greta.device.shared import Received, SharedMemory, SharedPool
 
 
 def test_memory_is_given_to_others_when_nothing_refers_to_its_array() -> None:
@@ -49,3 +51,30 @@ def test_what_is_taken_when_the_pool_closes_is_closed_with_its_array() -> None:
 def test_none_has_no_bytes_too_many() -> None:
     with SharedMemory(0) as memory:
         assert len(memory.view) == 0
+
+
+def test_what_is_passed_again_stays_mapped() -> None:
+    ours, theirs = socket.socketpair()
+    received = Received(most_bytes=8192)
+    with ours, theirs, SharedMemory(4096) as one, SharedMemory(4096) as other, SharedMemory(4096) as third:
+        one.send(ours)
+        mapped = received.receive(theirs, 4096)
+        one.view[:3] = b"abc"
+        one.send(ours)
+        assert received.receive(theirs, 4096) is mapped
+        assert bytes(mapped.view[:3]) == b"abc"
+        mapped.view[0] = ord("x")
+        assert one.view[0] == ord("x")
+        other.send(ours)
+        assert received.receive(theirs, 4096) is not mapped
+        third.send(ours)
+        received.receive(theirs, 4096)
+        assert len(mapped.view) == 0  # what was used least is let go
+
+
+def test_one_that_is_larger_than_what_is_kept_is_there_while_it_is_used() -> None:
+    ours, theirs = socket.socketpair()
+    received = Received(most_bytes=16)
+    with ours, theirs, SharedMemory(4096) as large:
+        large.send(ours)
+        assert len(received.receive(theirs, 4096).view) == 4096
