@@ -295,7 +295,7 @@ class Session:
     def headline(self, device: str = "") -> list[str]:
         """What is gated, on what, by what. `device` stands in the place of the one of this process."""
         targets = " ".join(self.targets) or "none"
-        device = device or (self.device.describe() if self.runner.planned else "none needed")
+        device = device or (self.device.describe() if self.runner.planner.upcoming.planned else "none needed")
         artifacts = " ".join(self.gate_file.artifacts)
         what = f"device: {device}; targets: {targets}; gates: {self.gate_file.path}"
         what += f"; artifacts: {artifacts}" if artifacts else ""

@@ -240,7 +240,7 @@ def load_session(config: pytest.Config) -> Session:
     locking = Locking(lock.load(gates.folder / lock.NAME), options.lock)
     config.stash.setdefault(RECORDED, locking.lock.entries)
     builder = Builder(Compiler(cache_folder(config), cache_bytes=options.cache_bytes), device)
-    planner = Planner(options, gates, builder, device, past, base_seed(config))
+    planner = Planner(options, gates, builder, device, past, base_seed=base_seed(config))
     budget = SessionBudget(options.session_budget_seconds / sharing(config).workers)
     replayer = _replayer(config, gates, {kernel.name for kernel in kernels}, past)
     runner = Runner(options, gates, builder, device, planner, past, progress, budget, replayer, locking)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.device.protocol import BAND_BYTES, OTHER_POISON, SPARE, BufferPlan, Launched, Near, Step
-from pytest_greta.device.shared import SharedMemory
+from pytest_greta.device.shared import Received, SharedMemory
 from pytest_greta.device.telemetry import Recorder, Telemetry, open_recorder
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable, raised
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _FIRST_BYTES = 1 << 16
 """Of a buffer that starts with a number, written from the host: a multiple of every element's size."""
+
+_MAPPED_BYTES = 2 << 30
+"""So much of what the test process passed stays mapped, nor more than a sixteenth of the machine's memory."""
 
 
 class _Server:
@@ -116,6 +119,10 @@ class _Server:
 
     def write(self, name: str, memory: SharedMemory) -> None:
         self.device.write(self.buffers[name][0], BAND_BYTES, memory.view)
+
+    def copy(self, source: str, into: str) -> None:
+        (held, plan), (other, _) = self.buffers[source], self.buffers[into]
+        self.device.copy(held, BAND_BYTES, other, BAND_BYTES, plan.size_bytes)
 
     def read(self, name: str, memory: SharedMemory) -> None:
         self.device.read(self.buffers[name][0], 0, memory.view)
@@ -249,6 +256,7 @@ class _Server:
 
 def _serve(channel: Connection, passing: socket.socket) -> None:
     server, flush = _Server(), ctypes.CDLL(None).fflush
+    received = Received(min(_MAPPED_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 16))
     while True:
         try:
             name, arguments, shared_bytes = channel.recv()
@@ -258,8 +266,8 @@ def _serve(channel: Connection, passing: socket.socket) -> None:
             if shared_bytes is None:
                 value = getattr(server, name)(**arguments)
             else:
-                with SharedMemory.receive(passing, shared_bytes) as memory:
-                    value = getattr(server, name)(memory=memory, **arguments)
+                memory = received.receive(passing, shared_bytes)
+                value = getattr(server, name)(memory=memory, **arguments)
             if name == "run":
                 for launched in value:
                     flush(None)  # what it printed belongs to it

@@ -179,8 +179,9 @@ class Reference:
     @property
     def size_bytes(self) -> int:
         """Of what the outputs must hold, as far as it was computed."""
-        known = [*self.rows.values(), *([self.whole] if self.whole is not None else [])]
-        return sum(array.nbytes for arrays in known for array in arrays.values())
+        row = next(iter(self.rows.values()), {})  # all have one size
+        of_a_row = sum(array.nbytes for array in row.values())
+        return len(self.rows) * of_a_row + sum(array.nbytes for array in (self.whole or {}).values())
 
     @property
     def _extent(self) -> Row:

@@ -31,7 +31,7 @@ _WARM_UP_SECONDS = 1.0
 """The warm-up takes no longer, nor a tenth of the budget."""
 _WINDOW_SECONDS = 0.02
 """The warm-up looks at the times of so long, three times at least."""
-_LONG_SECONDS = 0.06
+_LONG_SECONDS = 0.04
 """What takes so long by itself is warm behind its verification."""
 
 _EXCHANGE_SECONDS = 2e-3
