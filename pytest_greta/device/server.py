@@ -33,6 +33,19 @@ _MAPPED_BYTES = 2 << 30
 """So much of what the test process passed stays mapped, nor more than a sixteenth of the machine's memory."""
 
 
+@dataclasses.dataclass
+class _Loaded:
+    """What is loaded for a slot: its code, once or several times."""
+
+    code: bytes
+    entry: str
+    launches: Sequence[Launch]
+    constants: Mapping[str, bytes]
+    modules: list[Any] = dataclasses.field(default_factory=list)
+    functions: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    """Of each of the modules, by name."""
+
+
 class _Server:
     """The worker's side: answers requests with the device it opened."""
 
@@ -41,10 +54,10 @@ class _Server:
         self.cache: CodeCache
         self.telemetry = Recorder(None)
         self.buffers: dict[str, tuple[Any, BufferPlan]] = {}
-        self.modules: dict[str, Any] = {}
-        self.executables: dict[str, tuple[dict[str, Any], Sequence[Launch], str]] = {}
-        self.bound: dict[tuple[str, str, tuple[int, ...]], list[BoundLaunch]] = {}
-        """By slot, draw, and which buffers the slot has."""
+        self.loaded: dict[str, _Loaded] = {}
+        """By slot."""
+        self.bound: dict[tuple[str, str, int, tuple[int, ...]], list[BoundLaunch]] = {}
+        """By slot, draw, copy of the code, and which buffers the slot has."""
 
     def addresses(self) -> list[str]:
         with _imports("hip"):
@@ -78,15 +91,20 @@ class _Server:
         self, slot: str, code: bytes, entry: str, launches: Sequence[Launch], constants: Mapping[str, bytes]
     ) -> str:
         self.bound.clear()
-        if slot in self.modules:
-            self.device.unload(self.modules.pop(slot))
-        module = self.modules[slot] = self.device.load(code)
-        for symbol, data in constants.items():
-            self.device.set_variable(module, symbol, memoryview(data))
-        names = {entry, *(launch.entry for launch in launches if launch.entry)}
-        functions = {name: self.device.function(module, name) for name in names}
-        self.executables[slot] = functions, launches, entry
-        return self.device.function_name(functions[entry])
+        for module in self.loaded.pop(slot).modules if slot in self.loaded else ():
+            self.device.unload(module)
+        self.loaded[slot] = _Loaded(code, entry, launches, constants)
+        self.copy_code([slot])
+        return self.device.function_name(self.loaded[slot].functions[0][entry])
+
+    def copy_code(self, slots: Sequence[str]) -> None:
+        for loaded in map(self.loaded.__getitem__, slots):
+            module = self.device.load(loaded.code)
+            loaded.modules.append(module)
+            for symbol, data in loaded.constants.items():
+                self.device.set_variable(module, symbol, memoryview(data))
+            names = {loaded.entry, *(launch.entry for launch in loaded.launches if launch.entry)}
+            loaded.functions.append({name: self.device.function(module, name) for name in names})
 
     def inspect(self, code: bytes, entries: Sequence[str]) -> list[dict[str, int]]:
         module = self.device.load(code)
@@ -150,7 +168,9 @@ class _Server:
         from pytest_greta.device import Work
 
         outputs = {step.slot: self._outputs(step.slot) for step in steps}
-        bound = [self._bind(step.slot, step.draw) for step in steps]  # before anything waits for the host
+        bound = [
+            self._bind(step.slot, step.draw, step.copy) for step in steps
+        ]  # before anything waits for the host
         near = [[one and self._near(one) for one in step.near] for step in steps]
         spare = self._outputs(SPARE)
         self.device.begin([step.expected for step in steps], len(spare))
@@ -220,15 +240,16 @@ class _Server:
     def end_telemetry(self) -> Telemetry:
         return self.telemetry.summary()
 
-    def _bind(self, slot: str, draw: str) -> list[BoundLaunch]:
+    def _bind(self, slot: str, draw: str, copy: int) -> list[BoundLaunch]:
         """The launches of a slot with their functions and buffers: the same list for the same ones."""
         where = tuple(id(buffer) for buffer, plan in self.buffers.values() if plan.slot == slot)
-        key = slot, draw, where
+        key = slot, draw, copy, where
         if key in self.bound:
             return self.bound[key]
         from pytest_greta.device import BoundLaunch
 
-        functions, launches, entry = self.executables[slot]
+        loaded = self.loaded[slot]
+        functions = loaded.functions[copy]
 
         def argument(value: Any) -> Any:
             if not isinstance(value, str):
@@ -238,13 +259,13 @@ class _Server:
 
         self.bound[key] = [
             BoundLaunch(
-                function=functions[launch.entry or entry],
+                function=functions[launch.entry or loaded.entry],
                 grid=launch.grid,
                 block=launch.block,
                 args=tuple(argument(a) for a in launch.args),
                 dynamic_lds_bytes=launch.dynamic_lds_bytes,
             )
-            for launch in launches
+            for launch in loaded.launches
         ]
         return self.bound[key]
 

@@ -149,6 +149,10 @@ class Worker:
         )
         return name
 
+    def copy_code(self, slots: Sequence[str]) -> None:
+        """Load the code of these slots once more, in this order, beside what is there: a copy has another address."""
+        self._ask("copy_code", _REQUEST_SECONDS, slots=list(slots))
+
     def inspect(self, code: bytes, entries: Sequence[str]) -> list[dict[str, int]]:
         """What the runtime says of functions of a code object, which is loaded for this and unloaded again."""
         attributes: list[dict[str, int]] = self._ask(

@@ -122,7 +122,7 @@ def _more_rows(bench: Bench, data: ProblemData) -> Iterator[Callable[[], None]]:
     computing = {
         draw: thread.submit(reference.further_rows, ROWS_SECONDS, stop)
         for draw, reference in bench.references.items()
-        if reference.is_partial and not data.has_further_rows(draw)
+        if reference.is_partial and len(bench.executables) == 1 and not data.has_further_rows(draw)
     }
 
     def finish() -> None:
