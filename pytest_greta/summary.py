@@ -75,6 +75,8 @@ class Summary:
         self.subjects: set[str] = set()
         """The kernels, artifacts and programs that tests came to judge, or were stopped at."""
         self.unevaluated: list[str] = []
+        self.uncompared = ""
+        """Why no gate `regression` was held against an accepted run, where that is required."""
         self.due: Due | None = None
         """Of one part of a session: what it leaves to the others."""
         self.unsaved: list[str] = []
@@ -157,6 +159,7 @@ class Summary:
             self.unevaluated = lines_of(left_of(map(tuple, wanted), self.rows, self.subjects))
             if self.unevaluated and read_options(session.config).require:
                 session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        self._compare(session)
         try:
             self._settle_lock(session)
         except OSError as error:
@@ -172,6 +175,21 @@ class Summary:
             from pytest_greta.records.recordings import leave_alone
 
             leave_alone(config.stash[RECORDINGS])
+
+    def _compare(self, session: pytest.Session) -> None:
+        """Fail a session that had to be compared with accepted runs, and was with none."""
+        options = read_options(session.config)
+        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        is_whole = ended and not (
+            session.shouldfail or session.shouldstop or session.config.option.collectonly
+        )
+        if not (options.require_regression and is_whole):
+            return
+        from pytest_greta.unevaluated import uncompared
+
+        self.uncompared = uncompared(self.rows, options.is_part)
+        if self.uncompared:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _tell_interruption(self, session: pytest.Session) -> None:
         """Say how many tests an interrupted session left out, where it was about any gates."""
@@ -246,7 +264,8 @@ class Summary:
             if name in self.passed
         ]
         notes = [*flaky, *self.notes, *terminalreporter.config.stash.get(SESSION_NOTES, [])]
-        if not (self.has_rows or left_out or notes or self.unsaved or self.unevaluated or self.lock_lines):
+        shown = left_out, notes, self.unsaved, self.unevaluated, self.uncompared, self.lock_lines
+        if not (self.has_rows or any(shown)):
             return
         from pytest_greta.table import left_out_lines, summary
 
@@ -261,6 +280,8 @@ class Summary:
             write(f"left out: {text}")
         for text in self.unevaluated:
             write(f"not evaluated: {text}", yellow=True)
+        if self.uncompared:
+            write(f"not compared: {self.uncompared}", red=True)
         for text in self.lock_lines:
             write(text, yellow=True)
         for note in notes:

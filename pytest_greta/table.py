@@ -88,10 +88,14 @@ _LONGEST = 72
 _HEADER = ("gate", "variant", "limit", "measured", "verdict")
 
 
-def properties(verdicts: Sequence[Verdict], device: str) -> Iterator[tuple[str, str]]:
-    """Verdicts as flat strings for `user_properties` and JUnit: which gate, and what was found; and of what."""
+def properties(verdicts: Sequence[Verdict], device: str, baseline: str) -> Iterator[tuple[str, str]]:
+    """Verdicts as flat strings for `user_properties` and JUnit: which gate, and what was found; and of what, beside
+    which baseline (empty: none).
+    """
     yield from (("greta kernel", name) for name in dict.fromkeys(verdict.kernel for verdict in verdicts))
     yield "greta device", device
+    if baseline:
+        yield "greta baseline", baseline
     for verdict in verdicts:
         yield f"greta {verdict.gate.name}", verdict.line()
 

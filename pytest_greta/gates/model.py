@@ -261,12 +261,13 @@ class Verdict:
             and not self.gate.limit.allows(value)
         )
 
-    def line(self) -> str:
-        """One line, complete in itself:
+    def line(self, is_named: bool = False) -> str:
+        """One line, complete in itself, with the kernel's name where there are others:
 
         `gates.yaml:31  v3 @ 8192  speedup >= 1.20   measured 0.93x [0.92, 0.94]   FAIL`
         """
         place, what, condition, found, status = self.columns
+        what = f"{self.kernel} {what}" if is_named else what
         # A value that decides nothing was found, not measured: a cpu's speedup, for example.
         word = "found" if self.status is Status.NOT_MEASURED else "measured"
         told = f"   {word} {found}" if found else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import Quantity, Verdict
 from pytest_greta.history.records import timing_of
-from pytest_greta.measure.executable import BASELINE, sha256_of
+from pytest_greta.measure.executable import sha256_of
 from pytest_greta.records.model import Recorded, RecordedProblem, interval_plain, value_plain
 from pytest_greta.records.recordings import Found
 from pytest_greta.records.replay import ReplayedResult
@@ -86,14 +86,13 @@ def _of_run(
     runs: Sequence[GatedMeasurement], result: RunResult, run: Run, digests: Mapping[str, str]
 ) -> Recorded:
     measurement, pairs = runs[0].measurement, run.baseline.pairs
-    beside = run.plan.counterparts.get(BASELINE)
     timed = bool(run.baseline.seconds) and not run.baseline.problem
     return Recorded(
         "run",
         measurement.kernel,
         measurement.variant,
         measurement.quantities,
-        baseline=beside.executable.name if beside else None,
+        baseline=result.baseline or None,
         problem=_problem(measurement.problem),
         device_kind=measurement.device,
         untimed=measurement.untimed,
@@ -148,7 +147,7 @@ def record_of_program(result: ProgramResult) -> Recorded:
         run.program,
         run.variant,
         run.quantities,
-        baseline=run.baseline or None,
+        baseline=result.baseline or None,
         problem=_problem(run.problem),
         device_kind="program",
         untimed=run.untimed,

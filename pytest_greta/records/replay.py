@@ -40,6 +40,11 @@ class ReplayedResult(Result):
         return [seconds for one in self.found for seconds in one.recorded.seconds]
 
     @property
+    def baseline(self) -> str:
+        """The variant that it was timed beside; empty where none, or the records do not say."""
+        return next((one.recorded.baseline for one in self.found if one.recorded.baseline), "")
+
+    @property
     def quantities(self) -> Mapping[str, Quantity]:
         """Those of the first record."""
         return self.measurements[0].measurement.quantities

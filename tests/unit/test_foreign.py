@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_greta import table
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.evaluation import evaluate
@@ -153,6 +154,20 @@ def _status(verdict: Verdict, variant: str, where: str, quantity: Quantity) -> s
     assert (variant, where) == (verdict.variant, verdict.where)
     measurement = Measurement("prefill", variant, {verdict.gate.name: quantity}, target=where)
     return evaluate(verdict.gate, measurement).status.value
+
+
+def test_junit_says_which_baseline_a_speedup_is_against() -> None:
+    found = Quantity(1.5, Interval(1.4, 1.6))
+    verdict = evaluate(SPEEDUP, Measurement("prefill", "v3", {"speedup": found}, problem=Problem(4096)))
+    properties = "".join(
+        f'<property name="{name}" value="{value.replace("<", "&lt;")}"/>'
+        for name, value in table.properties([verdict], "hip: MI300X, gfx942", "v1")
+    )
+    case = f"<testsuite><testcase><properties>{properties}</properties></testcase></testsuite>"
+    (recorded,) = junit(case.encode(), "junit.xml").measurements
+    assert (recorded.baseline, recorded.quantities["speedup"]) == ("v1", found)
+    told = replayed(recorded, [SPEEDUP])["speedup"]
+    assert told == Quantity(None, reason="timed beside v1; the baseline is baseline")
 
 
 @pytest.mark.parametrize("file", ["junit.xml", "run.json"])
