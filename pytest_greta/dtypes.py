@@ -70,6 +70,11 @@ def default_max_error(dtype: np.dtype[Any]) -> float:
     return {1: 0.25, 2: 1e-2, 4: 1e-4}.get(dtype.itemsize, 1e-10)
 
 
+def takes_two(dtype: np.dtype[np.generic]) -> bool:
+    """Whether it takes two launches with different poisons to see that an element was not written."""
+    return is_integer(dtype) or dtype.itemsize == 1
+
+
 def bits_of(array: NDArray[np.generic]) -> NDArray[np.generic]:
     """The elements as unsigned numbers of their size: what bitwise comparisons look at."""
     return array.view(f"u{array.itemsize}")

@@ -13,7 +13,6 @@ import pytest
 from pytest_greta.stash import (
     BENCHMARK,
     CALIBRATED,
-    FAILED,
     LOCKED,
     NOTES,
     STOPPED,
@@ -275,7 +274,7 @@ def _store(item: pytest.Item, benchmark: Any, run: Run | ProgramRun) -> None:
 
     if run.seconds:
         history.record(item.config, benchmark, get_clock(item.config), run.seconds)
-        history.add_info(benchmark, get_session(item.config).history(run))
+        history.add_run(benchmark, get_session(item.config).history(run))
         item.stash[BENCHMARK] = benchmark
 
 
@@ -360,7 +359,7 @@ def _judge(
     fixture: str,
 ) -> None:
     """Evaluate the gates, keep the verdicts with the test, and fail it where one of them does."""
-    from pytest_greta import table
+    from pytest_greta import table, tails
     from pytest_greta.binaries.locked import is_unrecorded
     from pytest_greta.gates.policy import failing
     from pytest_greta.history import benchmark as history
@@ -369,17 +368,18 @@ def _judge(
     from pytest_greta.results import RunResult
 
     session = get_session(item.config)
+    timed = ProgramResult, ReplayedResult, RunResult
     verdicts = result.verdicts()
     if fixture in item.stash[UNCHECKED]:  # checked for the first time
         item.stash.setdefault(VERDICTS, []).extend(verdicts)
-        item.user_properties += table.properties(verdicts, session.device.device_name())
+        baseline = result.baseline if isinstance(result, timed) else ""
+        item.user_properties += table.properties(verdicts, session.device.device_name(), baseline)
         if session.options.is_recorded:
             from pytest_greta.recording import keep
 
             keep(item, session, result)
     item.stash[UNCHECKED] = [name for name in item.stash[UNCHECKED] if name != fixture]
-    others = ProgramResult, ReplayedResult, RunResult
-    if not isinstance(result, others) and session.artifacts.locking.is_active:
+    if not isinstance(result, timed) and session.artifacts.locking.is_active:
         from pytest_greta.binaries import lock
 
         item.stash.setdefault(LOCKED, []).extend(lock.plain(result.held.entries))
@@ -395,5 +395,4 @@ def _judge(
         none = f"no gate was evaluated: {session.gate_file.path} has none that applies"
         pytest.fail(f"{none}; pytest --greta-lock records what kernels take", pytrace=False)
     if failed:
-        item.stash[FAILED] = list(dict.fromkeys([*item.stash.get(FAILED, []), *(v.line() for v in failed)]))
-        pytest.fail("\n".join([*(verdict.line() for verdict in failed), *result.notes]), pytrace=False)
+        tails.fail(item, failed, result.notes)

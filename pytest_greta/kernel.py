@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -101,7 +102,7 @@ class Problem:
     def __hash__(self) -> int:
         return hash((self.context, frozenset(self.sizes.items())))
 
-    @property
+    @cached_property
     def id(self) -> str:
         """As in the names of tests: `4096`, `4096-heads4`, `4096-bf16`."""
         return "-".join(filter(None, [str(self.context), self.form]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from pytest_greta.binaries.locked import gone_lines, nothing_for, summary_of
 from pytest_greta.errors import ConfigError
 from pytest_greta.options import read_options
 from pytest_greta.paths import gates_path
-from pytest_greta.stash import EXPECTED
+from pytest_greta.stash import EXPECTED, RECORDED
 
 if TYPE_CHECKING:
     import pytest
@@ -41,7 +41,8 @@ def settle(config: pytest.Config, tests: Sequence[list[Any] | None], is_all: boo
     try:
         file = lock.load(gates_path(config).absolute().parent / lock.NAME)
         if options.lock:
-            return _recorded(file, found, is_whole and None not in tests)
+            began = config.stash.get(RECORDED, file.entries)
+            return _recorded(file, found, began, is_whole and None not in tests)
     except ConfigError as error:  # told when the session began, or it was damaged since
         return Settled(list(error.problems), is_failure=True)
     if not is_complete:
@@ -53,13 +54,32 @@ def settle(config: pytest.Config, tests: Sequence[list[Any] | None], is_all: boo
     return Settled(gone_lines(gone, read), bool(gone))
 
 
-def _recorded(file: lock.LockFile, found: lock.Entries, is_all: bool) -> Settled:
+def _recorded(
+    file: lock.LockFile, found: lock.Entries, began: Mapping[Key, lock.Entry], is_all: bool
+) -> Settled:
+    """Write what a session found. `began` is what was recorded when it began: what another session has recorded since
+    is not lost, and where both recorded the same kernels, and not alike, it stays and this one fails.
+    """
     if not found:
         return Settled([f"{file.shown}: nothing to record: no test read any kernel"])
     with lock.alone(file.path):
         file = lock.load(file.path)  # as another session may have left it
-        entries = lock.merged(file.entries, found, keep_others=not is_all)
+        others, unlike = lock.meanwhile(began, file.entries, found)
+        if unlike:
+            return Settled([f"{file.shown}: {_unlike(unlike)}"], is_failure=True)
+        entries = {**lock.merged(file.entries, found, keep_others=not is_all), **others}
         lock.store(file.path, entries)
-    kept = len(entries) - len(found)
-    others = f", {kept} of them as they were: not all tests ran" if kept else ""
-    return Settled([f"{file.shown}: recorded {summary_of(file.entries, entries)}{others}"])
+    kept = len(entries) - len(found) - len(others)
+    told = f", {kept} of them as they were: not all tests ran" if kept else ""
+    told += f", {len(others)} of them by another session since this one began" if others else ""
+    return Settled([f"{file.shown}: recorded {summary_of(file.entries, entries)}{told}"])
+
+
+def _unlike(keys: Sequence[Key]) -> str:
+    """What to say of kernels that two sessions recorded at once."""
+    first = f"{keys[0].symbol} of {keys[0].of} {keys[0].part} for {keys[0].target}"
+    more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+    return (
+        f"another session recorded {first}{more} otherwise since this one began: nothing was recorded here; "
+        "run pytest --greta-lock again, alone"
+    )

@@ -89,6 +89,8 @@ class Marking:
         summary: Any = session.config.pluginmanager.get_plugin("greta-summary")
         if summary is not None and read_options(session.config).require:
             self._of_session += _told_marks(session.config, "not evaluated", summary.unevaluated)
+        if summary is not None and summary.uncompared:
+            self._of_session += _told_marks(session.config, "regression", [summary.uncompared])
         self._write_quality(session)
         return result
 

@@ -180,6 +180,11 @@ FLAGS = {
         Option(
             "lock", "write greta.lock: what every kernel takes, which later runs hold it to", has_ini=False
         ),
+        Option(
+            "require-regression",
+            "fail a session in which no gate `regression` was held against an accepted run",
+            has_ini=False,
+        ),
         Option("explain", "say what to do next about each gate that failed or was not decided"),
         Option("single-shot", "one launch per test: verified and timed, not compared"),
         Option(
@@ -214,6 +219,8 @@ class Options(NamedTuple):
     """The part of the tests that is run, from 1, and how many parts there are: one is the whole."""
     gates: Path | None
     require: str | None
+    require_regression: bool
+    """Whether a session fails that was compared with no accepted run."""
     rounds: Mapping[int, int]
     """Rounds by context; the key 0 holds those of every other context."""
     rounds_given: bool
@@ -313,6 +320,7 @@ def read_options(config: pytest.Config) -> Options:
         shard=read("shard", option_values.shard),
         gates=read("gates", Path),
         require=read("require", _choice(OPTIONS["require"])),
+        require_regression=is_set("require-regression"),
         rounds=rounds or {},
         rounds_given=rounds is not None,
         budget_seconds=read("budget", option_values.seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,11 @@ from pytest_greta.history.records import identity_of, of_family
 from pytest_greta.measure.correctness import Tolerance
 from pytest_greta.measure.executable import ACCEPTED, BASELINE, Executable, executable_of, is_same
 from pytest_greta.measure.plan import Counterpart, Plan
+from pytest_greta.measure.problem_data import Wanted
 from pytest_greta.problems import is_not_for
 from pytest_greta.stats.pairs import MOST_BLOCKS
 from pytest_greta.stats.runs import accepted_runs
+from pytest_greta.upcoming import Upcoming
 
 if TYPE_CHECKING:
     from pytest_greta.compiler.builder import Builder
@@ -46,6 +48,8 @@ class Planner:
     builder: Builder
     device: SessionDevice
     past: PastRuns
+    upcoming: Upcoming = field(default_factory=Upcoming)
+    """What this session will measure."""
     base_seed: int = field(default_factory=lambda: secrets.randbits(32))
     """What seeds of problems follow from: equal in all processes of a run."""
 
@@ -160,6 +164,19 @@ class Planner:
         sizes = sorted(problem.sizes.items())
         told = repr((self.base_seed, kernel.name, problem.context, sizes)).encode()
         return int.from_bytes(hashlib.sha256(told).digest()[:4], "little")
+
+    def foreseen(self, kernel: Kernel, variant: Variant, problem: Problem) -> Iterator[Wanted]:
+        """The data that later measurements of this process will ask for, after this one. Nothing where the host is the
+        device, whose times it would change to make them, nor where nobody knows which tests this process will run.
+        """
+        following = self.upcoming.after(kernel, variant.name, problem)
+        if self.device.kind == "cpu" or self.device.is_side_by_side or self.device.worker().info.emulated:
+            return
+        for later, name, its_problem in following:
+            baseline = self.gate_file.baseline_of(later, its_problem)
+            is_alone = baseline is None or baseline.name == name
+            seed = self.seed_of(later, its_problem)
+            yield Wanted(later, its_problem, seed, self.options.single_shot, is_alone)
 
     def draw_seed(self) -> int:
         """The seed of inputs that were not drawn yet: that of `--greta-seed`, else a new one."""

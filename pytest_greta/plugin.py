@@ -297,7 +297,7 @@ def _jobs(session: Session, item: pytest.Item) -> list[Job]:
         return []
     kernel, problem = kernel_of(item), _problem_of(item)
     if problem is not None:
-        session.runner.planned.setdefault((kernel.name, name), []).append(problem)
+        session.runner.planner.upcoming.add(kernel, name, problem)
     try:
         return session.jobs(kernel, kernel.variant(name), target, problem)
     except Exception:  # of the kernel's own Python code: the test that needs it will show it

@@ -18,7 +18,7 @@ from pytest_greta.gates.model import Status
 from pytest_greta.options import OPTIONS, given, read_options
 from pytest_greta.paths import gates_digest, gates_path, path_of
 from pytest_greta.programs.result import ProgramResult
-from pytest_greta.records.making import record_of_program, records_of, records_of_artifact
+from pytest_greta.records.making import record_of_program, records_of, records_of_artifact, replayed
 from pytest_greta.records.merge import part_text
 from pytest_greta.records.model import Session as RecordedSession
 from pytest_greta.records.model import Summary as Records
@@ -52,32 +52,35 @@ def keep(
     result: ArtifactResult | CodeResult | ProgramResult | ReplayedResult | RunResult,
 ) -> None:
     """Keep what a test found, for its report."""
+    kept = item.stash.setdefault(RECORDS, [])
+    if isinstance(result, ReplayedResult):
+        kept += replayed(result)
+        return
     if isinstance(result, ProgramResult):
         found = [record_of_program(result)]
     elif isinstance(result, Result):
         of = result.measurements[0].measurement
-        kernel = session.kernels.get(of.kernel)  # None of a recorded program
-        found = records_of(result, session.digests.of(kernel, kernel.variant(of.variant)) if kernel else {})
+        kernel = session.kernels[of.kernel]
+        found = records_of(result, session.digests.of(kernel, kernel.variant(of.variant)))
     else:
         artifact = item.callspec.params["greta_artifact"].artifact  # type: ignore[attr-defined]
         found = records_of_artifact(result, artifact)
-    if not isinstance(result, ReplayedResult):
-        found = [recorded_of(one.plain()) for one in found]  # as a file would give them: no numbers of numpy
-    item.stash.setdefault(RECORDS, []).extend(found)
+    kept += [recorded_of(one.plain()) for one in found]  # as a file would give them: no numbers of numpy
 
 
 def carry(item: pytest.Item, report: Any, subject: tuple[str, str, str]) -> None:
     """Put what a test found into its report. Its records become plain data where it leaves the process, under xdist:
     ten thousand of them need not be made plain and read again. `subject` is what it is about.
     """
-    rows, device = [Row.of(verdict) for verdict in item.stash.get(VERDICTS, [])], get_device(item.config)
+    session, device = get_session(item.config), get_device(item.config)
+    rows = [Row.of(verdict).plain() for verdict in item.stash.get(VERDICTS, [])]
     if STOPPED in item.stash:
-        rows.append(Row.stopped(*subject, *item.stash[STOPPED]))
+        rows.append(Row.stopped(*subject, *item.stash[STOPPED]).plain())
     report.greta_subject = subject[0]
-    report.greta_rows = [row.plain() for row in rows]
+    report.greta_rows = rows
     report.greta_device = device.device_name()
     report.greta_notes = item.stash.get(NOTES, [])
-    if read_options(item.config).is_recorded:
+    if session.options.is_recorded:
         stated = device.stated
         report.greta_records = {
             "measurements": item.stash.get(RECORDS, []),
@@ -86,7 +89,7 @@ def carry(item: pytest.Item, report: Any, subject: tuple[str, str, str]) -> None
             "device": _plain(stated) if stated else None,
             "not_measured": "; ".join(device.notes()) if stated is None else "",
             "is_blocked": device.blocked,
-            "targets": list(get_session(item.config).targets),
+            "targets": list(session.targets),
         }
 
 

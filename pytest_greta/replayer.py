@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pytest_greta.errors import NotRecorded, RecordedBlock, RecordedFailure, quote, suggestion
@@ -19,7 +20,7 @@ from pytest_greta.programs.result import ProgramRun
 from pytest_greta.records.digests import Digests, differing
 from pytest_greta.records.model import Session
 from pytest_greta.records.recordings import Found, Recordings, apart
-from pytest_greta.records.replay import NOT_HELD, ReplayedResult, apart_from, pairs_of, quantities_of
+from pytest_greta.records.replay import NOT_HELD, UNKNOWN, ReplayedResult, apart_from, pairs_of, quantities_of
 from pytest_greta.results import GatedMeasurement
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Replayer:
                 }
                 quantities = {**known, **{k: v for k, v in quantities.items() if v.value is not None}}
             for gate in gates:
-                quantities.setdefault(gate.name, Quantity(None, reason=NOT_HELD))
+                quantities.setdefault(gate.name, UNKNOWN)
             measurement = Measurement(kernel.name, variant.name, quantities, target=target, problem=served[0])
             gated.append(((fitting or found)[0], GatedMeasurement(measurement, gates)))
         return gated
@@ -100,20 +101,20 @@ class Replayer:
         bases = self.recordings.runs(kernel, baseline, problem, self.kind) if baseline else []
         firsts = self.recordings.runs(kernel, variant, smallest, self.kind)
         (found, notes), judged = self._of_this_code(found, self._by_source(kernel, variant)), list[_Judged]()
+        beside: dict[tuple[str, int | None], dict[str, Found]] = {}
+        for slot, several in ((BASELINE, bases), (FIRST, firsts)):
+            for other in several:
+                beside.setdefault(other.of, {})[slot] = other
         for one in found:
             for code in self.recordings.beside(one):
                 target = str(code.recorded.target)
                 judged += self._gated_code([code], kernel, variant, target, [problem])
-            beside: Mapping[str, Found] = {
-                slot: other
-                for slot, several in ((BASELINE, bases), (FIRST, firsts))
-                for other in several
-                if other.is_of(one)
-            }
             device = one.device
             peak = self.gate_file.peak_of(device.name, device.target)
             name = baseline.name if baseline else ""
-            quantities = quantities_of(one, kernel, variant, problem, gates, beside, name, peak)
+            quantities = quantities_of(
+                one, kernel, variant, problem, gates, beside.get(one.of, {}), name, peak
+            )
             is_known = "impossible" in quantities and quantities["impossible"].value is not None
             peaks = [built_in_for_peak(kernel.name, variant.name)] if is_known else []
             measurement = Measurement(
@@ -139,9 +140,12 @@ class Replayer:
 
         entry = self.gate_file.programs[case.program]
 
+        @cache
+        def today_beside(baseline: str) -> Mapping[str, str]:
+            return recipe.recipe_of(entry, case.variant, case.problem, baseline)
+
         def today(one: Found) -> Mapping[str, str]:
-            beside = entry.baseline if one.recorded.baseline == entry.baseline else ""
-            return recipe.recipe_of(entry, case.variant, case.problem, beside)
+            return today_beside(entry.baseline if one.recorded.baseline == entry.baseline else "")
 
         def other_code(one: Found) -> str:
             changed = [
@@ -204,7 +208,7 @@ class Replayer:
             whole["speedup"] = speedup(pairs_of(one, limits), limits, "")
         elif baseline:
             bases = self.recordings.programs(case.program, baseline, case.problem)
-            beside = next((other for other in bases if other.is_of(one)), None)
+            beside = next((other for other in bases if other.of == one.of), None)
             whole.setdefault("speedup", apart_from(recorded.seconds, beside, baseline))
 
     def _hold_over_contexts(
@@ -293,7 +297,8 @@ def _hold_program(units: Mapping[str, str], found: dict[str, Quantity], gates: S
         name.removeprefix(f"{DETERMINISTIC}:") for name in found if name.startswith(f"{DETERMINISTIC}:")
     ]
     for gate in gates:
-        found.setdefault(gate.quantity, _unknown(gate.name, NOT_HELD))
+        if gate.quantity not in found:
+            found[gate.quantity] = _unknown(gate.name, NOT_HELD)
         now, then = gate.definition.unit, units.get(gate.quantity, "")
         if gate.name not in PROGRAM_GATES and gate.limit.ratio is None and then and then != now:
             reason = (
@@ -316,16 +321,11 @@ _Judged = tuple[Found, GatedMeasurement]
 
 
 def _replayed(judged: Sequence[_Judged], notes: tuple[str, ...]) -> ReplayedResult:
-    records = [replace(one.recorded, recorded=one.where, source=None) for one, _ in judged]
-    return ReplayedResult([gated for _, gated in judged], records, notes)
+    return ReplayedResult([gated for _, gated in judged], [one for one, _ in judged], notes)
 
 
 def _by_session(found: Sequence[Found]) -> list[list[Found]]:
-    groups: list[list[Found]] = []
+    groups: dict[tuple[str, int | None], list[Found]] = {}
     for one in found:
-        same = next((group for group in groups if group[0].is_of(one)), None)
-        if same is None:
-            groups.append([one])
-        else:
-            same.append(one)
-    return groups
+        groups.setdefault(one.of, []).append(one)
+    return [*groups.values()]

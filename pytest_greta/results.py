@@ -80,13 +80,19 @@ class RunResult(Result):
         return tuple(self.run.seconds) if self.run else ()
 
     @property
+    def baseline(self) -> str:
+        """The variant that it was timed beside; empty where none."""
+        beside = self.run.plan.counterparts.get(BASELINE) if self.run else None
+        return beside.executable.name if beside else ""
+
+    @property
     def told(self) -> tuple[str, ...]:
         """What a reader must know although every gate may pass: told in the summary."""
         run = self.run
         if run is None or not run.baseline.problem:
             return self.of_code
-        plan, name = run.plan, run.plan.counterparts[BASELINE].executable.name
-        what = f"{plan.variant.name} @ {plan.problem.id}: the baseline {name} {run.baseline.problem}"
+        plan = run.plan
+        what = f"{plan.variant.name} @ {plan.problem.id}: the baseline {self.baseline} {run.baseline.problem}"
         return (*self.of_code, "; ".join(filter(None, [what, run.checked])))
 
     @property

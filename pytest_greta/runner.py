@@ -75,8 +75,6 @@ class Runner:
     """What is done about the lock file; nothing where it is None."""
     data: DataStore = field(default_factory=DataStore)
     """Inputs and references of the problems that were measured last."""
-    planned: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
-    """Problems this session will run, by kernel and variant."""
     listed: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
     """Problems that are listed or asked for, whether `-k` and its kin chose them or not."""
     not_here: dict[str, str] = field(default_factory=dict)
@@ -241,6 +239,7 @@ class Runner:
         gates = self.planner.run_gates(kernel, variant, problem)
         plan = self.planner.plan(kernel, candidate, variant, problem, gates)
         self.builder.compiler.settle()
+        self.data.foresee(self.planner.foreseen(kernel, variant, problem))
         with self.progress.measuring(f"{variant.name} @ {problem.id}"):
             run = measure(self.device.worker(), plan, self.progress.show, self.data, self.budget)
             if run.fault and run.fault_of == ACCEPTED:  # no fault of the code that is tested

@@ -57,11 +57,18 @@ class Session:
     tested_programs: dict[str, None] = field(default_factory=dict)
     """The programs of all tests that were collected."""
 
+    @property
+    def has_several(self) -> bool:
+        """Whether a variant's name leaves open what it is of: there are several kernels, artifacts and programs."""
+        file = self.gate_file
+        return len({*self.kernels, *file.kernels}) + len(file.artifacts) + len(file.programs) > 1
+
     def program_result(self, case: ProgramCase) -> ProgramResult | ReplayedResult:
         """A program's runs with their gates, or what was recorded of them."""
         replayer = self.runner.replayer
         if replayer is not None:
             return replayer.program_result(case, self.programs.gates_of(case), self.programs.files_of(case))
+        self.device.release()  # a program may use it
         result = self.programs.judge(case)
         if self.options.accept:
             from pytest_greta.history.acceptance import with_acceptance
@@ -288,7 +295,7 @@ class Session:
     def headline(self, device: str = "") -> list[str]:
         """What is gated, on what, by what. `device` stands in the place of the one of this process."""
         targets = " ".join(self.targets) or "none"
-        device = device or (self.device.describe() if self.runner.planned else "none needed")
+        device = device or (self.device.describe() if self.runner.planner.upcoming.planned else "none needed")
         artifacts = " ".join(self.gate_file.artifacts)
         what = f"device: {device}; targets: {targets}; gates: {self.gate_file.path}"
         what += f"; artifacts: {artifacts}" if artifacts else ""

@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from pytest_greta.options import FLAGS, OPTIONS, read_options
 from pytest_greta.paths import gates_digest, gates_path, journal_path, path_of, paths_of
 
 if TYPE_CHECKING:
+    from pytest_greta.binaries.lock import Entry, Key
     from pytest_greta.device.places import Sharing
     from pytest_greta.device.session_device import SessionDevice
     from pytest_greta.gates.file import GateFile
@@ -72,6 +73,8 @@ SESSION_NOTES = pytest.StashKey[list[str]]()
 """What the summary tells of the session as a whole."""
 LEFT_OUT = pytest.StashKey[list[tuple[str, str, str, str]]]()
 """Cases that are listed and not tested: kernel, variant, problem, and why."""
+RECORDED = pytest.StashKey[Mapping["Key", "Entry"]]()
+"""What the lock file held when the session began."""
 LOCKED = pytest.StashKey[list[Any]]()
 """On an item: what its kernels take, as a lock file records it."""
 RECORDINGS = pytest.StashKey["Recordings"]()
@@ -235,8 +238,9 @@ def load_session(config: pytest.Config) -> Session:
         History(config),
     )
     locking = Locking(lock.load(gates.folder / lock.NAME), options.lock)
+    config.stash.setdefault(RECORDED, locking.lock.entries)
     builder = Builder(Compiler(cache_folder(config), cache_bytes=options.cache_bytes), device)
-    planner = Planner(options, gates, builder, device, past, base_seed(config))
+    planner = Planner(options, gates, builder, device, past, base_seed=base_seed(config))
     budget = SessionBudget(options.session_budget_seconds / sharing(config).workers)
     replayer = _replayer(config, gates, {kernel.name for kernel in kernels}, past)
     runner = Runner(options, gates, builder, device, planner, past, progress, budget, replayer, locking)
@@ -252,6 +256,7 @@ def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, pas
     """The programs of gates.yaml, as this session runs them."""
     from pytest_greta.history.programs import regression_of_program
     from pytest_greta.programs.campaign import SIDE_BY_SIDE, Manner, Programs
+    from pytest_greta.programs.devices import Devices
 
     options, progress = read_options(config), get_progress(config)
     manner = Manner(
@@ -263,7 +268,7 @@ def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, pas
         OPTIONS["deadline"].flag,
         SIDE_BY_SIDE if sharing(config).is_side_by_side else "",
     )
-    journal = _journal(config, bool(gates.programs))
+    journal, notes = _journal(config, bool(gates.programs)), config.stash.setdefault(SESSION_NOTES, [])
     against_past = partial(regression_of_program, past, options.require is not None)
     return Programs(
         gates.programs,
@@ -274,8 +279,9 @@ def _programs(config: pytest.Config, gates: GateFile, budget: SessionBudget, pas
         progress.show,
         progress.waited,
         progress.measuring,
+        Devices(sharing(config), progress.tell, progress.waited, notes).held,
         against_past if config.pluginmanager.has_plugin("benchmark") else None,
-        notes=config.stash.setdefault(SESSION_NOTES, []),
+        notes=notes,
     )
 
 

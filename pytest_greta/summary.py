@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -14,7 +14,7 @@ import pytest
 from pytest_greta.errors import printable
 from pytest_greta.options import read_options
 from pytest_greta.paths import path_of
-from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, SESSION_NOTES, get_progress
+from pytest_greta.stash import CALIBRATED, EXPECTED, LEFT_OUT, RECORDINGS, SESSION_NOTES, get_progress
 
 T = TypeVar("T")
 
@@ -75,6 +75,8 @@ class Summary:
         self.subjects: set[str] = set()
         """The kernels, artifacts and programs that tests came to judge, or were stopped at."""
         self.unevaluated: list[str] = []
+        self.uncompared = ""
+        """Why no gate `regression` was held against an accepted run, where that is required."""
         self.due: Due | None = None
         """Of one part of a session: what it leaves to the others."""
         self.unsaved: list[str] = []
@@ -123,7 +125,7 @@ class Summary:
         """The verdicts of all tests."""
         from pytest_greta.table import Row
 
-        return [Row(*row) for rows in self.rows_of.values() for row in rows]
+        return [Row._make(row) for rows in self.rows_of.values() for row in rows]
 
     def put_in_order(self, places: Mapping[str, int]) -> None:
         """By the place of each test, where tests were reported in the order in which they ended."""
@@ -157,6 +159,7 @@ class Summary:
             self.unevaluated = lines_of(left_of(map(tuple, wanted), self.rows, self.subjects))
             if self.unevaluated and read_options(session.config).require:
                 session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        self._compare(session)
         try:
             self._settle_lock(session)
         except OSError as error:
@@ -164,6 +167,29 @@ class Summary:
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         self._record(session)
         return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """What came of many records is no garbage either, for which pytest looks twice when it ends."""
+        if RECORDINGS in config.stash:
+            from pytest_greta.records.recordings import leave_alone
+
+            leave_alone(config.stash[RECORDINGS])
+
+    def _compare(self, session: pytest.Session) -> None:
+        """Fail a session that had to be compared with accepted runs, and was with none."""
+        options = read_options(session.config)
+        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        is_whole = ended and not (
+            session.shouldfail or session.shouldstop or session.config.option.collectonly
+        )
+        if not (options.require_regression and is_whole):
+            return
+        from pytest_greta.unevaluated import uncompared
+
+        self.uncompared = uncompared(self.rows, options.is_part)
+        if self.uncompared:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _tell_interruption(self, session: pytest.Session) -> None:
         """Say how many tests an interrupted session left out, where it was about any gates."""
@@ -238,44 +264,48 @@ class Summary:
             if name in self.passed
         ]
         notes = [*flaky, *self.notes, *terminalreporter.config.stash.get(SESSION_NOTES, [])]
-        if not (self.has_rows or left_out or notes or self.unsaved or self.unevaluated or self.lock_lines):
+        shown = left_out, notes, self.unsaved, self.unevaluated, self.uncompared, self.lock_lines
+        if not (self.has_rows or any(shown)):
             return
         from pytest_greta.table import left_out_lines, summary
 
+        rows = self.rows
         terminalreporter.section("greta")
         for device in self.devices:
             write(f"device {device}")
-        for line in summary(self.rows, terminalreporter.config.get_verbosity() > 0):
+        for line in summary(rows, terminalreporter.config.get_verbosity() > 0):
             markup = {_COLOURS[line.status]: True} if line.status else {"bold": True}
             write(line.text, **markup)
         for text in left_out_lines(left_out):
             write(f"left out: {text}")
         for text in self.unevaluated:
             write(f"not evaluated: {text}", yellow=True)
+        if self.uncompared:
+            write(f"not compared: {self.uncompared}", red=True)
         for text in self.lock_lines:
             write(text, yellow=True)
         for note in notes:
             write(f"note: {note}", yellow=True)
         for text in self.unsaved:
             write(f"ERROR: {text}", red=True)
-        for text in self._calibrations(terminalreporter.config):
+        for text in self._calibrations(terminalreporter.config, rows):
             write(f"calibrated: {text}")
         if read_options(terminalreporter.config).explain:
             from pytest_greta.table import explained
 
             told = explained(
-                self.rows,
+                rows,
                 min(terminalreporter.config.get_terminal_writer().fullwidth, 100),
             )
             terminalreporter.section("greta: what to do next", sep="-")
             for text in told or ["nothing: every gate was decided, and none failed"]:
                 write(text)
 
-    def _calibrations(self, config: pytest.Config) -> list[str]:
+    def _calibrations(self, config: pytest.Config, rows: Sequence[Row]) -> list[str]:
         """What is known of the gates on speedup that were decided here."""
         decided = {
             (row.kernel, row.variant, row.where)
-            for row in self.rows
+            for row in rows
             if row.gate.startswith("speedup") and row.status != "NOT MEASURED"
         }
         if not decided:

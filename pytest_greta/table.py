@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from pytest_greta.compiler.diagnostics import compile_error
-from pytest_greta.errors import printable
 from pytest_greta.gates.advice import Advice, advice
 from pytest_greta.gates.model import Status, Verdict
 
@@ -38,21 +38,15 @@ class Row(NamedTuple):
     @staticmethod
     def of(verdict: Verdict) -> Row:
         """The row of a verdict."""
-        gate, definition = verdict.gate, verdict.gate.definition
-        return Row(
-            kernel=verdict.kernel,
-            variant=verdict.variant,
-            where=verdict.where,
-            place=gate.place,
-            gate=gate.text,
-            measured=verdict.found,
-            status=verdict.status.value,
-            reason=verdict.reason,
-            check=not gate.line and (definition.kind != "number" or definition.integer),
-            noted=verdict.is_accepted_failure
+        gate = verdict.gate
+        noted = (
+            verdict.is_accepted_failure
             or verdict.measured.is_exact
-            or (gate.name == "complete" and verdict.status is Status.PASS and bool(verdict.reason)),
-            name=gate.name,
+            or (gate.name == "complete" and verdict.status is Status.PASS and bool(verdict.reason))
+        )
+        about = verdict.kernel, verdict.variant, verdict.where, gate.place, gate.text
+        return Row(
+            *about, verdict.found, verdict.status.value, verdict.reason, gate.is_check, noted, gate.name
         )
 
     @staticmethod
@@ -94,12 +88,16 @@ _LONGEST = 72
 _HEADER = ("gate", "variant", "limit", "measured", "verdict")
 
 
-def properties(verdicts: Sequence[Verdict], device: str) -> Iterator[tuple[str, str]]:
-    """Verdicts as flat strings for `user_properties` and JUnit: which gate, and what was found; and of what."""
+def properties(verdicts: Sequence[Verdict], device: str, baseline: str) -> Iterator[tuple[str, str]]:
+    """Verdicts as flat strings for `user_properties` and JUnit: which gate, and what was found; and of what, beside
+    which baseline (empty: none).
+    """
     yield from (("greta kernel", name) for name in dict.fromkeys(verdict.kernel for verdict in verdicts))
     yield "greta device", device
+    if baseline:
+        yield "greta baseline", baseline
     for verdict in verdicts:
-        yield f"greta {verdict.gate.name}", printable(verdict.line())
+        yield f"greta {verdict.gate.name}", verdict.line()
 
 
 def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
@@ -108,7 +106,8 @@ def summary(rows: Sequence[Row], verbose: bool) -> list[Line]:
     Verdicts that differ only in where they were found share a line; so do built-in checks that held, unless
     `verbose`. Reasons that many share stand below the table.
     """
-    counts = {status: sum(row.status == status.value for row in rows) for status in _ORDER}
+    found = Counter(row.status for row in rows)
+    counts = {status: found[status.value] for status in _ORDER}
     if not verbose:
         rows = _without_details(rows)
     if not rows:

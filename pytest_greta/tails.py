@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
+
+import pytest
 
 from pytest_greta.compiler.diagnostics import compile_error
 from pytest_greta.errors import printable
 from pytest_greta.gates.model import Status, Verdict
-from pytest_greta.stash import FAILED, STOPPED, VERDICTS
-
-if TYPE_CHECKING:
-    import pytest
+from pytest_greta.stash import FAILED, STOPPED, VERDICTS, get_session
 
 _MOST = 4
 """Gates that are named; how many more there are is told."""
 
 
+def line_of(item: pytest.Item, verdict: Verdict) -> str:
+    """A verdict as a test that fails says it."""
+    return verdict.line(get_session(item.config).has_several)
+
+
+def fail(item: pytest.Item, verdicts: Sequence[Verdict], notes: Sequence[str]) -> NoReturn:
+    """Fail a test for its verdicts, also one that goes on as if nothing were."""
+    lines = [line_of(item, verdict) for verdict in verdicts]
+    item.stash[FAILED] = list(dict.fromkeys([*item.stash.get(FAILED, []), *lines]))
+    pytest.fail("\n".join([*lines, *notes]), pytrace=False)
+
+
 def failed_verdicts(item: pytest.Item) -> list[Verdict]:
     """The verdicts that failed a test, in their order."""
     failed = item.stash.get(FAILED, [])
-    return [verdict for verdict in item.stash.get(VERDICTS, []) if verdict.line() in failed]
+    held = Status.PASS, Status.EXPECTED_FAILURE
+    some = (verdict for verdict in item.stash.get(VERDICTS, []) if verdict.status not in held)
+    return [verdict for verdict in some if line_of(item, verdict) in failed]
 
 
 def shorten(item: pytest.Item, report: Any) -> None:
@@ -32,7 +45,7 @@ def shorten(item: pytest.Item, report: Any) -> None:
         return
     told = crash.message.removeprefix("Failed: ")
     verdicts = failed_verdicts(item)
-    if verdicts and told.startswith(verdicts[0].line()):
+    if verdicts and told.startswith(line_of(item, verdicts[0])):
         crash.message = f"{headline(verdicts)}\n{told}"
     elif STOPPED in item.stash and _is_of(told, *item.stash[STOPPED]):
         error = compile_error(told)

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_greta import contract
 from pytest_greta.errors import ConfigError, GretaError
+from pytest_greta.gates.model import Status
 from pytest_greta.options import read_options
 from pytest_greta.problems import is_not_for, program_problems
 from pytest_greta.records.due import OF_EVERY_RUN, Entry
@@ -39,6 +40,23 @@ def is_narrowed(config: pytest.Config) -> bool:
         config.args_source is pytest.Config.ArgsSource.ARGS
         or any(config.getoption(name, None) for name in pytests)
         or bool(options.contexts or options.axes or options.variants or options.targets)
+    )
+
+
+def uncompared(rows: Sequence[Row], is_part: bool) -> str:
+    """Why a session was compared with no accepted run, and what to do; empty where it was. A part of a session may have
+    no gate `regression`.
+    """
+    found = [row for row in rows if row.name == "regression"]
+    if any(row.status != Status.NOT_MEASURED.value for row in found) or (is_part and not found):
+        return ""
+    why = list(dict.fromkeys(row.reason for row in found))
+    more = f" (and {len(why) - 1} more in the table)" if len(why) > 1 else ""
+    if not found:
+        return "no test evaluated a gate `regression`: gates.yaml has to ask for it (regression: 1.05)"
+    return (
+        f"no gate `regression` was held against an accepted run: {why[0]}{more}; a first run, before any was accepted, "
+        "goes without --greta-require-regression"
     )
 
 

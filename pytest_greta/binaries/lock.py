@@ -231,6 +231,18 @@ def merged(old: Mapping[Key, Entry], found: Mapping[Key, Entry], keep_others: bo
     return {**kept, **found}
 
 
+def meanwhile(
+    began: Mapping[Key, Entry], now: Mapping[Key, Entry], found: Mapping[Key, Entry]
+) -> tuple[Entries, list[Key]]:
+    """What another session recorded since this one `began`, of what this one did not read; and the kernels that both
+    recorded, and not alike. A group is read as a whole: of one, a kernel that is not there is known not to be.
+    """
+    read = {key.group for key in found}
+    others = {key: entry for key, entry in now.items() if began.get(key) != entry}
+    unlike = [key for key, entry in others.items() if key.group in read and found.get(key) != entry]
+    return {key: entry for key, entry in others.items() if key.group not in read}, unlike
+
+
 def united(entries: Iterable[tuple[Key, Entry]]) -> Entries:
     """Entries of several files or variants together: of those with the same key, the worst of each figure."""
     found: Entries = {}

@@ -108,13 +108,33 @@ def expected_count(kind: str, sharing: Sharing, env: Mapping[str, str]) -> int:
     if kind == "cpu":
         return len(cpu_places(sharing, sorted(os.sched_getaffinity(0)), env))
     named = [[part for part in env[name].split(",") if part.strip()] for name in VISIBLE if name in env]
-    gpus = 0
-    with suppress(OSError, ValueError):
-        for node in _TOPOLOGY.iterdir():
-            lines = (node / "properties").read_text().splitlines()
-            gpus += any(line.startswith("simd_count ") and int(line.split()[1]) > 0 for line in lines)
+    gpus = len(_gpu_nodes())
     found = [*(len(one) for one in named), *([gpus] if gpus else [])]
     return min(found) if found else sharing.workers
+
+
+def _gpu_nodes() -> list[dict[str, int]]:
+    """What the driver says of its GPUs, those that this process may ask about, in its order, which is the runtime's."""
+    found = []
+    with suppress(OSError):
+        for node in sorted(_TOPOLOGY.iterdir(), key=lambda path: (len(path.name), path.name)):
+            with suppress(OSError, ValueError):
+                pairs = (line.split() for line in (node / "properties").read_text().splitlines())
+                said = {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
+                found += [said] if said.get("simd_count", 0) > 0 else []
+    return found
+
+
+def gpus_of_the_driver() -> list[tuple[str, str]]:
+    """PCI address and UUID of each GPU, in the runtime's order. The parts of one GPU, which the driver tells apart by
+    the upper bits of `location_id`, have one address.
+    """
+    found = []
+    for one in _gpu_nodes():
+        at = one.get("location_id", 0)
+        address = f"{one.get('domain', 0):04x}:{at >> 8 & 0xFF:02x}:{at >> 3 & 0x1F:02x}.0"
+        found.append((address, f"GPU-{one.get('unique_id', 0):016x}"))
+    return found
 
 
 class Guard:

@@ -78,6 +78,8 @@ class Step:
     """So many runs of all its launches lie between the two events: what one takes is their mean."""
     untimed: int = 0
     """So many run before."""
+    copy: int = 0
+    """Which of the copies of its code is launched."""
     near: tuple[Near | None, ...] = ()
     """Where outputs are others than expected, what each has to be near to; None where only its bits will do. Empty
     where that holds for all of them."""

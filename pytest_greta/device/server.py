@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.device.protocol import BAND_BYTES, OTHER_POISON, SPARE, BufferPlan, Launched, Near, Step
-from pytest_greta.device.shared import SharedMemory
+from pytest_greta.device.shared import Received, SharedMemory
 from pytest_greta.device.telemetry import Recorder, Telemetry, open_recorder
 from pytest_greta.errors import CompileError, DeviceFault, DeviceUnavailable, raised
 
@@ -29,6 +29,22 @@ if TYPE_CHECKING:
 _FIRST_BYTES = 1 << 16
 """Of a buffer that starts with a number, written from the host: a multiple of every element's size."""
 
+_MAPPED_BYTES = 2 << 30
+"""So much of what the test process passed stays mapped, nor more than a sixteenth of the machine's memory."""
+
+
+@dataclasses.dataclass
+class _Loaded:
+    """What is loaded for a slot: its code, once or several times."""
+
+    code: bytes
+    entry: str
+    launches: Sequence[Launch]
+    constants: Mapping[str, bytes]
+    modules: list[Any] = dataclasses.field(default_factory=list)
+    functions: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    """Of each of the modules, by name."""
+
 
 class _Server:
     """The worker's side: answers requests with the device it opened."""
@@ -38,10 +54,10 @@ class _Server:
         self.cache: CodeCache
         self.telemetry = Recorder(None)
         self.buffers: dict[str, tuple[Any, BufferPlan]] = {}
-        self.modules: dict[str, Any] = {}
-        self.executables: dict[str, tuple[dict[str, Any], Sequence[Launch], str]] = {}
-        self.bound: dict[tuple[str, str, tuple[int, ...]], list[BoundLaunch]] = {}
-        """By slot, draw, and which buffers the slot has."""
+        self.loaded: dict[str, _Loaded] = {}
+        """By slot."""
+        self.bound: dict[tuple[str, str, int, tuple[int, ...]], list[BoundLaunch]] = {}
+        """By slot, draw, copy of the code, and which buffers the slot has."""
 
     def addresses(self) -> list[str]:
         with _imports("hip"):
@@ -75,15 +91,20 @@ class _Server:
         self, slot: str, code: bytes, entry: str, launches: Sequence[Launch], constants: Mapping[str, bytes]
     ) -> str:
         self.bound.clear()
-        if slot in self.modules:
-            self.device.unload(self.modules.pop(slot))
-        module = self.modules[slot] = self.device.load(code)
-        for symbol, data in constants.items():
-            self.device.set_variable(module, symbol, memoryview(data))
-        names = {entry, *(launch.entry for launch in launches if launch.entry)}
-        functions = {name: self.device.function(module, name) for name in names}
-        self.executables[slot] = functions, launches, entry
-        return self.device.function_name(functions[entry])
+        for module in self.loaded.pop(slot).modules if slot in self.loaded else ():
+            self.device.unload(module)
+        self.loaded[slot] = _Loaded(code, entry, launches, constants)
+        self.copy_code([slot])
+        return self.device.function_name(self.loaded[slot].functions[0][entry])
+
+    def copy_code(self, slots: Sequence[str]) -> None:
+        for loaded in map(self.loaded.__getitem__, slots):
+            module = self.device.load(loaded.code)
+            loaded.modules.append(module)
+            for symbol, data in loaded.constants.items():
+                self.device.set_variable(module, symbol, memoryview(data))
+            names = {loaded.entry, *(launch.entry for launch in loaded.launches if launch.entry)}
+            loaded.functions.append({name: self.device.function(module, name) for name in names})
 
     def inspect(self, code: bytes, entries: Sequence[str]) -> list[dict[str, int]]:
         module = self.device.load(code)
@@ -117,6 +138,10 @@ class _Server:
     def write(self, name: str, memory: SharedMemory) -> None:
         self.device.write(self.buffers[name][0], BAND_BYTES, memory.view)
 
+    def copy(self, source: str, into: str) -> None:
+        (held, plan), (other, _) = self.buffers[source], self.buffers[into]
+        self.device.copy(held, BAND_BYTES, other, BAND_BYTES, plan.size_bytes)
+
     def read(self, name: str, memory: SharedMemory) -> None:
         self.device.read(self.buffers[name][0], 0, memory.view)
 
@@ -143,7 +168,9 @@ class _Server:
         from pytest_greta.device import Work
 
         outputs = {step.slot: self._outputs(step.slot) for step in steps}
-        bound = [self._bind(step.slot, step.draw) for step in steps]  # before anything waits for the host
+        bound = [
+            self._bind(step.slot, step.draw, step.copy) for step in steps
+        ]  # before anything waits for the host
         near = [[one and self._near(one) for one in step.near] for step in steps]
         spare = self._outputs(SPARE)
         self.device.begin([step.expected for step in steps], len(spare))
@@ -213,15 +240,16 @@ class _Server:
     def end_telemetry(self) -> Telemetry:
         return self.telemetry.summary()
 
-    def _bind(self, slot: str, draw: str) -> list[BoundLaunch]:
+    def _bind(self, slot: str, draw: str, copy: int) -> list[BoundLaunch]:
         """The launches of a slot with their functions and buffers: the same list for the same ones."""
         where = tuple(id(buffer) for buffer, plan in self.buffers.values() if plan.slot == slot)
-        key = slot, draw, where
+        key = slot, draw, copy, where
         if key in self.bound:
             return self.bound[key]
         from pytest_greta.device import BoundLaunch
 
-        functions, launches, entry = self.executables[slot]
+        loaded = self.loaded[slot]
+        functions = loaded.functions[copy]
 
         def argument(value: Any) -> Any:
             if not isinstance(value, str):
@@ -231,13 +259,13 @@ class _Server:
 
         self.bound[key] = [
             BoundLaunch(
-                function=functions[launch.entry or entry],
+                function=functions[launch.entry or loaded.entry],
                 grid=launch.grid,
                 block=launch.block,
                 args=tuple(argument(a) for a in launch.args),
                 dynamic_lds_bytes=launch.dynamic_lds_bytes,
             )
-            for launch in launches
+            for launch in loaded.launches
         ]
         return self.bound[key]
 
@@ -249,6 +277,7 @@ class _Server:
 
 def _serve(channel: Connection, passing: socket.socket) -> None:
     server, flush = _Server(), ctypes.CDLL(None).fflush
+    received = Received(min(_MAPPED_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 16))
     while True:
         try:
             name, arguments, shared_bytes = channel.recv()
@@ -258,8 +287,8 @@ def _serve(channel: Connection, passing: socket.socket) -> None:
             if shared_bytes is None:
                 value = getattr(server, name)(**arguments)
             else:
-                with SharedMemory.receive(passing, shared_bytes) as memory:
-                    value = getattr(server, name)(memory=memory, **arguments)
+                memory = received.receive(passing, shared_bytes)
+                value = getattr(server, name)(memory=memory, **arguments)
             if name == "run":
                 for launched in value:
                     flush(None)  # what it printed belongs to it

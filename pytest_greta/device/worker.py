@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_greta.compiler.toolchain import READ_BY_COMPILERS
 from pytest_greta.device.places import Guard, Place, gpu_places
 from pytest_greta.device.protocol import BufferPlan, Launched, Step
-from pytest_greta.device.shared import SharedMemory
+from pytest_greta.device.shared import SharedMemory, SharedPool
 from pytest_greta.device.telemetry import Telemetry
 from pytest_greta.errors import DeviceFault, DeviceUnavailable
 
@@ -85,6 +85,8 @@ class Worker:
                 start_new_session=True,  # Ctrl-C goes to the test process alone, which then ends the worker
                 env={**worker_environment(), **(environment or {})},
             )
+        self.pool = SharedPool()
+        """What is read of the device comes in memory of this."""
         self._socket = ours
         self._channel = Connection(os.dup(ours.fileno()))
         self._dead = False
@@ -147,6 +149,10 @@ class Worker:
         )
         return name
 
+    def copy_code(self, slots: Sequence[str]) -> None:
+        """Load the code of these slots once more, in this order, beside what is there: a copy has another address."""
+        self._ask("copy_code", _REQUEST_SECONDS, slots=list(slots))
+
     def inspect(self, code: bytes, entries: Sequence[str]) -> list[dict[str, int]]:
         """What the runtime says of functions of a code object, which is loaded for this and unloaded again."""
         attributes: list[dict[str, int]] = self._ask(
@@ -184,6 +190,10 @@ class Worker:
     def write(self, name: str, memory: SharedMemory) -> None:
         """Fill a buffer from shared memory of its size."""
         self._ask("write", _REQUEST_SECONDS, memory, name=name)
+
+    def copy(self, source: str, into: str) -> None:
+        """Fill a buffer from another one of its size."""
+        self._ask("copy", _REQUEST_SECONDS, source=source, into=into)
 
     def read(self, name: str, memory: SharedMemory) -> None:
         """Copy a buffer with both its bands into shared memory of its size plus `2 * BAND_BYTES`."""
@@ -241,6 +251,7 @@ class Worker:
             self._process.wait(10)  # the next worker will tell
         self._channel.close()
         self._socket.close()
+        self.pool.close()
         self.output()
         self._log.close()
 

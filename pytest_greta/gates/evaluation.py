@@ -138,10 +138,15 @@ def unmatched(gate: Gate, where: str, reason: str) -> Verdict:
     return Verdict(gate, Status.FAIL, Quantity(None), gate.kernel, gate.variant, where, reason)
 
 
+_NOT_REPORTED = Quantity(None, reason="no value was reported")
+
+
 def _quantity(gate: Gate, quantities: Mapping[str, Quantity]) -> Quantity:
     """What a gate is held against: of outputs that it names, the worst."""
-    whole = quantities.get(gate.quantity, Quantity(None, reason="no value was reported"))
-    named = [quantities.get(f"{gate.name}:{output}", whole) for output in gate.outputs] or [whole]
+    whole = quantities.get(gate.quantity, _NOT_REPORTED)
+    if not gate.outputs:
+        return whole
+    named = [quantities.get(f"{gate.name}:{output}", whole) for output in gate.outputs]
     return next((one for one in named if one.value is None), max(named, key=_badness))
 
 
@@ -221,7 +226,7 @@ def _judge(gate: Gate, quantity: Quantity, measurement: Measurement) -> tuple[St
     definition, limit, value = gate.definition, gate.limit, quantity.value
     if value is None:
         missing = Status.FAIL if definition.reported and not quantity.excused else Status.NOT_MEASURED
-        return missing, quantity.reason or "no value was reported"
+        return missing, quantity.reason or _NOT_REPORTED.reason
     if definition.kind == "value" and limit.equals is not None:
         if _is_equal(value, limit.equals):
             return Status.PASS, quantity.reason
@@ -231,7 +236,7 @@ def _judge(gate: Gate, quantity: Quantity, measurement: Measurement) -> tuple[St
         if not isinstance(value, expected):
             return Status.FAIL, f"expected a {definition.kind}, measured {value!r}"
         return (Status.PASS if value == limit.equals else Status.FAIL), quantity.reason
-    if isinstance(value, (bool, str)) or not isinstance(value, numbers.Real):
+    if isinstance(value, (bool, str)) or not isinstance(value, (float, int, numbers.Real)):
         return Status.FAIL, f"expected a number, measured {value!r}"
     interval = quantity.interval
     if not _finite(value) or (interval and (math.isnan(interval.low) or math.isnan(interval.high))):

@@ -82,7 +82,7 @@ class Measurement:
     untimed: str = ""
     """Why the times of this run mean nothing, if so: an emulated GPU, tests that run side by side."""
 
-    @property
+    @cached_property
     def where(self) -> str:
         """Where it was measured: the problem of a run; the target of a code object, with the form it is for."""
         if self.target is None:
@@ -178,17 +178,22 @@ class Gate:
     own: GateDef | None = None
     """What it limits, of a program: that is in no catalogue."""
 
-    @property
+    @cached_property
     def definition(self) -> GateDef:
         """What it limits."""
         return self.own or CATALOGUE[self.name]
 
-    @property
+    @cached_property
+    def is_check(self) -> bool:
+        """It is built in, and says yes or no, or counts faults."""
+        return not self.line and (self.definition.kind != "number" or self.definition.integer)
+
+    @cached_property
     def quantity(self) -> str:
         """The name of what it is held against."""
         return self.name if self.limit.ratio is None else over_contexts(self.name)
 
-    @property
+    @cached_property
     def place(self) -> str:
         """Where the gate is written: `gates.yaml:31`, or `built-in`."""
         return f"{self.file}:{self.line}" if self.line else self.file
@@ -256,16 +261,17 @@ class Verdict:
             and not self.gate.limit.allows(value)
         )
 
-    def line(self) -> str:
-        """One line, complete in itself:
+    def line(self, is_named: bool = False) -> str:
+        """One line, complete in itself, with the kernel's name where there are others:
 
         `gates.yaml:31  v3 @ 8192  speedup >= 1.20   measured 0.93x [0.92, 0.94]   FAIL`
         """
         place, what, condition, found, status = self.columns
+        what = f"{self.kernel} {what}" if is_named else what
         # A value that decides nothing was found, not measured: a cpu's speedup, for example.
         word = "found" if self.status is Status.NOT_MEASURED else "measured"
-        parts = [f"{place}  {what}  {condition}", *([f"{word} {found}"] if found else []), status]
-        return printable("   ".join(parts))
+        told = f"   {word} {found}" if found else ""
+        return printable(f"{place}  {what}  {condition}{told}   {status}")
 
 
 def over_contexts(name: str) -> str:
@@ -316,9 +322,10 @@ def measured_text(definition: GateDef, quantity: Quantity, limit: Limit) -> str:
         return _text(definition, value)
     suffix = suffix_of(definition, limit)
     definition = definition if limit.ratio is None else _as_ratio(definition)
-    interval = quantity.interval
-    ends = "" if interval is None else f" [{', '.join(_near(definition, x, limit) for x in _ends(interval))}]"
-    return f"{_near(definition, value, limit)}{suffix}{ends}"
+    stated = (limit.min, limit.max, limit.above, limit.ratio)
+    bounds = [(bound, _text(definition, bound)) for bound in stated if bound is not None]
+    ends = ", ".join(_near(definition, end, bounds) for end in _ends(quantity.interval))
+    return f"{_near(definition, value, bounds)}{suffix}{f' [{ends}]' if ends else ''}"
 
 
 def _as_ratio(definition: GateDef) -> GateDef:
@@ -332,8 +339,8 @@ def suffix_of(definition: GateDef, limit: Limit | None = None) -> str:
     return _SUFFIXES.get(unit, f" {unit}" if definition.kind == "value" and unit else "")
 
 
-def _ends(interval: Interval) -> tuple[float, float]:
-    return interval.low, interval.high
+def _ends(interval: Interval | None) -> tuple[float, ...]:
+    return () if interval is None else (interval.low, interval.high)
 
 
 def _finite(value: float) -> bool:
@@ -363,11 +370,13 @@ def _limit_number(definition: GateDef, value: float) -> str:
     return text if float(text) == value else repr(float(value))
 
 
-def _near(definition: GateDef, value: float, limit: Limit) -> str:
-    """A value as text, with as many digits as it takes where rounding would show it as the limit it is not."""
+def _near(definition: GateDef, value: float, bounds: Sequence[tuple[float, str]]) -> str:
+    """A value as text, with as many digits as it takes where rounding would show it as the limit it is not. `bounds`
+    are those of the limit, with their texts.
+    """
     text = _text(definition, value)
-    for bound in (limit.min, limit.max, limit.above, limit.ratio):
-        if bound is not None and bound != value and text == _text(definition, bound):
+    for bound, written in bounds:
+        if bound != value and text == written:
             texts = (f"{value:.{digits}g}" for digits in range(4, 18))
             return next((text for text in texts if float(text) != bound), str(value))
     return text

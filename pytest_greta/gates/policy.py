@@ -30,5 +30,7 @@ def failing(verdicts: Sequence[Verdict], require: str | None, inconclusive: str 
             return not verdict.measured.excused and is_required(verdict)
         return verdict.status is Status.FAIL
 
-    unknown = [one for one in verdicts if one.status is Status.NOT_MEASURED and one.gate.definition.reported]
-    return [one for one in verdicts if fails(one)] or [one for one in unknown if is_required(one)]
+    passed = Status.PASS
+    others = [one for one in verdicts if one.status is not passed]
+    unknown = [one for one in others if one.status is Status.NOT_MEASURED and one.gate.definition.reported]
+    return [one for one in others if fails(one)] or [one for one in unknown if is_required(one)]

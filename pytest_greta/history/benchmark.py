@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
-import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_greta.compiler.cache import write_whole
+from pytest_greta.history.alone import alone
 from pytest_greta.history.commits import SHALLOW, UNVERSIONED, Commits
+from pytest_greta.history.parameters import complete_stored, with_problem
 from pytest_greta.history.records import Identity, read_runs
 from pytest_greta.measure.executable import sha256_of
 from pytest_greta.stats.runs import HistoricRun
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
 
 CODE_FOLDER = "greta-accepted"
 """Beside the stored runs: the code of those that were accepted."""
-
-_POLL_SECONDS = 0.02
-_TOLD_AFTER_SECONDS = 1.0
-_STORES_ANYWAY_SECONDS = 60.0
-"""Storing a run takes a fraction of a second."""
 
 Read = tuple[dict[Identity, list[HistoricRun]], list[str]]
 """Runs by identity, oldest first, and what could not be read, a line each."""
@@ -119,6 +113,14 @@ def adopt(config: pytest.Config, entries: Sequence[str]) -> None:
         found = make(about, iterations=entry["stats"]["iterations"], options=entry["options"])
         found.stats.data = entry["stats"]["data"]
         session.benchmarks.append(found)
+
+
+def add_run(benchmark: BenchmarkFixture, info: Mapping[str, Any]) -> None:
+    """Add what history keeps of a run, and its problem to what entries are grouped by."""
+    add_info(benchmark, info)
+    stats: Any = benchmark.stats  # None where nothing is stored
+    if stats:
+        stats.params = with_problem(stats.params, info)
 
 
 def add_info(benchmark: BenchmarkFixture, info: Mapping[str, Any]) -> None:
@@ -280,10 +282,11 @@ def stored_as_next(folder: Path, machine: str, session: Mapping[str, Any], name:
 
     make: Any = FileStorage
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, _on_stderr, _on_stderr):
+    with alone(folder, _on_stderr, _on_stderr):
         storage = make(str(folder), _Told(), default_machine_id=machine)
         before = set(storage.query())
         storage.save(session, name)
+        complete_stored(folder)
         return Path((set(storage.query()) - before).pop())
 
 
@@ -352,40 +355,10 @@ def storing_alone(
     benchmarks = getattr(config, "_benchmarksession", None)
     storage = benchmarks.storage if benchmarks and saves(config) else None
     is_here = isinstance(storage, FileStorage) and not hasattr(config, "workerinput")
-    with _alone(Path(storage.path), tell, note) if is_here and storage else nullcontext():
+    with alone(Path(storage.path), tell, note) if is_here and storage else nullcontext():
         yield
-
-
-@contextmanager
-def _alone(folder: Path, tell: Callable[[str], None], note: Callable[[str], None]) -> Iterator[None]:
-    with ExitStack() as stack:
-        with suppress(OSError):  # no folder; a file system without locks
-            handle = os.open(folder, os.O_RDONLY)
-            stack.callback(os.close, handle)
-            if _is_taken(handle, folder, tell):
-                stack.callback(fcntl.flock, handle, fcntl.LOCK_UN)  # children may have copies of it
-            else:
-                note(
-                    f"another process held {folder} for {_STORES_ANYWAY_SECONDS:g} s, and this run was stored all the "
-                    "same: if that one stores too, their files may have one number"
-                )
-        yield
-
-
-def _is_taken(handle: int, folder: Path, tell: Callable[[str], None]) -> bool:
-    """Whether the folder is locked, when it is, or when it was waited for long enough. Raises OSError."""
-    began, is_told = time.monotonic(), False
-    while True:
-        with suppress(BlockingIOError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        seconds = time.monotonic() - began
-        if seconds >= _STORES_ANYWAY_SECONDS:
-            return False
-        if seconds >= _TOLD_AFTER_SECONDS and not is_told:
-            tell(f"waiting to store the history: another process holds {folder} (lslocks names it)")
-            is_told = True
-        time.sleep(_POLL_SECONDS)
+        if is_here and storage:
+            complete_stored(Path(storage.path))
 
 
 def _plain(value: Any) -> Any:

@@ -60,6 +60,8 @@ class Round:
     poison: int
     places: tuple[int, ...] = ()
     """Of the slots' memory: times are of equal addresses only where these are equal."""
+    copies: Mapping[str, int] = field(default_factory=dict)
+    """Which copy of its code each slot runs: the first where it is not said."""
 
 
 def steps_of(
@@ -80,6 +82,7 @@ def steps_of(
             cold=manner.cold,
             count=manner.counts.get(slot, 1),
             untimed=manner.untimed,
+            copy=one.copies.get(slot, 0),
             near=near(slot, one.draw),
         )
         for one in rounds

@@ -14,6 +14,7 @@ from pytest_greta.errors import DeviceFault
 from pytest_greta.gates.model import Quantity
 from pytest_greta.kernel import Array
 from pytest_greta.measure.batches import Manner, Round, steps_of
+from pytest_greta.measure.beside import Aside
 from pytest_greta.measure.buffers import Buffers
 from pytest_greta.measure.correctness import POISONS
 from pytest_greta.measure.deviations import Deviations
@@ -24,6 +25,7 @@ from pytest_greta.measure.run import Run
 from pytest_greta.measure.verification import Verification
 
 if TYPE_CHECKING:
+    from pytest_greta.measure.draws import Arrays
     from pytest_greta.measure.plan import Plan
     from pytest_greta.measure.problem_data import Right
 
@@ -40,9 +42,10 @@ class Bench:
         run: Run,
         progress: Progress,
         draws: Draws,
+        aside: Aside,
     ) -> None:
         self.worker, self.plan, self.run, self.progress = worker, plan, run, progress
-        self.draws = draws
+        self.draws, self._aside = draws, aside
         self.outputs = contract.outputs(plan.kernel, plan.problem)
         self.references: dict[str, Reference] = {}
         """What the outputs must hold, by draw; empty where nothing is checked."""
@@ -54,6 +57,8 @@ class Bench:
         """Whether outputs differ between launches on equal inputs, and the device does not tell by how much: from then
         on a batch is one round, so that each launch can be looked at."""
         self._unseen: list[Step] = []
+        self._wrong: dict[str, str] = {}
+        """What is wrong with the outputs of counterparts."""
         run.buffers.update({**draws.layout_for(plan.candidate.variant), **self.outputs})
         self.executables = {CANDIDATE: plan.candidate}
         for slot, other in plan.counterparts.items():
@@ -124,6 +129,7 @@ class Bench:
 
     def _drop(self, slot: str, problem: str) -> None:
         """The candidate is not timed against this one: it goes on without."""
+        self._aside.finish()  # nobody reads the references now
         self.run.paired(slot).problem = problem
         del self.executables[slot]
         for reference in self.references.values():
@@ -195,6 +201,8 @@ class Bench:
             for slot in set(found[-1]) - set(self.executables):  # wrong
                 del found[-1][slot]
         self._note_unseen()
+        if self._aside.is_idle:
+            self.settle()
         return found
 
     def _near(self, slot: str, draw: str) -> tuple[Near | None, ...]:
@@ -202,6 +210,7 @@ class Bench:
         check = self.checks.get(slot)
         if not (check and check.differing and draw in check.first):
             return ()
+        self._aside.finish()
         return self.deviations.near(slot, draw, check.first[draw], self.references[draw], check.tolerances)
 
     def _can_hold(self, slot: str, draw: str) -> bool:
@@ -234,6 +243,7 @@ class Bench:
         if check.is_known(draw, step.poison, launched.digest):
             return True
         if launched.is_near:
+            self._aside.finish()
             check.hold(draw, step.poison, self.references[draw].is_partial)
             return True
         is_other = bool(check.expected(draw))
@@ -242,18 +252,35 @@ class Bench:
             check.launches -= 1
             self._unseen += [step] if is_other else []
             return False
-        outputs, reference = self.buffers.outputs(SPARE if launched.is_kept else slot), self.references[draw]
-        check.judge(draw, step.poison, launched.digest, outputs)
-        if slot != CANDIDATE and check.problem:
-            self._drop(slot, f"is wrong: {check.problem}")
-        elif slot != CANDIDATE and reference.verified is None:
+        outputs = self.buffers.outputs(SPARE if launched.is_kept else slot)
+        check.see(draw, step.poison, launched.digest, outputs)
+        self._aside.do(lambda: self._hold(slot, draw, outputs))
+        return True
+
+    def _hold(self, slot: str, draw: str, outputs: Arrays) -> None:
+        """Hold outputs against the reference, beside the device. Those of a counterpart that are right stand beside it:
+        all rows of the candidate are held against them.
+        """
+        check, reference = self.checks[slot], self.references[draw]
+        check.judge(draw, outputs)
+        if slot == CANDIDATE:
+            return
+        problem = check.problem
+        if problem:
+            self._wrong[slot] = problem
+        elif reference.verified is None:
             name, tolerances = self.executables[slot].name, self.plan.counterparts[slot].tolerances
             reference.verify(slot, name, outputs, tolerances)
             self.checks[CANDIDATE].judge_again(draw)
-        # A candidate that was right said so.
-        if reference.wrong and reference.verified_slot in self.executables:
-            self._drop(reference.verified_slot, f"is wrong: {reference.wrong}")
-        return True
+
+    def settle(self) -> None:
+        """Wait until all that was read is judged. A counterpart that is wrong is dropped. Raises KernelMistake."""
+        self._aside.finish()
+        # A candidate that was right said so of what its rows are held against.
+        wrong = {one.verified_slot: one.wrong for one in self.references.values() if one.wrong}
+        for slot, problem in (self._wrong | wrong).items():
+            if slot in self.executables:
+                self._drop(slot, f"is wrong: {problem}")
 
     def _run(self, steps: Sequence[Step], is_held: bool) -> list[Launched]:
         """Let the worker run a batch. A fault is that of the slot whose launch did not end."""

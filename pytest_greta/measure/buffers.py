@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,8 +61,13 @@ class Buffers:
             size_bytes = math.prod(output.shape) * dtype_of(output.dtype).itemsize
             self._plans[f"{SPARE}/{name}"] = BufferPlan(size_bytes, SPARE, is_output=True)
         worker.allocate(self._plans)
+        written: dict[SharedMemory, str] = {}
         for name, (memory, _) in self._sources.items():
-            worker.write(name, memory)
+            if memory in written:  # what slots share crosses to the device once
+                worker.copy(written[memory], name)
+            else:
+                worker.write(name, memory)
+            written.setdefault(memory, name)
         self._marks = worker.marks(list(inputs))
 
     def keep(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
@@ -120,8 +124,8 @@ class Buffers:
         """Copies of the outputs of a slot; those of `SPARE` are what the device kept of a launch."""
         found = {}
         for name, array in self._outputs.items():
-            with self._raw(f"{slot}/{name}") as raw:  # no later launch comes near this memory
-                found[name] = correctness.body(raw).view(dtype_of(array.dtype)).reshape(array.shape)
+            raw = self._raw(f"{slot}/{name}")  # no later launch comes near this memory
+            found[name] = correctness.body(raw).view(dtype_of(array.dtype)).reshape(array.shape)
         return found
 
     def misuse(self, slot: str) -> tuple[list[str], list[str]]:
@@ -136,19 +140,19 @@ class Buffers:
             if plan.slot == NEAR:
                 damage.append(f"what launches are held against in '{short}' was overwritten")
                 continue
-            with self._raw(name) as raw:
-                damage.append(correctness.damaged_bands(short, raw, plan.bands))
-                _, array = self._sources.get(name, (None, None))
-                if array is not None and not correctness.same_bytes(correctness.body(raw), array):
-                    differ = int((correctness.body(raw) != array.reshape(-1).view(np.uint8)).sum())
-                    changes.append(f"{differ} bytes of '{short}' were modified")
+            raw = self._raw(name)
+            damage.append(correctness.damaged_bands(short, raw, plan.bands))
+            _, array = self._sources.get(name, (None, None))
+            if array is not None and not correctness.same_bytes(correctness.body(raw), array):
+                differ = int((correctness.body(raw) != array.reshape(-1).view(np.uint8)).sum())
+                changes.append(f"{differ} bytes of '{short}' were modified")
         return list(dict.fromkeys(changes)), [text for text in dict.fromkeys(damage) if text]
 
-    @contextmanager
-    def _raw(self, name: str) -> Iterator[NDArray[np.uint8]]:
-        with SharedMemory(self._plans[name].size_bytes + 2 * BAND_BYTES) as memory:
-            self._worker.read(name, memory)
-            yield np.frombuffer(memory.view, np.uint8)
+    def _raw(self, name: str) -> NDArray[np.uint8]:
+        """What a buffer holds now, with its bands."""
+        memory, raw = self._worker.pool.take(self._plans[name].size_bytes + 2 * BAND_BYTES)
+        self._worker.read(name, memory)
+        return raw
 
 
 def _plan(slot: str, array: Array, origins: Mapping[str, str], is_output: bool = False) -> BufferPlan:

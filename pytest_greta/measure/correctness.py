@@ -18,7 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from pytest_greta.device.protocol import BAND_BYTES
-from pytest_greta.dtypes import bits_of, is_integer
+from pytest_greta.dtypes import bits_of, is_integer, takes_two
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,22 +63,20 @@ def unwritten(name: str, runs: Sequence[tuple[int, NDArray[np.generic]]]) -> str
     `runs` holds the poison byte and the output of one or more launches. One launch suffices for reals of 2 bytes and
     more, whose poison is a NaN that arithmetic does not make; others may hold any bits, so they take two.
     """
-    poisoned = np.ones(runs[0][1].shape, bool)
-    for poison, output in runs:
-        bits = bits_of(output)
-        poisoned &= bits == np.frombuffer(bytes([poison]) * output.itemsize, bits.dtype)
     if len({poison for poison, _ in runs}) < 2 and takes_two(runs[0][1].dtype):
         return ""
-    count = int(poisoned.sum())
+    output, count, first = runs[0][1], 0, 0
+    bits = [(bits_of(run).reshape(-1), bytes([poison]) * run.itemsize) for poison, run in runs]
+    for start in range(0, output.size, _ELEMENTS_AT_ONCE):  # to get memory for all at once takes longer
+        part = slice(start, start + _ELEMENTS_AT_ONCE)
+        here = (run[part] == np.frombuffer(poison, run.dtype) for run, poison in bits)
+        if (holes := functools.reduce(np.logical_and, here)).any():
+            first = first if count else start + int(holes.argmax())
+            count += int(holes.sum())
     if not count:
         return ""
-    first = tuple(int(i) for i in np.unravel_index(int(poisoned.argmax()), poisoned.shape))
-    return f"{count} of {poisoned.size} elements of '{name}' were not written, the first at {list(first)}"
-
-
-def takes_two(dtype: np.dtype[np.generic]) -> bool:
-    """Whether it takes two launches with different poisons to see that an element was not written."""
-    return is_integer(dtype) or dtype.itemsize == 1
+    place = [int(i) for i in np.unravel_index(first, output.shape)]
+    return f"{count} of {output.size} elements of '{name}' were not written, the first at {place}"
 
 
 def difference(name: str, one: NDArray[np.generic], other: NDArray[np.generic]) -> str:

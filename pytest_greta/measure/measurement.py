@@ -5,9 +5,10 @@ Everything here runs in the test process. The worker only launches what it is to
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,12 @@ from pytest_greta.errors import DeviceFault
 from pytest_greta.gates.model import Quantity
 from pytest_greta.measure.batches import Round
 from pytest_greta.measure.bench import Bench, Progress
+from pytest_greta.measure.beside import Aside
 from pytest_greta.measure.budget import SessionBudget
 from pytest_greta.measure.correctness import POISONS
 from pytest_greta.measure.draws import DRAWS, Draws, derive
 from pytest_greta.measure.executable import BASELINE, CANDIDATE
-from pytest_greta.measure.problem_data import DataStore, ProblemData
+from pytest_greta.measure.problem_data import DataStore, ProblemData, Wanted
 from pytest_greta.measure.quantities import add_quantities
 from pytest_greta.measure.reference import ROWS_SECONDS
 from pytest_greta.measure.run import Run
@@ -34,6 +36,10 @@ _OF_A_WHOLE_RUN = (
     *("prefill_seconds", "tokens_per_second", "speedup"),
 )
 
+_SWITCH_SECONDS = 5e-4
+"""After so long a thread that computes beside gives way to this one, which the device waits for: ten times as soon as
+Python's threads usually do."""
+
 
 def measure(worker: Worker, plan: Plan, progress: Progress, store: DataStore, budget: SessionBudget) -> Run:
     """Measure `plan` on the worker's device. A device fault ends the run early and is kept in the result.
@@ -43,19 +49,22 @@ def measure(worker: Worker, plan: Plan, progress: Progress, store: DataStore, bu
     run = Run(plan, worker.info)
     worker.begin_output()
     with ExitStack() as stack:
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(_SWITCH_SECONDS)
         bench = None
         try:
-            count = 1 if plan.single_shot else 2
-            data = store.of(plan.kernel, plan.problem, plan.seed, count, progress)
+            data = store.of(Wanted(plan.kernel, plan.problem, plan.seed, plan.single_shot), progress)
             executables = (plan.candidate, *(other.executable for other in plan.counterparts.values()))
             variants = [executable.variant for executable in executables if executable.variant]
             draws = derive(plan.kernel, plan.problem, data.shared, variants, stack)
-            bench = Bench(worker, plan, run, progress, draws)
+            aside = stack.enter_context(closing(Aside(is_beside=worker.info.kind != "cpu")))
+            bench = Bench(worker, plan, run, progress, draws, aside)
             _verify_and_time(bench, data, budget)
         except DeviceFault as fault:
             run.fault = fault
             worker.kill()  # after a fault nothing the device says can be trusted; the next test gets a new worker
             if bench and bench.checks and bench.checks[CANDIDATE].first:
+                bench.settle()
                 bench.checks[CANDIDATE].add_errors(run)
     run.worker_output = worker.output()
     add_quantities(run)
@@ -69,7 +78,7 @@ def time_only(worker: Worker, plan: Plan, draws: Draws, progress: Progress) -> R
     """Time candidate and counterparts, and check nothing: for code that was verified before. Raises DeviceFault."""
     run = Run(plan, worker.info)
     try:
-        bench = Bench(worker, plan, run, progress, draws)
+        bench = Bench(worker, plan, run, progress, draws, Aside(is_beside=False))
         bench.load()
         bench.first_seconds |= bench.launch([Round(list(bench.executables), DRAWS[0], POISONS[0])])[0]
         Timing(bench, SessionBudget()).time_unthrottled()
@@ -90,7 +99,7 @@ def _verify_and_time(bench: Bench, data: ProblemData, budget: SessionBudget) -> 
         bench.recall(BASELINE, data.right(baseline, bench.checks[BASELINE].tolerances))
     for slot in list(bench.executables):
         bench.verify(slot)
-    with _more_rows(bench) as finish:
+    with _more_rows(bench, data) as finish:
         if not plan.single_shot:
             Timing(bench, budget).time_unthrottled()
             for draw in bench.draws.shared:
@@ -105,27 +114,32 @@ def _verify_and_time(bench: Bench, data: ProblemData, budget: SessionBudget) -> 
 
 
 @contextmanager
-def _more_rows(bench: Bench) -> Iterator[Callable[[], None]]:
-    """Compute further rows of partial references on the host while the device is timed; what is called at the end waits
-    for them, and holds the first outputs against them. Raises KernelMistake.
+def _more_rows(bench: Bench, data: ProblemData) -> Iterator[Callable[[], None]]:
+    """Compute further rows of partial references, where nobody did, on the host while the device is timed; what is
+    called at the end waits for them, and holds the first outputs against them. Raises KernelMistake.
     """
     stop, thread = Event(), ThreadPoolExecutor(1, "greta-rows")
     computing = {
         draw: thread.submit(reference.further_rows, ROWS_SECONDS, stop)
         for draw, reference in bench.references.items()
-        if reference.is_partial
+        if reference.is_partial and len(bench.executables) == 1 and not data.has_further_rows(draw)
     }
 
     def finish() -> None:
+        bench.settle()
         for draw, reference in bench.references.items():
             if draw in computing:
                 bench.progress("computing more rows of the references")
-                reference.rows |= computing[draw].result()
-            elif reference.is_partial:  # since what it was held against turned out to be wrong
-                reference.rows |= reference.further_rows(ROWS_SECONDS, stop)
+                rows = computing[draw].result()
+            elif reference.is_partial and not data.has_further_rows(
+                draw
+            ):  # what it was held against was wrong
+                rows = reference.further_rows(ROWS_SECONDS, stop)
             else:
                 continue
+            data.add_further_rows(draw, rows)
             bench.checks[CANDIDATE].judge_again(draw)
+        bench.settle()
 
     try:
         yield finish

@@ -5,20 +5,25 @@ outputs of the baseline.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pytest_greta import contract
+from pytest_greta.errors import KernelMistake
+from pytest_greta.measure.beside import Ahead
 from pytest_greta.measure.draws import Inputs, draw_shared
 from pytest_greta.measure.executable import key_of
-from pytest_greta.measure.reference import Reference, references_of
+from pytest_greta.measure.reference import ROWS_SECONDS, Reference, references_of
 
 if TYPE_CHECKING:
     from pytest_greta.kernel import Kernel, Problem
+    from pytest_greta.measure.correctness import Row
     from pytest_greta.measure.draws import Arrays
     from pytest_greta.measure.executable import Executable
     from pytest_greta.measure.reference import Tolerances
@@ -28,7 +33,10 @@ _MOST_BYTES = 8 << 30
 """Of inputs and references that are kept, nor more than a quarter of the machine's memory; those of one problem always
 are."""
 
-Key = tuple[str, "Problem", int, int]
+_MOST_AHEAD = 2
+"""So many problems are drawn ahead at once, of those that no test has asked for yet."""
+
+Key = tuple[str, "Problem", int, bool]
 
 
 @dataclass(frozen=True)
@@ -54,17 +62,41 @@ class ProblemData:
     _references: dict[str, Reference] = field(default_factory=dict)
     _right: dict[tuple[str, str], Right] = field(default_factory=dict)
     """By executable and draw."""
+    mistakes: list[KernelMistake] = field(default_factory=list)
+    """What its references raised for any row."""
+    _further: set[str] = field(default_factory=set)
+    """Draws whose further rows were computed."""
 
     def references(self) -> dict[str, Reference]:
         """What the outputs must hold, by draw: for one measurement, with the rows that others computed before it.
 
-        Raises KernelMistake.
+        Raises KernelMistake, the first that they met in any measurement: others may not meet that row again.
         """
+        if self.mistakes:
+            raise type(self.mistakes[0])(str(self.mistakes[0]))
         if not self._references:
             inputs = {draw: drawn.arrays for draw, drawn in self.shared.items()}
             outputs = contract.outputs(self.kernel, self.problem)
-            self._references = references_of(self.kernel, self.problem, inputs, outputs, self.rng)
+            made = references_of(self.kernel, self.problem, inputs, outputs, self.rng, self.mistakes)
+            self._references = made
         return {draw: reference.anew() for draw, reference in self._references.items()}
+
+    def has_further_rows(self, draw: str) -> bool:
+        """Whether rows were computed beyond those that cover the outputs: once a session, for all measurements."""
+        return draw in self._further
+
+    def add_further_rows(self, draw: str, rows: Mapping[Row, Arrays]) -> None:
+        """Keep what was computed of the reference of a draw."""
+        self._references[draw].rows.update(rows)
+        self._further.add(draw)
+
+    def complete(self, stop: threading.Event) -> None:
+        """Compute ahead what a measurement that is timed beside nothing will hold outputs against. Raises
+        KernelMistake.
+        """
+        for draw, reference in self.references().items():
+            if reference.is_partial and not stop.is_set():
+                self.add_further_rows(draw, reference.further_rows(ROWS_SECONDS, stop))
 
     def remember(self, executable: Executable, check: Verification | None) -> None:
         """Keep the outputs of what others are timed beside, so that later measurements need not read and judge the same
@@ -95,36 +127,85 @@ class ProblemData:
         return inputs + outputs + sum(reference.size_bytes for reference in self._references.values())
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Data of a problem that a session will ask for."""
+
+    kernel: Kernel
+    problem: Problem
+    seed: int
+    single_shot: bool = False
+    """Whether it is launched once, and inputs are drawn once."""
+    is_alone: bool = False
+    """Whether it is measured beside nothing, so that only float64 tells what outputs must hold."""
+
+    @property
+    def key(self) -> Key:
+        """What makes it that of no other."""
+        return self.kernel.name, self.problem, self.seed, self.single_shot
+
+
 class DataStore:
-    """The data of the problems of a session, those used last."""
+    """The data of the problems of a session, those used last, and those used next."""
 
     def __init__(self, most_bytes: int | None = None) -> None:
         """Keep no more than so many bytes; None for what suits the machine."""
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         self._most_bytes = min(_MOST_BYTES, pages // 4) if most_bytes is None else most_bytes
         self._kept: dict[Key, ProblemData] = {}
+        self._mistakes: dict[Key, list[KernelMistake]] = {}
+        """What references raised, of problems that are not kept too."""
+        self._ahead: Ahead[Key, ProblemData] = Ahead()
+        self._stop = threading.Event()
 
-    def of(
-        self, kernel: Kernel, problem: Problem, seed: int, count: int, progress: Callable[[str], None]
-    ) -> ProblemData:
-        """The data of a problem, from `count` draws with this seed. Raises KernelMistake."""
-        key = kernel.name, problem, seed, count
-        data = self._kept.pop(key, None)
+    def foresee(self, wanted: Iterable[Wanted]) -> None:
+        """Draw inputs and compute references that will be asked for, in this order, in a thread beside the device, as
+        far as memory allows. What raises there does so again where it is asked for.
+        """
+        for one in wanted:
+            if self._ahead.pending >= _MOST_AHEAD or self._size_bytes() >= self._most_bytes:
+                break
+            if one.key not in self._kept:
+                self._ahead.begin(one.key, partial(self._make, one))
+
+    def of(self, wanted: Wanted, progress: Callable[[str], None]) -> ProblemData:
+        """The data of a problem. Raises KernelMistake."""
+        data = self._kept.pop(wanted.key, None)
         if data is None:
             progress("drawing inputs")
-            rng, stack = np.random.default_rng(seed), ExitStack()
-            with ExitStack() as unless_kept:
-                unless_kept.push(stack)
-                shared = draw_shared(kernel, problem, rng, count, stack)
-                unless_kept.pop_all()
-            data = ProblemData(kernel, problem, shared, rng, stack)
-        self._kept[key] = data
-        while len(self._kept) > 1 and sum(one.size_bytes for one in self._kept.values()) > self._most_bytes:
+            data = self._ahead.take(wanted.key) or _drawn(wanted)
+            data.mistakes += self._mistakes.get(wanted.key, [])
+            self._mistakes[wanted.key] = data.mistakes
+        self._kept[wanted.key] = data
+        while len(self._kept) > 1 and self._size_bytes() > self._most_bytes:
             self._kept.pop(next(iter(self._kept))).stack.close()
         return data
 
     def close(self) -> None:
         """Let go of all of it."""
-        for data in self._kept.values():
+        self._stop.set()
+        for data in [*self._kept.values(), *self._ahead.close()]:
             data.stack.close()
         self._kept.clear()
+
+    def _make(self, wanted: Wanted) -> ProblemData:
+        """The data of a problem, with its references: what these raise is left to whoever asks for them."""
+        data = _drawn(wanted)
+        with suppress(KernelMistake):
+            if wanted.is_alone:
+                data.complete(self._stop)
+            else:
+                data.references()
+        return data
+
+    def _size_bytes(self) -> int:
+        return sum(one.size_bytes for one in [*self._kept.values(), *self._ahead.made])
+
+
+def _drawn(wanted: Wanted) -> ProblemData:
+    """Inputs, drawn anew. Raises KernelMistake."""
+    rng = np.random.default_rng(wanted.seed)
+    with ExitStack() as unless_kept:
+        count = 1 if wanted.single_shot else 2
+        shared = draw_shared(wanted.kernel, wanted.problem, rng, count, unless_kept)
+        return ProblemData(wanted.kernel, wanted.problem, shared, rng, unless_kept.pop_all())

@@ -10,12 +10,14 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pytest_greta import contract, contract_arrays
+from pytest_greta.errors import KernelMistake
 from pytest_greta.measure import correctness
 from pytest_greta.measure.correctness import Errors, Row, Tolerance
 
@@ -69,6 +71,8 @@ class Reference:
     verified_name: str = ""
     wrong: str = ""
     """Where `verified` turned out to be wrong after all."""
+    mistakes: list[KernelMistake] = field(default_factory=list)
+    """What the family raised for any row of any draw: the tests of this problem fail with it, all that come later."""
 
     def errors(self, outputs: Arrays, tolerances: Tolerances) -> dict[str, Errors]:
         """The largest errors of every output. Raises KernelMistake."""
@@ -90,7 +94,7 @@ class Reference:
             if number >= _DISPUTED and time.monotonic() - began > _DISPUTED_SECONDS:
                 self.verified = None  # too many rows are as far from it for all of them to be looked at
                 break
-            wanted = self.rows[row] = self.rows.get(row) or self._reference(row)
+            wanted = self.rows[row] = self.rows.get(row) or self.compute(row)
             ours = self._at(row, wanted, outputs, tolerances)
             found = {name: one.worst(ours[name]) for name, one in found.items()}
             if verified is not None and not self.wrong:
@@ -117,7 +121,7 @@ class Reference:
     def anew(self) -> Reference:
         """The same rows for another measurement, which has verified nothing yet."""
         kept = self.kernel, self.problem, self.inputs, self.outputs, self.others, self.whole
-        return Reference(*kept, self.rows)
+        return Reference(*kept, self.rows, mistakes=self.mistakes)
 
     def forget(self, slot: str) -> None:
         """The outputs of a slot are no longer taken for right."""
@@ -138,7 +142,7 @@ class Reference:
         began, worth = time.monotonic(), _WORTH * math.prod(self._extent)
         for row in self.others:
             if row not in self.rows:
-                found[row] = self._reference(row)
+                found[row] = self.compute(row)
             spent = time.monotonic() - began
             if (
                 stop.is_set()
@@ -167,15 +171,17 @@ class Reference:
     def _decode(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
         return contract.decode(self.kernel, name, values)
 
-    def _reference(self, row: Row) -> Arrays:
-        with _one_at_a_time:
+    def compute(self, row: Row) -> Arrays:
+        """What a row must hold. Raises KernelMistake."""
+        with _one_at_a_time, _noted(self.mistakes):
             return contract.reference(self.kernel, self.problem, self.inputs, row, self.outputs)
 
     @property
     def size_bytes(self) -> int:
         """Of what the outputs must hold, as far as it was computed."""
-        known = [*self.rows.values(), *([self.whole] if self.whole is not None else [])]
-        return sum(array.nbytes for arrays in known for array in arrays.values())
+        row = next(iter(self.rows.values()), {})  # all have one size
+        of_a_row = sum(array.nbytes for array in row.values())
+        return len(self.rows) * of_a_row + sum(array.nbytes for array in (self.whole or {}).values())
 
     @property
     def _extent(self) -> Row:
@@ -218,24 +224,40 @@ class Reference:
         return tuple(int(i) for i in np.unravel_index(number, self._extent))
 
 
+@contextmanager
+def _noted(mistakes: list[KernelMistake]) -> Iterator[None]:
+    """Keep what a family raises."""
+    try:
+        yield
+    except KernelMistake as mistake:
+        mistakes.append(mistake)
+        raise
+
+
 def references_of(
     kernel: Kernel,
     problem: Problem,
     inputs_by_draw: Mapping[str, Arrays],
     outputs: Mapping[str, Array],
     rng: np.random.Generator,
+    mistakes: list[KernelMistake] | None = None,
 ) -> dict[str, Reference]:
-    """The reference of every draw: whole where the family gives it, else rows that cover it. Raises KernelMistake."""
+    """The reference of every draw: whole where the family gives it, else rows that cover it. Raises KernelMistake. One
+    is kept in `mistakes`, also where a row is computed later.
+    """
+    mistakes = [] if mistakes is None else mistakes
     extent = kernel.rows(problem)
     found = {}
     for (draw, inputs), others in zip(
         inputs_by_draw.items(), correctness.all_rows(extent, rng), strict=False
     ):
-        whole = contract_arrays.reference_all(kernel, problem, inputs, outputs)
-        found[draw] = one = Reference(kernel, problem, inputs, outputs, others, whole)
+        with _noted(mistakes):
+            whole = contract_arrays.reference_all(kernel, problem, inputs, outputs)
+        made = Reference(kernel, problem, inputs, outputs, others, whole, mistakes=mistakes)
+        found[draw] = made
         began = time.monotonic()
         for row in correctness.covering_rows(extent, rng) if whole is None else ():
-            if len(one.rows) >= _FEWEST_ROWS and time.monotonic() - began > _COVER_SECONDS:
+            if len(made.rows) >= _FEWEST_ROWS and time.monotonic() - began > _COVER_SECONDS:
                 break
-            one.rows[row] = contract.reference(kernel, problem, inputs, row, outputs)
+            made.rows[row] = made.compute(row)
     return found

@@ -31,13 +31,19 @@ _WARM_UP_SECONDS = 1.0
 """The warm-up takes no longer, nor a tenth of the budget."""
 _WINDOW_SECONDS = 0.02
 """The warm-up looks at the times of so long, three times at least."""
-_LONG_SECONDS = 0.06
+_LONG_SECONDS = 0.04
 """What takes so long by itself is warm behind its verification."""
 
 _EXCHANGE_SECONDS = 2e-3
 """An exchange of memory may take so long, or half of what a round takes; else all keep their places."""
 _EXCHANGES = 3
 """So many are tried before that is said: the first of anything is slow."""
+
+_COPIES = 8
+"""So many copies of the code of each are loaded, of which each couple of rounds takes one at random: by where it lies,
+a launch of 36 us of code without loops took 0.4 % more or less (benchmarks/copies.py)."""
+_COPIED_SECONDS = 1e-3
+"""Of a longer launch that is too little to be told."""
 
 Timed = list[tuple[Round, dict[str, float]]]
 """Rounds with the seconds of their launches, by slot; of what could not be judged none."""
@@ -56,12 +62,15 @@ class Timing:
         self._rounds = 0  # since these slots take part
         self._round_seconds = 0.0  # of the wall, in the last batch
         self._exchange_seconds: list[float] = []
+        self._copies = 1  # of the code of each
+        self._taken: dict[str, int] = {}  # which of them this couple of rounds takes, by slot
         self._places = {slot: place for place, slot in enumerate(bench.executables)}
 
     def time_unthrottled(self) -> None:
         """Time, and again where the device was throttled; the last try stands, marked as throttled if it was."""
         bench = self.bench
         seconds = self._warm_up()
+        self._copy_code(seconds)
         for attempt in range(1 + _THROTTLE_RETRIES):
             bench.worker.begin_telemetry()
             while not self._time(seconds):  # outputs differed in a batch: from here on all are looked at
@@ -123,6 +132,19 @@ class Timing:
             shortest_seconds = batches.shortest(device.clock_seconds, device.empty_seconds)
             self.manner = batches.manner_of(self.plan.caches, seconds, shortest_seconds, repeatable)
         self.run.manner = self.manner
+
+    def _copy_code(self, seconds: dict[str, float]) -> None:
+        """Load copies of code whose address may decide on a part of its time, and launch each once."""
+        bench = self.bench
+        is_short = self.manner.cold and max(seconds.values()) < _COPIED_SECONDS
+        if self.run.device.kind == "cpu" or len(bench.executables) == 1 or not is_short:
+            return
+        slots = [slot for slot in bench.executables for _ in range(_COPIES - 1)]
+        bench.worker.copy_code([slots[place] for place in self.rng.permutation(len(slots))])
+        self._copies = _COPIES
+        for copy in range(1, _COPIES):
+            order, draw = list(bench.executables), next(iter(bench.draws.shared))
+            bench.launch([Round(order, draw, POISONS[0], copies=dict.fromkeys(order, copy))], self.manner)
 
     # -- rounds that count ----------------------------------------------------------------------------------
 
@@ -248,6 +270,8 @@ class Timing:
         """
         draws = list(self.bench.draws.shared)
         couple = self._rounds // 2
+        if self._rounds % 2 == 0 and self._copies > 1:
+            self._taken = {slot: int(self.rng.integers(self._copies)) for slot in self.bench.executables}
         self._rounds += 1
         draw, poison = draws[couple % len(draws)], POISONS[(couple // len(draws) + 1) % 2]
         drawn = next(self._coins)
@@ -255,7 +279,7 @@ class Timing:
             self._place(drawn)
         order = [slot for slot in drawn if slot in self.bench.executables]
         placing = tuple(self._places.values())
-        return Round(order, draw, poison, placing)
+        return Round(order, draw, poison, placing, self._taken)
 
     def _may_exchange(self, slots: list[str]) -> bool:
         """Whether launches change their places in memory: not where that would take most of the time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_greta.dtypes import dtype_of
+from pytest_greta.dtypes import dtype_of, takes_two
 from pytest_greta.gates.model import Quantity
 from pytest_greta.measure import correctness
 from pytest_greta.measure.correctness import Errors
@@ -57,13 +57,12 @@ class Verification:
         self._poisoned.setdefault(poison, self.first[draw])  # the same bytes, over another poison
         return True
 
-    def judge(self, draw: str, poison: int, digest: bytes, outputs: Arrays) -> None:
-        """Hold outputs against the reference, and against the first ones on these inputs. Raises KernelMistake."""
+    def see(self, draw: str, poison: int, digest: bytes, outputs: Arrays) -> None:
+        """Keep outputs that were read, and hold them against the first ones on these inputs. They are to be judged."""
         self._read += 1
         self._poisoned.setdefault(poison, outputs)
         self._digests.setdefault(draw, digest)
         first = self.first.setdefault(draw, outputs)
-        self._add_errors(draw, outputs)
         if first is not outputs and not self.differing:
             found = (correctness.difference(name, outputs[name], first[name]) for name in self._outputs)
             self.differing = next(filter(None, found), "")
@@ -81,10 +80,15 @@ class Verification:
         self._held_to_first |= is_partial
         self._poisoned.setdefault(poison, self.first[draw])
 
+    def judge(self, draw: str, outputs: Arrays) -> None:
+        """Hold outputs against the reference. Raises KernelMistake."""
+        found = self._references[draw].errors(outputs, self.tolerances)
+        self.errors = {name: one.worst(found[name]) for name, one in self.errors.items()}
+
     def judge_again(self, draw: str) -> None:
         """Hold the first outputs against the reference once more: it has learned what all rows must hold."""
         if draw in self.first:
-            self._add_errors(draw, self.first[draw])
+            self.judge(draw, self.first[draw])
 
     def note_misuse(self, changed: Sequence[str], damaged: Sequence[str]) -> None:
         """Keep what it did to inputs, and outside of buffers."""
@@ -95,7 +99,7 @@ class Verification:
     def holes(self) -> str:
         """What no launch wrote."""
         found = [
-            correctness.unwritten(name, [(poison, run[name]) for poison, run in self._poisoned.items()])
+            correctness.unwritten(name, [(poison, run[name]) for poison, run in list(self._poisoned.items())])
             for name, array in self._outputs.items()
             if array.initial is None and self._poisoned
         ]
@@ -135,10 +139,6 @@ class Verification:
             run.quantities |= {f"{gate}:{name}": quantity for name, quantity in known.items()}
             run.quantities[gate] = max(known.values(), key=lambda quantity: float(quantity.value or 0))
 
-    def _add_errors(self, draw: str, outputs: Arrays) -> None:
-        found = self._references[draw].errors(outputs, self.tolerances)
-        self.errors = {name: one.worst(found[name]) for name, one in self.errors.items()}
-
     def _on_device(self, is_partial: bool) -> str:
         """In words how many launches the errors that are told are of, and what is known of the others."""
         if not self._held:
@@ -159,7 +159,7 @@ class Verification:
         if not poisoned:
             reason = f"{started}: what starts with a value shows only by its error whether it was written"
             return Quantity(None, reason=reason, excused=True)  # nothing that the author could mend
-        if len(self._poisoned) < 2 and any(correctness.takes_two(dtype_of(a.dtype)) for a in poisoned):
+        if len(self._poisoned) < 2 and any(takes_two(dtype_of(a.dtype)) for a in poisoned):
             reason = "an integer may hold any bits: one launch does not show that it was written"
             return Quantity(None, reason=reason)
         return Quantity(True, reason=f"not asked of {started}, with its initial value" if started else "")

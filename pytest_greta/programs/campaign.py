@@ -41,7 +41,7 @@ from pytest_greta.stats.pairs import PairedTest
 from pytest_greta.stats.runs import FEWEST_ROUNDS
 
 SERIALISED = "launches are serialised (--greta-serialize)"
-SIDE_BY_SIDE = "pytest-xdist runs other tests beside a program, which has no device to itself"
+SIDE_BY_SIDE = "pytest-xdist runs other tests beside a program, on the same processors"
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Manner:
 
 AgainstPast = Callable[[ProgramRun, Limit, Callable[[], ProgramRun]], Quantity]
 """Holds the runs of a case against those stored before, by a limit; the last makes as many again."""
+Holding = Callable[[str, Sequence[Mapping[str, str]]], AbstractContextManager[None]]
 NO_HISTORY = "pytest-benchmark, which keeps the history, is switched off"
 
 
@@ -77,6 +78,8 @@ class Programs:
     show: Callable[[str], None] = lambda _: None
     waited: Callable[[], None] = lambda: None
     measuring: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()
+    holding: Holding = lambda *_: nullcontext()
+    """Holds what programs use on a node, with such environments, while they run."""
     against_past: AgainstPast | None = None
     """Gives the quantity of the gate `regression`; None where there is no history."""
     listed: dict[tuple[str, str], list[Problem]] = field(default_factory=dict)
@@ -188,7 +191,8 @@ class Programs:
         output = dataclasses.asdict(entry.output)
         parts = [identities, str(case.problem), output, entry.errors, entry.blocked, run.untimed]
         key = key_of([*parts, which] if which else parts)
-        pairs, problem = self._take_rounds(entry, case, run, invoked, key, gates)
+        with self.holding(entry.on, [one.environment for one in invoked.values()]):
+            pairs, problem = self._take_rounds(entry, case, run, invoked, key, gates)
         run.digests = dict(run.last.files)
         run.quantities = quantities_of(run.runs, entry.output)
         limits = limits_of(gates)

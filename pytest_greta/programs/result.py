@@ -107,6 +107,11 @@ class ProgramResult:
         return self.run.seconds
 
     @property
+    def baseline(self) -> str:
+        """The variant that it was run beside; empty where none."""
+        return self.run.baseline
+
+    @property
     def quantities(self) -> Mapping[str, Quantity]:
         """What was measured and read, by name."""
         return self.run.quantities

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def read_bytes(path: Path) -> bytes:
         raise ConfigError(f"{shown}: cannot be read: {problem}") from None
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{shown}: larger than {MOST_BYTES} bytes, which no file of records needs")
-    if not content.strip():
+    if not content or content.isspace():
         raise ConfigError(f"{shown}: the file is empty")
     return content
 
@@ -83,19 +84,19 @@ def json_of(content: bytes, shown: str) -> Any:
         raise ConfigError(f"{shown}: not JSON: {printable(str(error))}") from None
 
 
-Test = Callable[[Any], bool]
+Test = Callable[[Sequence[Any]], bool]
 
 
 def problems(value: Any, schema: Mapping[str, Any], where: str = "") -> Iterator[str]:
     """What is wrong with a value, a line each: where in the file, and what. It is looked for only where the test of the
     schema says no.
     """
-    if fits(schema)(value):
+    if fits(schema)([value]):
         return
     if "const" in schema or "enum" in schema:
         allowed = schema.get("enum", [schema.get("const")])
         yield f"{where}: expected {' or '.join(map(json.dumps, allowed))}, found {shown(value)}"
-    elif not _made({"type": schema["type"]})(value):
+    elif not _made({"type": schema["type"]})([value]):
         kinds = (schema["type"],) if isinstance(schema["type"], str) else schema["type"]
         yield f"{where}: expected {' or '.join(_WORDS[kind] for kind in kinds)}, found {_found(value)}"
     elif isinstance(value, dict):
@@ -117,7 +118,9 @@ def _of_object(value: dict[str, Any], schema: Mapping[str, Any], where: str) -> 
 
 
 def fits(schema: Mapping[str, Any]) -> Test:
-    """The test whether a value is what a schema asks for, made once: files hold hundreds of thousands of values."""
+    """The test whether all of several values are what a schema asks for, made once. They are looked at together, and so
+    are the parts of the same name of all of them: files hold hundreds of thousands of values.
+    """
     if id(schema) not in _tests:
         _tests[id(schema)] = schema, _made(schema)
     return _tests[id(schema)][1]
@@ -130,22 +133,27 @@ _tests: dict[int, tuple[Mapping[str, Any], Test]] = {}
 def _made(schema: Mapping[str, Any]) -> Test:
     if "const" in schema or "enum" in schema:
         allowed = frozenset((type(one), one) for one in schema.get("enum", [schema.get("const")]))
-        return lambda value: type(value) in _PLAIN and (type(value), value) in allowed
+        return lambda values: (
+            _PLAIN.issuperset(map(type, values))
+            and allowed.issuperset(zip(map(type, values), values, strict=True))
+        )
     stated = schema.get("type", list(_TYPES))
     kinds = frozenset([stated] if isinstance(stated, str) else stated)
     types = frozenset(one for kind in kinds for one in _TYPES[kind])
-    of_object = _object_test(schema) if "object" in kinds else None
-    of_list = _list_test(schema) if "array" in kinds else None
+    of_objects = _object_test(schema) if "object" in kinds else None
+    of_lists = _list_test(schema) if "array" in kinds else None
 
-    def test(value: Any) -> bool:
-        kind = type(value)
-        if kind not in types:
+    def test(values: Sequence[Any]) -> bool:
+        found = set(map(type, values))
+        if not found <= types:
             return False
-        if kind is float or kind is int:
-            return bool(-MOST <= value <= MOST)
-        if kind is dict:
-            return of_object is None or of_object(value)
-        return kind is not list or of_list is None or of_list(value)
+        if not found.isdisjoint(_NUMBERS):
+            numbers = values if found <= _NUMBERS else [one for one in values if type(one) in _NUMBERS]
+            if min(numbers) < -MOST or max(numbers) > MOST:
+                return False
+        if of_objects and dict in found and not of_objects([one for one in values if type(one) is dict]):
+            return False
+        return not (of_lists and list in found) or of_lists([one for one in values if type(one) is list])
 
     return test
 
@@ -154,35 +162,33 @@ def _object_test(schema: Mapping[str, Any]) -> Test | None:
     """None where any object will do."""
     if not {"properties", "required", "additionalProperties"} & schema.keys():
         return None
-    required = frozenset(schema.get("required", ()))
     known = {name: fits(part) for name, part in schema.get("properties", {}).items()}
+    required = frozenset(schema.get("required", ()))
     others = fits(schema["additionalProperties"]) if "additionalProperties" in schema else None
 
-    def test(value: dict[str, Any]) -> bool:
-        if not value.keys() >= required:
-            return False
-        for name, part in value.items():
-            of_part = known.get(name, others)
-            if of_part is not None and not of_part(part):
+    def test(values: Sequence[dict[str, Any]]) -> bool:
+        for name in known.keys() | required:
+            parts = [one[name] for one in values if name in one]
+            if name in required and len(parts) < len(values):
                 return False
-        return True
+            if name in known and not known[name](parts):
+                return False
+        return others is None or others([
+            part for one in values for name, part in one.items() if name not in known
+        ])  # fmt: skip
 
     return test
 
 
 def _list_test(schema: Mapping[str, Any]) -> Test | None:
-    """None where any list will do. One of numbers alone is looked at as a whole."""
+    """None where any list will do."""
     if "items" not in schema:
         return None
     fewest, most, items = schema.get("minItems", 0), schema.get("maxItems", math.inf), fits(schema["items"])
-    is_of_numbers = schema["items"].get("type") == "number"
 
-    def test(value: list[Any]) -> bool:
-        if not fewest <= len(value) <= most:
-            return False
-        if value and is_of_numbers and _NUMBERS.issuperset(map(type, value)):
-            return bool(min(value) >= -MOST and max(value) <= MOST)
-        return all(map(items, value))
+    def test(values: Sequence[list[Any]]) -> bool:
+        lengths = [len(one) for one in values]
+        return fewest <= min(lengths) and max(lengths) <= most and items([*chain.from_iterable(values)])
 
     return test
 

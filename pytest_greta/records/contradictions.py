@@ -7,6 +7,7 @@ import re
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import truediv
 from typing import Any
 
 from pytest_greta.errors import shown
@@ -62,7 +63,7 @@ def contradictions(data: Mapping[str, Any], sources: int) -> Iterable[str]:
             yield f"{where}started: {session['started']!r} is no time with a zone"
     for number, one in enumerate(data["measurements"]):
         where = f"measurements[{number}]"
-        if not -1 < one.get("source", 0) < max(1, sources):
+        if "source" in one and not 0 <= one["source"] < sources:
             yield f"{where}.source: there is no such session in sources"
         if one["kind"] == "run" and (one["device_kind"] not in DEVICES or one["problem"] is None):
             yield f"{where}: a run needs a problem, and device_kind {' or '.join(DEVICES)}"
@@ -73,12 +74,16 @@ def contradictions(data: Mapping[str, Any], sources: int) -> Iterable[str]:
             yield f"{where}: code needs a target"
         if max(len(one["baseline_seconds"]), len(one["orders"])) > len(one["seconds"]):
             yield f"{where}: more pairs than timed rounds"
-        for name, quantity in [
-            pair for some in (one["quantities"], *one.get("each", ())) for pair in some.items()
-        ]:
-            ends = [end for end in quantity["interval"] or () if end is not None]
-            if ends != sorted(ends):
-                yield f"{where}.quantities.{name}: the interval {ends} ends before it begins"
+        for some in (one["quantities"], *one.get("each", ())):
+            yield from (f"{where}.quantities.{name}: {told}" for name, told in _of_intervals(some))
+
+
+def _of_intervals(quantities: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The quantities whose interval ends before it begins, by name."""
+    for name, quantity in quantities.items():
+        low, high = quantity["interval"] or (None, None)
+        if low is not None and high is not None and low > high:
+            yield name, f"the interval {[low, high]} ends before it begins"
 
 
 def _is_time(text: str) -> bool:
@@ -93,9 +98,10 @@ def _of_problem(one: Mapping[str, Any]) -> Iterator[str]:
     problem = one["problem"]
     if problem:
         context, axes = problem["context"], problem["axes"]
-        ids = [Problem(context, {}, axes, spelled).id for spelled in (False, True)]
+        ids = (Problem(context, {}, axes, spelled).id for spelled in (False, True))
         if problem["id"] not in ids:
-            yield f".problem.id: {problem['id']!r:.60} contradicts its own context and axes, which are {ids[0]!r:.60}"
+            own = Problem(context, {}, axes).id
+            yield f".problem.id: {problem['id']!r:.60} contradicts its own context and axes, which are {own!r:.60}"
 
 
 def _of_pairs(one: Mapping[str, Any]) -> Iterator[str]:
@@ -103,13 +109,12 @@ def _of_pairs(one: Mapping[str, Any]) -> Iterator[str]:
     run again for `regression` apart, whose speedup is of the first).
     """
     quantity = one["quantities"].get("speedup")
-    value, pairs = (
-        _number(quantity),
-        [*zip(one["seconds"], one["baseline_seconds"], one["orders"], strict=False)],
-    )
-    if quantity is None or value is None or not pairs or min(min(pair[:2]) for pair in pairs) <= 0:
+    value = _number(quantity)
+    count = min(len(one[name]) for name in ("seconds", "baseline_seconds", "orders"))
+    seconds, others = one["seconds"][:count], one["baseline_seconds"][:count]
+    if quantity is None or value is None or not count or min(*seconds, *others) <= 0:
         return
-    ratios = [other / seconds for seconds, other, _ in pairs]
+    ratios = [*map(truediv, others, seconds)]
     low, high = min(ratios), max(ratios)
     if one["kind"] == "program" and "regression" not in one["quantities"]:
         logs = [math.log(ratio) for ratio in ratios]

@@ -21,6 +21,7 @@ class Digests:
     """Digests of variants, each taken once."""
 
     _known: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    _families: dict[str, str] = field(default_factory=dict)
 
     def of(self, kernel: Kernel, variant: Variant) -> Mapping[str, str]:
         """`source`: SHA-256 of a variant's source with the headers of its own that it includes, its definitions, flags
@@ -28,7 +29,9 @@ class Digests:
         """
         key = kernel.name, variant.name
         if key not in self._known:
-            self._known[key] = {"source": _source(kernel, variant), "family": launch_digest(kernel)}
+            if kernel.name not in self._families:
+                self._families[kernel.name] = launch_digest(kernel)
+            self._known[key] = {"source": _source(kernel, variant), "family": self._families[kernel.name]}
         return self._known[key]
 
 

@@ -235,10 +235,10 @@ def _of_case(
 ) -> Iterator[tuple[Session, Recorded]]:
     """The measurements of one test: of code by target, of a run. Raises ValueError."""
     ours = [(name.removeprefix("greta "), value) for name, value in properties if name.startswith("greta ")]
-    said = {name: value for name, value in ours if name in ("kernel", "device")}
+    said = {name: value for name, value in ours if name in ("kernel", "device", "baseline")}
     if not ours or _EVERY_PROGRAM in dict(properties):
         return
-    if len(said) < 2:
+    if not {"kernel", "device"} <= said.keys():
         raise ValueError(
             "it does not say of which kernel and device: another version of greta has written it"
         )
@@ -260,6 +260,7 @@ def _of_case(
             variant,
             quantities,
             test=case,
+            baseline=None if is_code else said.get("baseline"),
             target=where.partition(" ")[0] if is_code else None,
             problem=problem,
             device_kind=None if is_code else _kind(said["device"]),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.model import Quantity, Verdict
 from pytest_greta.history.records import timing_of
-from pytest_greta.measure.executable import BASELINE, sha256_of
+from pytest_greta.measure.executable import sha256_of
 from pytest_greta.records.model import Recorded, RecordedProblem, interval_plain, value_plain
+from pytest_greta.records.recordings import Found
 from pytest_greta.records.replay import ReplayedResult
 from pytest_greta.results import RunResult
 
@@ -24,14 +25,18 @@ if TYPE_CHECKING:
     from pytest_greta.results import CodeResult, GatedMeasurement
 
 
-def records_of(result: CodeResult | ReplayedResult | RunResult, digests: Mapping[str, str]) -> list[Recorded]:
+def replayed(result: ReplayedResult) -> list[Recorded]:
+    """Records that were gated again: with the verdicts of today, of this session and no other, and with where they are
+    from.
+    """
+    return [_replayed(found, gated) for found, gated in zip(result.found, result.measurements, strict=True)]
+
+
+def records_of(result: CodeResult | RunResult, digests: Mapping[str, str]) -> list[Recorded]:
     """What a test of a variant found, with the verdicts of its gates. `digests` are those of its source.
 
     A run that was measured a second time is one record: the second has its verdicts with the first.
     """
-    if isinstance(result, ReplayedResult):
-        pairs = zip(result.records, result.measurements, strict=True)
-        return [_replayed(recorded, gated) for recorded, gated in pairs]
     found: list[Recorded] = []
     runs: list[GatedMeasurement] = []
     for gated in result.measurements:
@@ -48,14 +53,16 @@ def records_of(result: CodeResult | ReplayedResult | RunResult, digests: Mapping
     return found
 
 
-def _replayed(recorded: Recorded, gated: GatedMeasurement) -> Recorded:
-    """A record that was gated again: with the verdicts of today."""
-    quantities = gated.measurement.quantities
+def _replayed(found: Found, gated: GatedMeasurement) -> Recorded:
+    recorded, quantities = found.recorded, gated.measurement.quantities
+    added = _units(quantities.keys() - recorded.units.keys())
     return dataclasses.replace(
         recorded,
+        source=None,
+        recorded=found.where,
         problem=_problem(gated.measurement.problem),
         quantities=quantities,
-        units={**_units(quantities), **recorded.units},
+        units={**recorded.units, **added},
         verdicts=[verdict_plain(verdict) for verdict in gated.verdicts()],
     )
 
@@ -79,14 +86,13 @@ def _of_run(
     runs: Sequence[GatedMeasurement], result: RunResult, run: Run, digests: Mapping[str, str]
 ) -> Recorded:
     measurement, pairs = runs[0].measurement, run.baseline.pairs
-    beside = run.plan.counterparts.get(BASELINE)
     timed = bool(run.baseline.seconds) and not run.baseline.problem
     return Recorded(
         "run",
         measurement.kernel,
         measurement.variant,
         measurement.quantities,
-        baseline=beside.executable.name if beside else None,
+        baseline=result.baseline or None,
         problem=_problem(measurement.problem),
         device_kind=measurement.device,
         untimed=measurement.untimed,
@@ -141,7 +147,7 @@ def record_of_program(result: ProgramResult) -> Recorded:
         run.program,
         run.variant,
         run.quantities,
-        baseline=run.baseline or None,
+        baseline=result.baseline or None,
         problem=_problem(run.problem),
         device_kind="program",
         untimed=run.untimed,

@@ -231,7 +231,7 @@ def _files_of(summaries: Sequence[Summary], files: Sequence[Path]) -> dict[str, 
 def _when(sources: Sequence[Session], files: Mapping[str, str]) -> str:
     """When sessions began; those of one second with the files that hold them."""
     times = [one.started for one in sources]
-    of = [f" in {files[key]}" if (key := _key_of(one)) in files and times.count(one.started) > 1 else ""
+    of = [f" in {files[key]}" if times.count(one.started) > 1 and (key := _key_of(one)) in files else ""
           for one in sources]  # fmt: skip
     return ", ".join(dict.fromkeys(f"{time}{file}" for time, file in zip(times, of, strict=True)))
 
@@ -247,14 +247,13 @@ def _told_apart(
         key = one.test, one.kind, one.kernel, one.variant, one.target, problem, (device or {}).get("identity")
         alike.setdefault(key, []).append(one)
     kept = [_each_once(several) for several in alike.values()]
-    conflicts = []
-    for several in kept:
-        if len(several) > 1:
-            times = _when([sources[one.source or 0] for one in several], files)
-            conflicts.append(f"{several[0].name} has {len(several)} results, of the sessions of {times}")
-    left = {id(one) for several in kept for one in several}
+    conflicts, told = [several for several in kept if len(several) > 1], []
+    for several in conflicts[:MOST_PROBLEMS]:
+        times = _when([sources[one.source or 0] for one in several], files)
+        told.append(f"{several[0].name} has {len(several)} results, of the sessions of {times}")
     more = len(conflicts) - MOST_PROBLEMS
-    told = [*conflicts[:MOST_PROBLEMS], f"and {more} more"] if more > 0 else conflicts
+    told += [f"and {more} more"] if more > 0 else []
+    left = {id(one) for several in kept for one in several}
     return [one for one in measurements if id(one) in left], told
 
 

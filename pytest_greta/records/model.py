@@ -230,7 +230,7 @@ def _quantity(plain: Mapping[str, Any]) -> Quantity:
     value, interval = plain["value"], plain["interval"]
     if value is True and not (interval or plain.get("reason") or plain.get("excused")):
         return _HELD  # most of all quantities
-    if value in NOT_FINITE and isinstance(value, str):
+    if isinstance(value, str) and value in NOT_FINITE:
         value = float(value)
     found = None
     if interval is not None:
@@ -287,10 +287,12 @@ def _session(plain: Mapping[str, Any]) -> Session:
     return Session(**{name: plain[name] for name in Session.__dataclass_fields__})
 
 
+_AS_THEY_ARE = Recorded.__dataclass_fields__.keys() - {"problem", "quantities", "each", "units"}
+
+
 def recorded_of(plain: Mapping[str, Any]) -> Recorded:
     """A measurement from what `Recorded.plain` makes of it."""
     problem = plain["problem"]
-    names = Recorded.__dataclass_fields__.keys() & plain.keys() - {"problem", "quantities", "each"}
     return Recorded(
         problem=RecordedProblem(problem["id"], problem["context"], problem["axes"], problem.get("sizes"))
         if problem
@@ -298,5 +300,5 @@ def recorded_of(plain: Mapping[str, Any]) -> Recorded:
         quantities={name: _quantity(one) for name, one in plain["quantities"].items()},
         each=[{name: _quantity(one) for name, one in run.items()} for run in plain.get("each", ())],
         units={name: one["unit"] for name, one in plain["quantities"].items()},
-        **{name: plain[name] for name in names - {"units"}},
+        **{name: plain[name] for name in _AS_THEY_ARE if name in plain},
     )

@@ -49,20 +49,28 @@ class Found:
         """Its device, as far as the record says."""
         return device_info(self.session.device or {}, self.recorded.device_kind or "hip")
 
-    def is_of(self, session: Found) -> bool:
-        """Whether both are of one session: only then times can be compared."""
-        return self.file == session.file and self.session is session.session
+    @property
+    def of(self) -> tuple[str, int | None]:
+        """Its session: its file, and which of those that it was merged from. Only times of one can be compared."""
+        return self.file, self.recorded.source
 
 
 def device_info(stated: Mapping[str, Any], kind: str) -> DeviceInfo:
     """What a device says of itself, from what a record keeps of that."""
     plain: dict[str, Any] = {"kind": kind}
-    for one in fields(DeviceInfo):
-        default = {"str": "", "int": 0}.get(str(one.type))
-        if one.name != "kind" and (default is not None or one.name in ("emulated", "serialized")):
-            value = stated.get(one.name, False if default is None else default)
-            plain[one.name] = value if default is None or isinstance(value, type(default)) else default
+    for name, default in _STATED.items():
+        value = stated.get(name, default)
+        plain[name] = value if isinstance(default, bool) or isinstance(value, type(default)) else default
     return DeviceInfo(**plain)
+
+
+_DEFAULTS: Mapping[str, str | int | bool] = {"str": "", "int": 0, "bool": False}
+_STATED = {
+    one.name: _DEFAULTS[str(one.type)]
+    for one in fields(DeviceInfo)
+    if one.name != "kind" and str(one.type) in _DEFAULTS
+}
+"""What a device says of itself, and what stands for that where a record does not say."""
 
 
 @dataclass
@@ -75,6 +83,8 @@ class Recordings:
     _runs: dict[tuple[str, str, int], list[Found]] = field(default_factory=dict)
     _codes: dict[tuple[str, str], list[Found]] = field(default_factory=dict)
     _programs: dict[tuple[str, str], list[Found]] = field(default_factory=dict)
+    _beside: dict[tuple[str, str, str, int | None], list[Found]] = field(default_factory=dict)
+    """Those of a program's variant by their session, too."""
 
     def __post_init__(self) -> None:
         for found in self.all():
@@ -83,6 +93,7 @@ class Recordings:
                 self._codes.setdefault((one.kernel, one.variant), []).append(found)
             elif one.kind == "program" and one.problem:
                 self._programs.setdefault((one.kernel, one.variant), []).append(found)
+                self._beside.setdefault((one.kernel, one.variant, *found.of), []).append(found)
             elif one.kind == "run" and one.problem:
                 self._runs.setdefault((one.kernel, one.variant, one.problem.context), []).append(found)
 
@@ -114,7 +125,7 @@ class Recordings:
         kinds = {found.recorded.device_kind for several in self._runs.values() for found in several}
         return sorted((kind for kind in kinds if kind), reverse=True)
 
-    @property
+    @cached_property
     def devices(self) -> list[Mapping[str, Any]]:
         """What the devices say of themselves, each once."""
         sessions = [one for summary in self.files.values() for one in summary.sources or [summary.session]]
@@ -142,9 +153,8 @@ class Recordings:
         mine, stated = program.recorded, program.recorded.problem
         return {
             found.recorded.problem.context: found
-            for found in self._programs.get((mine.kernel, mine.variant), [])
-            if found.is_of(program)
-            and stated
+            for found in self._beside.get((mine.kernel, mine.variant, *program.of), [])
+            if stated
             and found.recorded.problem
             and found.recorded.problem.context < stated.context
             and found.recorded.problem.axes == stated.axes
@@ -158,7 +168,7 @@ class Recordings:
         """The code that a run launched, as its test recorded it."""
         one = run.recorded
         several = self._codes.get((one.kernel, one.variant), []) if one.test else []
-        return [found for found in several if found.recorded.test == one.test and found.is_of(run)]
+        return [found for found in several if found.recorded.test == one.test and found.of == run.of]
 
     def recorded_for(self, kernel: str, variant: str) -> list[str]:
         """What there are records of, of a variant: contexts and targets, for messages."""
@@ -202,13 +212,18 @@ def kept(read: Callable[[], Recordings]) -> Recordings:
     gc.disable()
     try:
         found = read()
-        if sum(len(summary.measurements) for summary in found.files.values()) >= MANY:
-            gc.freeze()
-            gc.set_threshold(*RARELY)
+        leave_alone(found)
         return found
     finally:
         if was_enabled:
             gc.enable()
+
+
+def leave_alone(recordings: Recordings) -> None:
+    """Let Python's collector pass over all that there is, and look rarely, where there are many records."""
+    if sum(len(summary.measurements) for summary in recordings.files.values()) >= MANY:
+        gc.freeze()
+        gc.set_threshold(*RARELY)
 
 
 def _is_problem(recorded: Recorded, kernel: Kernel, problem: Problem, kind: str) -> bool:

@@ -29,15 +29,20 @@ if TYPE_CHECKING:
 class ReplayedResult(Result):
     """What was recorded elsewhere of code or of a run."""
 
-    records: Sequence[Recorded] = ()
-    """Those that the measurements are of."""
+    found: Sequence[Found] = ()
+    """The records that the measurements are of."""
     notes: tuple[str, ...] = ()
     """Where and when, and what to know of it: told in the summary."""
 
     @property
     def seconds(self) -> list[float]:
         """Device seconds of every timed launch."""
-        return [seconds for one in self.records for seconds in one.seconds]
+        return [seconds for one in self.found for seconds in one.recorded.seconds]
+
+    @property
+    def baseline(self) -> str:
+        """The variant that it was timed beside; empty where none, or the records do not say."""
+        return next((one.recorded.baseline for one in self.found if one.recorded.baseline), "")
 
     @property
     def quantities(self) -> Mapping[str, Quantity]:
@@ -54,6 +59,7 @@ class ReplayedResult(Result):
 
 
 NOT_HELD = "the record does not say"
+UNKNOWN = Quantity(None, reason=NOT_HELD)
 _BY_TODAY = ("speedup", "flops_of_peak", "bytes_of_peak", "impossible")
 """What follows from times by the limits and peaks of gates.yaml: those of today count."""
 
@@ -110,7 +116,7 @@ def quantities_of(
             "scaling", Quantity(None, reason="no record of the smallest context in the same session")
         )
     for gate in gates:
-        quantities.setdefault(gate.name, Quantity(None, reason=NOT_HELD))
+        quantities.setdefault(gate.name, UNKNOWN)
     return quantities
 
 

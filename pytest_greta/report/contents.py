@@ -64,8 +64,9 @@ def report_of(sources: Sources) -> Report:
 
 def _is_said(section: Section, summaries: Sequence[Summary]) -> bool:
     """Whether a section is there: of programs alone, one on kernels that would only say "not measured" is not."""
-    kinds = {recorded.kind for _, recorded in measurements(summaries)}
-    return kinds != {"program"} or section.name not in OF_KERNELS or bool(section.charts or section.tables)
+    if section.name not in OF_KERNELS or section.charts or section.tables:
+        return True
+    return {recorded.kind for _, recorded in measurements(summaries)} != {"program"}
 
 
 def _notes(section: Section) -> list[str]:

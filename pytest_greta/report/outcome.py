@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from pytest_greta.records.model import Recorded, Summary
-from pytest_greta.report.parts import MOST_ROWS, Section, Table
+from pytest_greta.report.parts import Section, Table
 from pytest_greta.report.subjects import STATUSES, measurements
 from pytest_greta.report.words import beyond, plain
 
@@ -37,25 +37,18 @@ class _Found:
 
 def outcome(summaries: Sequence[Summary]) -> tuple[list[Section], Counter[str], str]:
     """The sections on verdicts, how many verdicts there are of each status, and what failed, in words."""
-    counts: Counter[str] = Counter()
+    counts = Counter(str(one["status"]) for summary in summaries for one in summary.stopped)
+    counts.update(str(verdict["status"]) for _, verdict in _verdicts(summaries))
     failed: list[_Found] = []
     open_: list[_Found] = []
-    held: list[_Found] = []
-    for one in chain(_stopped(summaries), _verdicts(summaries)):
-        counts[one.status] += 1
-        if one.decides:
-            failed.append(one)
-        elif one.status != "PASS":
-            open_.append(one)
-        elif len(held) < MOST_ROWS:
-            held.append(one)
+    for one in chain(_stopped(summaries), _not_held(summaries)):
+        (failed if one.decides else open_).append(one)
     failed.sort(key=lambda one: (one.status != "FAIL", -one.distance))
     open_.sort(key=lambda one: -STATUSES.index(one.status))
     sections = [_failed(failed, summaries), _undecided(open_, summaries)]
-    if held:
-        table = Table.of(
-            "Gates that held", _COLUMNS, (one.cells() for one in held), counts["PASS"], folded=True
-        )
+    if counts["PASS"]:
+        held = (_cells(*one, "") for one in _verdicts(summaries) if one[1]["status"] == "PASS")
+        table = Table.of("Gates that held", _COLUMNS, held, counts["PASS"], folded=True)
         sections.append(Section("held", "What held", [f"{counts['PASS']} verdicts."], tables=[table]))
     return sections, counts, _heading(failed)
 
@@ -116,24 +109,21 @@ def _stopped(summaries: Sequence[Summary]) -> Iterator[_Found]:
             yield _Found(partial(tuple, cells), status, math.inf, decides, str(one["test"]), is_whole=True)
 
 
-def _verdicts(summaries: Sequence[Summary]) -> Iterator[_Found]:
-    """The verdicts of all measurements. What failed a test that has no failed gate is what it left undecided."""
-    has_failed = {
-        recorded.test
-        for _, recorded in measurements(summaries)
-        for verdict in recorded.verdicts
-        if verdict["status"] == "FAIL"
-    }
-    for _, recorded in measurements(summaries):
+def _verdicts(summaries: Sequence[Summary]) -> Iterator[tuple[Recorded, Mapping[str, Any]]]:
+    """The verdicts of all measurements."""
+    return ((recorded, verdict) for _, recorded in measurements(summaries) for verdict in recorded.verdicts)
+
+
+def _not_held(summaries: Sequence[Summary]) -> Iterator[_Found]:
+    """Those that are no PASS. What failed a test that has no failed gate is what it left undecided."""
+    some = [one for one in _verdicts(summaries) if one[1]["status"] != "PASS"]
+    has_failed = {recorded.test for recorded, verdict in some if verdict["status"] == "FAIL"}
+    for recorded, verdict in some:
+        status, (distance, far) = str(verdict["status"]), beyond(verdict)
         alone = recorded.outcome == "failed" and recorded.test not in has_failed
-        for verdict in recorded.verdicts:
-            status = str(verdict["status"])
-            decides = status == "FAIL" or (alone and status in ("INCONCLUSIVE", "NOT MEASURED"))
-            distance, far = ("", 0.0) if status == "PASS" else beyond(verdict)
-            cells = partial(
-                _cells, recorded, verdict, distance if status not in ("PASS", "NOT MEASURED") else ""
-            )
-            yield _Found(cells, status, far, decides, recorded.test)
+        decides = status == "FAIL" or (alone and status in ("INCONCLUSIVE", "NOT MEASURED"))
+        cells = partial(_cells, recorded, verdict, "" if status == "NOT MEASURED" else distance)
+        yield _Found(cells, status, far, decides, recorded.test)
 
 
 def _cells(recorded: Recorded, verdict: Mapping[str, Any], distance: str) -> tuple[str, ...]:

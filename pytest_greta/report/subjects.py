@@ -47,7 +47,7 @@ class Timed:
         """A quantity; None where the record has none of that name."""
         return self.recorded.quantities.get(name)
 
-    @property
+    @cached_property
     def stated(self) -> Quantity | None:
         """What the record gives as its time; None where there is none, as of a program of which a run failed."""
         known = (found for name in TIMES if (found := self.get(name)) is not None)
@@ -63,7 +63,7 @@ class Timed:
         known = ended is not None and ended.value is not None and ended.value != 0
         return known or any(self.statuses.get(name) == "FAIL" for name in ENDINGS)
 
-    @property
+    @cached_property
     def time(self) -> Quantity | None:
         """Seconds of one prefill, or of one run of a program; None where none was measured, or none above zero."""
         seconds = as_number(self.stated)

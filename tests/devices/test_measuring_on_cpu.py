@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,13 @@ def worker(code_cache: Path) -> Iterator[Worker]:
     opened = Worker("cpu", code_cache)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def as_gpu(worker: Worker) -> Worker:
+    """The same device, taken for a GPU by all that makes a difference between a host and a GPU."""
+    worker.info = replace(worker.info, kind="hip")
+    return worker
 
 
 def measured(
@@ -168,3 +176,19 @@ def test_a_baseline_that_was_right_is_read_once_a_session(
     run = measured(worker, code, 8, "cold", store, "thrice")
     assert "its error is" in run.baseline.problem
     store.close()
+
+
+def test_on_a_gpu_couples_take_copies_of_the_code(as_gpu: Worker, code: bytes) -> None:
+    run = measured(as_gpu, code, 12, "cold")
+    taken = [one.copies for one in run.rounds]
+    assert all(set(one) == {CANDIDATE, BASELINE} for one in taken)
+    assert len({tuple(one.values()) for one in taken}) > 2
+    assert run.quantities["max_error"].value == 0.0
+    assert run.quantities["deterministic"].value is True
+
+
+def test_a_counterpart_that_is_judged_beside_the_device_is_dropped(as_gpu: Worker, code: bytes) -> None:
+    run = measured(as_gpu, code, 8, "cold", entry="thrice")
+    assert "is wrong: its error is" in run.baseline.problem
+    assert run.quantities["max_error"].value == 0.0
+    assert len(run.seconds) == 8

@@ -136,6 +136,9 @@ def test_a_pull_request_that_is_compared_with_nothing_fails(
     done = run_step("Gates", branched, **environment, GRETA_BASE_MAY_FAIL="yes")
     assert done.returncode == 0
     assert told in done.stderr
+    assert not [
+        one for one in asked(recorder) if "--greta-require-regression" in one
+    ]  # a second line says less
 
 
 @pytest.mark.parametrize(("stored", "code"), [("", 1), ('{"accepted": true}', 0)])
@@ -160,6 +163,7 @@ def test_the_job_for_gitlab_fails_too_and_leaves_nothing_behind(
     done = subprocess.run(command, cwd=branched, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert ("greta: nothing can be compared with" in done.stderr) is bool(code)
+    assert ["--greta-require-regression" in one for one in asked(recorder)] == [False, True][: 2 - code]
     assert list(scratch.iterdir()) == []
     assert git(branched, "worktree", "list").count("\n") == 0
 
@@ -182,6 +186,7 @@ def test_a_pull_request_is_held_to_its_merge_base_and_writes_no_history(
     assert not Path(first).exists()
     assert second == str(folder / "sub")
     assert "--benchmark-autosave" in base
+    assert "--greta-require-regression" in {*branch} - {*base}
     assert "--greta-annotate=off" in base
     (storage,) = [argument for argument in branch if argument.startswith("--benchmark")]
     assert storage in base

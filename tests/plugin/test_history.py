@@ -59,13 +59,19 @@ def test_the_device_is_part_of_the_machine(project: pytest.Pytester, greta: Run)
 def test_saved_runs_are_compared_on_the_same_machine(project: pytest.Pytester, greta: Run) -> None:
     options = ("--greta-variant=good", "-k", "test_run", "--benchmark-autosave")
     greta(*options).assert_outcomes(passed=1)
+    (first,) = (project.path / ".benchmarks").glob("*/0001_*.json")
+    stored = json.loads(first.read_text())
+    stored["benchmarks"][0]["params"] = {"greta_variant": "good", "greta_context": 256}  # as 0.1.0 stored it
+    first.write_text(json.dumps(stored, indent=4))
     result = greta(*options, "--benchmark-compare", "-Wdefault")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*test_run[[]good-256[]] (0001_*)*"])
     assert "machine_info is different" not in result.stdout.str() + result.stderr.str()
     command = [sys.executable, "-m", "pytest_benchmark", "compare", "--columns=median"]
+    command += ["--group-by=param:greta_problem"]
     compared = subprocess.run(command, cwd=project.path, capture_output=True, text=True, check=True)
     assert compared.stdout.count("test_run[good-256]") == 2
+    assert "benchmark 'greta_problem=256': 2 tests" in compared.stdout
 
 
 def test_a_regression_fails_pytest_benchmarks_own_gate(project: pytest.Pytester, greta_alone: Run) -> None:

@@ -90,8 +90,8 @@ def test_what_got_worse_fails_and_what_got_better_is_told(locked: pytest.Pyteste
     change(locked, "good", occupancy=9, compiler="clang version 1.0")
     result = greta()
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["greta.lock:?  copies @ gfx942  vgprs <= 1   measured * FAIL"])
-    result.stdout.fnmatch_lines(["greta.lock:?  copies @ gfx1100  vgprs <= 1   measured * FAIL"])
+    result.stdout.fnmatch_lines(["greta.lock:?  lib copies @ gfx942  vgprs <= 1   measured * FAIL"])
+    result.stdout.fnmatch_lines(["greta.lock:?  lib copies @ gfx1100  vgprs <= 1   measured * FAIL"])
     result.stdout.fnmatch_lines(
         ["note: greta.lock: lib build/libk.so: 2 kernels worse; pytest --greta-lock accepts it"]
     )
@@ -142,6 +142,45 @@ def test_damage_is_a_line_each_and_exit_code_4(locked: pytest.Pytester, greta: R
             "ERROR: greta.lock:6: no JSON: 'text'; mend the line, or delete the file and run pytest --greta-lock",
         ]
     )
+
+
+MEANWHILE = """
+import json
+from pathlib import Path
+
+def record_elsewhere(**values):
+    lines = [json.loads(line) for line in Path("greta.lock").read_text().splitlines()]
+    (first,) = [line for line in lines if (line.get("of"), line.get("in")) == ("faulty", "good")]
+    lines = [line for line in lines if "of" in values or line != first] + [{**first, **values}]
+    Path("greta.lock").write_text("".join(json.dumps(line) + chr(10) for line in lines))
+
+"""
+
+
+def test_two_recordings_at_once_lose_nothing_and_what_is_unlike_is_told(
+    locked: pytest.Pytester, greta: Run
+) -> None:
+    """As of another session, which records before this one does."""
+    project, tests = locked, MEANWHILE + TESTS
+    project.makepyfile(test_gates=tests + 'def test_meanwhile():\n    record_elsewhere(of="another")\n')
+    result = greta("--greta-lock")
+    result.stdout.fnmatch_lines(
+        [
+            "greta.lock: recorded 9 kernels (nothing changed), 1 of them by another session since this one began"
+        ]
+    )
+    assert [one["of"] for one in entries(project)].count("another") == 1
+    project.makepyfile(test_gates=tests + "def test_meanwhile():\n    record_elsewhere(vgprs=9)\n")
+    before = [one for one in entries(project) if one["of"] != "faulty"]
+    result = greta("--greta-lock")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "greta.lock: another session recorded good of faulty good for gfx942 otherwise since this one began: *"
+        ]
+    )
+    assert [one for one in entries(project) if one["of"] != "faulty"] == before
+    assert 9 in [one["vgprs"] for one in entries(project) if one["of"] == "faulty"]
 
 
 def test_under_xdist_it_is_the_same(locked: pytest.Pytester, greta_alone: Run) -> None:

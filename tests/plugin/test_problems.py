@@ -203,6 +203,23 @@ def test_kernels_of_two_conftests_find_their_own_sources(greta: Run, project: py
     greta("b", "--greta-variant=simple", "-k", "64").assert_outcomes(passed=2)
 
 
+def test_of_several_kernels_a_failed_verdict_says_which(greta: Run, project: pytest.Pytester) -> None:
+    (project.path / "test_gates.py").unlink()
+    (project.path / "conftest.py").unlink()
+    write_kernel(project, "a", "one", 3)
+    write_kernel(project, "b", "two", 5)
+    kernels = GATES[GATES.index("  one:") :].replace("vgprs: 16", "vgprs: 0")
+    write_gates(project, GATES + kernels.replace("  one:", "  two:"))
+    result = greta("--greta-variant=simple", "--greta-target=gfx942", "-k", "resources")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "gates.yaml:*  two simple @ gfx942  vgprs <= 0   measured * FAIL",
+            "FAILED b/test_two.py::test_two_resources[[]simple-gfx942[]] - vgprs *",
+        ]
+    )
+
+
 def test_a_kernel_that_k_deselects_raises_no_complaint(greta: Run, project: pytest.Pytester) -> None:
     (project.path / "test_gates.py").unlink()
     (project.path / "conftest.py").unlink()

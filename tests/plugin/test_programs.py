@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_greta.device.locks import DeviceLock
 from pytest_greta.programs.tree import all_stats
 from tests.engine.engine import VICES
 from tests.plugin.conftest import REPOSITORY, Run, write_gates
@@ -70,6 +72,25 @@ MESSAGES = {
     "hangs": "deadline_seconds <= 0.4   measured 0.4* s   FAIL (the whole process tree was killed)",
     "ignores-sigterm": "deadline_seconds <= 0.4   measured 0.[47]* s   FAIL (the whole process tree was killed)",
 }
+
+
+def test_a_program_waits_for_who_has_the_device(
+    greta: Run, engine: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_greta.device.places._TOPOLOGY", engine.path / "no GPU")
+    write_gates(engine, vices())
+    cores = [f"cpu-core-{core}" for core in os.sched_getaffinity(0)]
+    other = DeviceLock(cores, engine.path / "locks")
+    assert other.try_hold("theirs")
+    options = ("--greta-variant=honest", "--greta-devices=0", "--greta-wait=0.1", "--greta-require=cpu")
+    result = greta(*options)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*NOT MEASURED: the CPU did not become free within 0.1 s (--greta-wait): held by *"]
+    )
+    other.release()
+    greta(*options).assert_outcomes(passed=1)
+    assert other.try_hold("theirs")
 
 
 def test_each_vice_has_a_message_of_its_own(greta: Run, engine: pytest.Pytester) -> None:
@@ -349,9 +370,10 @@ def test_a_program_is_held_against_its_accepted_runs(greta: Run, engine: pytest.
     nothing = "no accepted run of this program, variant, problem and machine yet: there is no earlier run"
     first.stdout.fnmatch_lines(["*regression <= 1.300 *NOT MEASURED [[]1[]]", f"[[]1[]] {nothing}"])
     (stored,) = engine.path.glob(".benchmarks/*/*.json")
-    info = json.loads(stored.read_text())["benchmarks"][0]["extra_info"]
-    assert (info["seconds"], info["accepted"], info["timing"]) == ([1.01, 1.02, 1.03], True, "prefill_s")
     data = json.loads(stored.read_text())
+    info, params = (data["benchmarks"][0][name] for name in ("extra_info", "params"))
+    assert params["greta_problem"] == "4096"
+    assert (info["seconds"], info["accepted"], info["timing"]) == ([1.01, 1.02, 1.03], True, "prefill_s")
     for day in range(2, 11):  # ten days of it: by then the spread of runs is known
         data["datetime"] = f"2026-01-{day:02}T00:00:00+00:00"
         stored.with_name(f"{day:04}_copy.json").write_text(json.dumps(data))

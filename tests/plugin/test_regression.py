@@ -99,20 +99,24 @@ def verdict(project: pytest.Pytester) -> str:
 
 
 def test_a_run_is_held_against_accepted_runs_only(measured: pytest.Pytester, greta: Run) -> None:
-    result = greta(*OPTIONS)
+    result = greta(*OPTIONS, "--greta-require-regression")
     result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    nothing = "no accepted run of this kernel, variant, context and device yet: there is no earlier run"
     result.stdout.fnmatch_lines(
         [
             "*regression <= 4.000*NOT MEASURED*",
-            "*no accepted run of this kernel, variant, context and device yet: there is no earlier run",
+            f"*{nothing}",
+            f"not compared: *: {nothing}; a first run, before any was accepted, goes without --greta-*",
         ]
     )
     for path in measured.path.glob(".benchmarks/*/*.json"):
         path.unlink()
     greta(*OPTIONS).assert_outcomes(passed=1)
     ten_days_pass(measured)
-    result = greta(*OPTIONS, "-v")
+    result = greta(*OPTIONS, "-v", "--greta-require-regression")
     result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
         [
             "*regression <= 4.000*1.000x [[]1.000, 1.000[]] (2048)*PASS*",

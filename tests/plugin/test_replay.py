@@ -177,6 +177,10 @@ def test_what_pytest_benchmark_and_junit_keep_can_be_gated_too(
     result = greta("--greta-variant=good,noop", "--greta-replay", file, "--greta-summary=again.json")
     again = {(v, limit): status for v, _, limit, status in verdicts(project.path / "again.json")}
     before = {(v, limit): status for v, _, limit, status in verdicts(recorded) if v in ("good", "noop")}
+    assert [one.baseline for one in load(project.path / "again.json").measurements if one.kind == "run"] == [
+        None,
+        "good",
+    ]
     differing = {key: (before[key], again.get(key)) for key in before if again.get(key) != before[key]}
     if file == "junit.xml":  # which has all verdicts
         assert not differing

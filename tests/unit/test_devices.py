@@ -28,7 +28,7 @@ from pytest_greta.device.places import (
 )
 from pytest_greta.device.session_device import SessionDevice
 from pytest_greta.errors import ConfigError, DeviceBusy, NoSuchDevice
-from pytest_greta.history import benchmark
+from pytest_greta.history import alone
 
 HOLD = """
 import sys, time
@@ -291,20 +291,20 @@ def test_what_a_dead_neighbour_left_behind_is_waited_for_up_to_a_limit(folder: P
 def test_who_keeps_the_folder_of_the_history_is_told_and_passed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(benchmark, "_TOLD_AFTER_SECONDS", 0.05)
-    monkeypatch.setattr(benchmark, "_STORES_ANYWAY_SECONDS", 0.2)
+    monkeypatch.setattr(alone, "_TOLD_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(alone, "_STORES_ANYWAY_SECONDS", 0.2)
     told: list[str] = []
     notes: list[str] = []
-    with benchmark._alone(tmp_path, told.append, notes.append):
+    with alone.alone(tmp_path, told.append, notes.append):
         assert (told, notes) == ([], [])
-        with benchmark._alone(tmp_path, told.append, notes.append):
+        with alone.alone(tmp_path, told.append, notes.append):
             pass
     assert told == [f"waiting to store the history: another process holds {tmp_path} (lslocks names it)"]
     assert len(notes) == 1
     assert notes[0].startswith(
         f"another process held {tmp_path} for 0.2 s, and this run was stored all the same"
     )
-    with benchmark._alone(tmp_path, told.append, notes.append):
+    with alone.alone(tmp_path, told.append, notes.append):
         assert len(notes) == 1
 
 

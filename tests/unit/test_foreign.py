@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import random
 from dataclasses import replace
@@ -11,14 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_greta import table
 from pytest_greta.errors import ConfigError
 from pytest_greta.gates.catalogue import CATALOGUE
 from pytest_greta.gates.evaluation import evaluate
 from pytest_greta.gates.model import Gate, Interval, Limit, Measurement, Peak, Quantity, Verdict
 from pytest_greta.kernel import Kernel, Problem, Variant
+from pytest_greta.records import recordings
 from pytest_greta.records.foreign import _of_line, junit, of_benchmark
 from pytest_greta.records.making import verdict_plain
-from pytest_greta.records.model import Recorded
+from pytest_greta.records.model import Recorded, Summary
 from pytest_greta.records.recordings import Found, Recordings, apart
 from pytest_greta.records.replay import quantities_of
 from pytest_greta.stats.pairs import PairedTest
@@ -42,6 +45,21 @@ def replayed(
     return quantities_of(
         found, kernel, kernel.variants[1], Problem(4096), gates, beside or {}, "baseline", Peak()
     )
+
+
+def test_the_collector_passes_over_what_many_records_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    read = Recordings({"summary.json": Summary(SESSION, [timed("v3", 4096, 1.0)] * 3)})
+    try:
+        recordings.leave_alone(read)
+        assert (gc.get_threshold(), gc.get_freeze_count()) == (before, frozen)
+        monkeypatch.setattr(recordings, "MANY", 3)
+        recordings.leave_alone(read)
+        assert gc.get_threshold() == recordings.RARELY
+        assert gc.get_freeze_count() > frozen
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 def paired(ratio: float, pairs: int = 30) -> tuple[Recorded, PairedTest]:
@@ -136,6 +154,20 @@ def _status(verdict: Verdict, variant: str, where: str, quantity: Quantity) -> s
     assert (variant, where) == (verdict.variant, verdict.where)
     measurement = Measurement("prefill", variant, {verdict.gate.name: quantity}, target=where)
     return evaluate(verdict.gate, measurement).status.value
+
+
+def test_junit_says_which_baseline_a_speedup_is_against() -> None:
+    found = Quantity(1.5, Interval(1.4, 1.6))
+    verdict = evaluate(SPEEDUP, Measurement("prefill", "v3", {"speedup": found}, problem=Problem(4096)))
+    properties = "".join(
+        f'<property name="{name}" value="{value.replace("<", "&lt;")}"/>'
+        for name, value in table.properties([verdict], "hip: MI300X, gfx942", "v1")
+    )
+    case = f"<testsuite><testcase><properties>{properties}</properties></testcase></testsuite>"
+    (recorded,) = junit(case.encode(), "junit.xml").measurements
+    assert (recorded.baseline, recorded.quantities["speedup"]) == ("v1", found)
+    told = replayed(recorded, [SPEEDUP])["speedup"]
+    assert told == Quantity(None, reason="timed beside v1; the baseline is baseline")
 
 
 @pytest.mark.parametrize("file", ["junit.xml", "run.json"])

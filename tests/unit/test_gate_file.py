@@ -462,7 +462,7 @@ def test_a_mistake_behind_an_alias_is_reported_once_for_each_gate(write: Write) 
         (b"# nothing\n", "gates.yaml: the file is empty; begin it with 'version: 1'"),
         (b"\xff\xfev\x00", "gates.yaml:1:1: not UTF-8: invalid start byte"),
         (b"version: 1\nkernels: \xe4", "gates.yaml:2:10: not UTF-8: unexpected end of data"),
-        (b"[" * 20000, "gates.yaml: nested too deeply"),
+        (b"[\n" * 20000, "gates.yaml: nested too deeply"),
         (b"- " * 20000 + b"1", "gates.yaml: nested too deeply"),
         (b"#" * 300_000, "gates.yaml: larger than 262144 bytes, which no gates file needs"),
         (b"5", "gates.yaml:1:1: the file: expected a mapping, found the number 5"),

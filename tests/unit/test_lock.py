@@ -262,6 +262,18 @@ def test_who_records_waits_for_another(tmp_path: Path) -> None:
     subprocess.run(command, check=True)
 
 
+def test_what_two_sessions_record_at_once_is_not_lost() -> None:
+    began = {key("a"): entry(), key("gone"): entry(), key("c", "other.so"): entry()}
+    mine = {key("a"): entry(vgprs=8), key("b"): entry()}
+    assert lock.meanwhile(began, began, mine) == ({}, [])
+    assert lock.meanwhile(began, mine, mine) == ({}, [])  # the other one found the same
+    theirs = {**began, key("c", "other.so"): entry(vgprs=9), key("new", "new.so"): entry()}
+    others = {key("c", "other.so"): entry(vgprs=9), key("new", "new.so"): entry()}
+    assert lock.meanwhile(began, theirs, mine) == (others, [])
+    unlike = {**theirs, key("a"): entry(vgprs=7), key("b"): entry("clang 23"), key("d"): entry()}
+    assert lock.meanwhile(began, unlike, mine) == (others, [key("a"), key("b"), key("d")])
+
+
 def test_what_is_not_read_stays_where_not_all_was() -> None:
     old = {key("a"): entry(), key("b"): entry(), key("c", "other.so"): entry()}
     new = {key("a"): entry(vgprs=8), key("d"): entry()}

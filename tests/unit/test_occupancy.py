@@ -84,7 +84,7 @@ def compiled(
     source, assembly = folder / "grid.hip", folder / "grid.s"
     source.write_text("".join(itertools.starmap(kernel_text, enumerate(grid))))
     toolchain = find_toolchain(target)
-    command = [*toolchain.clang, "-x", "hip", "-O3", *toolchain.flags, *flags, "--cuda-device-only"]
+    command = [*toolchain.clang, "-x", "hip", "-O0", *toolchain.flags, *flags, "--cuda-device-only"]
     command += [f"--offload-arch={target}", "-Rpass-analysis=kernel-resource-usage", "-S", str(source)]
     done = subprocess.run([*command, "-o", assembly], capture_output=True, text=True, check=True)
     printed = [int(waves) for waves in re.findall(r"Occupancy \[waves/SIMD\]: (\d+)", done.stderr)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_greta.errors import KernelMistake
 from pytest_greta.kernel import Array, Kernel, Launch, Problem
 from pytest_greta.measure.correctness import Tolerance
 from pytest_greta.measure.executable import Executable
-from pytest_greta.measure.problem_data import DataStore, ProblemData
+from pytest_greta.measure.problem_data import DataStore, ProblemData, Wanted
 from pytest_greta.measure.verification import Verification
 
 
@@ -46,7 +50,7 @@ def kernel() -> Counting:
 
 
 def data_of(store: DataStore, kernel: Kernel, context: int, seed: int = 1) -> ProblemData:
-    return store.of(kernel, Problem(context), seed, 2, lambda _: None)
+    return store.of(Wanted(kernel, Problem(context), seed), lambda _: None)
 
 
 def test_inputs_are_drawn_once_a_problem(kernel: Counting) -> None:
@@ -70,6 +74,46 @@ def test_references_are_computed_once_and_what_is_verified_is_of_one_measurement
     assert kernel.computed == computed
     assert other.verified is None
     assert other.rows is one.rows
+    store.close()
+
+
+class Stumbling(Counting):
+    """It raises at one row, the first time that it is asked for it."""
+
+    def __init__(self, row: int) -> None:
+        super().__init__()
+        self.row = row
+
+    def rows(self, problem: Problem) -> tuple[int, ...]:
+        return (64,)
+
+    def outputs(self, problem: Problem) -> dict[str, Array]:
+        return {"y": Array((64, problem.context), np.float64)}
+
+    def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, Any]:
+        return {"x": np.zeros((64, problem.context))}
+
+    def reference(self, problem: Problem, inputs: Mapping[str, Any], row: tuple[int, ...]) -> dict[str, Any]:
+        if row == (self.row,):
+            self.row = -1
+            raise ZeroDivisionError("no such row")
+        return super().reference(problem, inputs, row)
+
+
+def test_what_a_reference_raises_for_one_row_is_told_to_all_that_come_later() -> None:
+    store, cause = DataStore(most_bytes=0), "kernel 'counting', reference(): ZeroDivisionError: no such row"
+    covering = Stumbling(0)  # the first row is always among those that cover an output
+    for _ in range(2):
+        with pytest.raises(KernelMistake, match=re.escape(cause)):
+            data_of(store, covering, 4).references()
+    later = Stumbling(-1)
+    one = data_of(store, later, 8).references()["second"]
+    later.row = next(row for row in range(64) if (row,) not in one.rows)
+    with pytest.raises(KernelMistake, match=re.escape(cause)):
+        one.further_rows(60.0, threading.Event())  # while another measurement is timed
+    data_of(store, later, 16).references()  # another problem, for which this one is not kept
+    with pytest.raises(KernelMistake, match=re.escape(cause)):
+        data_of(store, later, 8).references()
     store.close()
 
 
@@ -98,7 +142,9 @@ def test_outputs_that_were_right_are_known_as_long_as_nothing_more_is(kernel: Co
     def check(factor: float) -> Verification:
         made = Verification(kernel.outputs(Problem(64)), data.references(), tolerances)
         for draw, drawn in data.shared.items():
-            made.judge(draw, 0xFF, b"digest", {"y": drawn.arrays["x"].astype(np.float64) * factor})
+            outputs = {"y": drawn.arrays["x"].astype(np.float64) * factor}
+            made.see(draw, 0xFF, b"digest", outputs)
+            made.judge(draw, outputs)
         return made
 
     empty = data.size_bytes if data.references() else 0
@@ -117,4 +163,81 @@ def test_outputs_that_were_right_are_known_as_long_as_nothing_more_is(kernel: Co
     data.remember(executable, check(1.0))
     data.remember(executable, None)
     assert data.right(executable, tolerances) == {}
+    store.close()
+
+
+class Partial(Counting):
+    """The same, with rows enough to take a while."""
+
+    def rows(self, problem: Problem) -> tuple[int, ...]:
+        return (8, problem.context)
+
+    def outputs(self, problem: Problem) -> dict[str, Array]:
+        return {"y": Array((8, problem.context, 1), np.float64)}
+
+    def reference(self, problem: Problem, inputs: Mapping[str, Any], row: tuple[int, ...]) -> dict[str, Any]:
+        self.computed += 1
+        return {"y": inputs["x"][row][np.newaxis]}
+
+
+def made_ahead(store: DataStore, wanted: list[Wanted]) -> None:
+    """Wait until all of them are made, as far as the store makes them."""
+    store.foresee(wanted)
+    until = time.monotonic() + 30
+    while store._ahead.pending and time.monotonic() < until:
+        time.sleep(0.001)
+
+
+def test_what_is_foreseen_is_drawn_once_and_its_rows_are_computed() -> None:
+    kernel, store = Partial(), DataStore()
+    wanted = Wanted(kernel, Problem(256), 1, is_alone=True)
+    made_ahead(store, [wanted, wanted])
+    drawn, computed = kernel.drawn, kernel.computed
+    assert (drawn, computed) == (2, 2 * 8 * 256)  # both draws, every row of each
+    told: list[str] = []
+    data = store.of(wanted, told.append)
+    assert told == ["drawing inputs"]
+    assert data.has_further_rows("first")
+    assert not data.references()["first"].is_partial
+    assert (kernel.drawn, kernel.computed) == (drawn, computed)
+    alone = DataStore()
+    itself = alone.of(wanted, lambda _: None)
+    assert np.array_equal(itself.shared["first"].arrays["x"], data.shared["first"].arrays["x"])
+    store.close()
+    alone.close()
+
+
+def test_a_problem_with_a_baseline_has_no_further_rows_ahead() -> None:
+    kernel, store = Partial(), DataStore()
+    wanted = Wanted(kernel, Problem(512), 1)
+    made_ahead(store, [wanted])
+    assert kernel.drawn == 2
+    assert 0 < kernel.computed < 2 * 8 * 512
+    assert not store.of(wanted, lambda _: None).has_further_rows("first")
+    store.close()
+
+
+def test_memory_ends_what_is_made_ahead_and_what_is_not_asked_for_is_let_go(kernel: Counting) -> None:
+    store = DataStore(most_bytes=8 * 64 * 8)
+    made_ahead(store, [Wanted(kernel, Problem(64), 1)])
+    made_ahead(store, [Wanted(kernel, Problem(64), 1), Wanted(kernel, Problem(32), 1)])
+    assert kernel.drawn == 2
+    store.close()
+
+
+class Unwilling(Counting):
+    """Has no inputs."""
+
+    def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, Any]:
+        self.drawn += 1
+        raise ValueError(f"no inputs for {problem.context}")
+
+
+def test_what_raises_ahead_raises_where_it_is_asked_for() -> None:
+    kernel, store = Unwilling(), DataStore()
+    wanted = Wanted(kernel, Problem(64), 1)
+    made_ahead(store, [wanted])
+    assert kernel.drawn == 1
+    with pytest.raises(KernelMistake, match="no inputs for 64"):
+        store.of(wanted, lambda _: None)
     store.close()

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_greta.kernel import Array, Kernel, Problem
 from pytest_greta.measure.correctness import Tolerance
-from pytest_greta.measure.problem_data import DataStore
+from pytest_greta.measure.problem_data import DataStore, Wanted
 from pytest_greta.measure.reference import Reference, references_of
 
 if TYPE_CHECKING:
@@ -222,12 +222,12 @@ class Drawn(AllAtOnce):
 def test_references_count_for_what_a_session_keeps() -> None:
     """An output may be far larger than all inputs."""
     store, kernel = DataStore(most_bytes=1 << 20), Drawn()
-    data = store.of(kernel, Problem(CONTEXT), 1, 2, lambda _: None)
+    data = store.of(Wanted(kernel, Problem(CONTEXT), 1), lambda _: None)
     inputs = data.size_bytes
     data.references()
     whole = 2 * HEADS * CONTEXT * (2 * 8 + 8)
     assert inputs == 2 * HEADS * CONTEXT * 2 * 4
     assert data.size_bytes == inputs + whole
-    store.of(kernel, Problem(8), 1, 2, lambda _: None)
-    assert store.of(kernel, Problem(CONTEXT), 1, 2, lambda _: None) is not data
+    store.of(Wanted(kernel, Problem(8), 1), lambda _: None)
+    assert store.of(Wanted(kernel, Problem(CONTEXT), 1), lambda _: None) is not data
     store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -88,6 +89,7 @@ def _set(*keys: Any, value: Any = None) -> Callable[[dict[str, Any]], None]:
         (_set("measurements", 1, "quantities", "speedup", "value", value=4.5),
          ": measurements[1].quantities.speedup: 4.5x contradicts its own pairs, which say 1.90909x to 2x"),
         (_set("measurements", 2, "source", value=1), ": measurements[2].source: there is no such session in sources"),
+        (_set("sources", value=[]), ": measurements[2].source: there is no such session in sources"),
     ],
 )  # fmt: skip
 def test_what_is_damaged_is_told_with_its_place(
@@ -129,12 +131,33 @@ def test_a_file_that_is_not_there_or_no_file(tmp_path: Path) -> None:
     assert refused(path) == [": this is no regular file"]
 
 
-@pytest.mark.parametrize("value", [1, 1.5, True, None, "x", [], {}, [1, None], [1, 2, 3]])
+VALUES: tuple[Any, ...] = (
+    1,
+    1.5,
+    True,
+    None,
+    "x",
+    [],
+    {},
+    [1, None],
+    [1, 2, 3],
+    {"a": "x"},
+    {"a": 1},
+    {"b": 1, "a": "y"},
+)
+
+
 @pytest.mark.parametrize(
     "part", [{"type": "number"}, {"type": ["integer", "null"]}, {"enum": [1, None]}, {"const": 1},
              {"type": "array", "items": {"type": ["number", "null"]}, "minItems": 2, "maxItems": 2},
-             {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}}]
+             {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}},
+             {"type": "object", "properties": {"b": {"type": "number"}}, "additionalProperties": {"type": "string"}}]
 )  # fmt: skip
-def test_the_words_of_a_schema_mean_what_jsonschema_says(value: Any, part: dict[str, Any]) -> None:
-    says = jsonschema.Draft202012Validator(part).is_valid(value)
-    assert (not list(problems(value, part, "x"))) == says
+def test_the_words_of_a_schema_mean_what_jsonschema_says(part: dict[str, Any]) -> None:
+    several = {"type": "array", "items": part}
+    for value, other in itertools.product(VALUES, VALUES):
+        says = [jsonschema.Draft202012Validator(part).is_valid(one) for one in (value, other)]
+        assert [not list(problems(one, part, "x")) for one in (value, other)] == says
+        assert [line[:4] for line in problems([value, other], several, "x")] == [
+            f"x[{number}]" for number, fits in enumerate(says) if not fits
+        ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import cast
 
@@ -28,8 +28,15 @@ class Clock:
         return self.now
 
 
-def timed(clock: Clock, launch_seconds: float, exchanges: bool = True) -> Run:
-    """A run of launches that all take so long, in places that can be exchanged or not."""
+def timed(
+    clock: Clock,
+    launch_seconds: float,
+    copied: Callable[[Sequence[str]], None] = lambda _: None,
+    exchanges: bool = True,
+) -> Run:
+    """A run of launches that all take so long, in places that can be exchanged or not. `copied` is told what code is
+    loaded once more.
+    """
     slots = (CANDIDATE, BASELINE)
     plan = SimpleNamespace(
         caches="cold",
@@ -38,7 +45,7 @@ def timed(clock: Clock, launch_seconds: float, exchanges: bool = True) -> Run:
         most_rounds=40,
         counterparts={BASELINE: SimpleNamespace(limits=(Limit(min=1.0),))},
     )
-    device = SimpleNamespace(clock_seconds=0.0, empty_seconds=0.0)
+    device = SimpleNamespace(kind="hip", clock_seconds=0.0, empty_seconds=0.0)
     run = Run(plan, device)  # type: ignore[arg-type]
 
     def launch(rounds: Sequence[Round], _: Manner) -> list[dict[str, float]]:
@@ -54,7 +61,9 @@ def timed(clock: Clock, launch_seconds: float, exchanges: bool = True) -> Run:
         draws=SimpleNamespace(shared={"first": None, "second": None}),
         first_seconds=dict.fromkeys(slots, launch_seconds),
         worker=SimpleNamespace(
-            begin_telemetry=lambda: None, end_telemetry=lambda: SimpleNamespace(is_throttled=False)
+            copy_code=copied,
+            begin_telemetry=lambda: None,
+            end_telemetry=lambda: SimpleNamespace(is_throttled=False),
         ),
         progress=lambda _: None,
         arrays=list,
@@ -66,16 +75,16 @@ def timed(clock: Clock, launch_seconds: float, exchanges: bool = True) -> Run:
     return run
 
 
-@pytest.mark.parametrize("launch_seconds", [1e-4, 0.004, 0.02, 0.1])
+@pytest.mark.parametrize("launch_seconds", [1e-4, 0.004, 0.025, 0.1])
 def test_what_is_timed_begins_with_a_couple_however_the_warm_up_ended(
     monkeypatch: pytest.MonkeyPatch, launch_seconds: float
 ) -> None:
-    """Where one of each takes 60 ms and more there is no warm-up."""
+    """Where one of each takes 40 ms and more there is no warm-up."""
     clock = Clock()
     monkeypatch.setattr(timing, "time", clock)
     for _ in range(4):
         run = timed(clock, launch_seconds)
-        assert bool(run.warm_up) == (2 * launch_seconds < 0.06)
+        assert bool(run.warm_up) == (2 * launch_seconds < 0.04)
         orders = run.baseline.pairs.orders
         assert len(orders) == 40
         assert all(one == -other for one, other in zip(orders[0::2], orders[1::2], strict=True))
@@ -90,3 +99,24 @@ def test_what_launches_do_to_the_next_one_is_kept_from_batch_to_batch(
     run = timed(clock, 1e-4, exchanges=False)
     pairs = run.baseline.pairs
     assert MOST_ROUNDS // 2 < len(pairs.carries) <= pairs.blocks // 2
+
+
+def test_couples_of_short_launches_take_a_copy_of_the_code_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, copied = Clock(), list[str]()
+    monkeypatch.setattr(timing, "time", clock)
+    run = timed(clock, 1e-4, copied.extend)
+    assert sorted(copied) == [BASELINE] * 7 + [CANDIDATE] * 7
+    assert copied != sorted(copied)
+    taken = [one.copies for one in run.rounds]
+    assert all(one == other for one, other in zip(taken[0::2], taken[1::2], strict=True))
+    assert {one[slot] for one in taken for slot in one} <= set(range(8))
+    assert len({one[slot] for one in taken for slot in (CANDIDATE,)}) > 3
+    assert any(one[CANDIDATE] != one[BASELINE] for one in taken)
+
+
+def test_long_launches_have_one_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, copied = Clock(), list[str]()
+    monkeypatch.setattr(timing, "time", clock)
+    run = timed(clock, 0.004, copied.extend)
+    assert copied == []
+    assert not any(one.copies for one in run.rounds)
