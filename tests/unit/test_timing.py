@@ -28,17 +28,18 @@ class Clock:
         return self.now
 
 
-def timed(clock: Clock, launch_seconds: float) -> Run:
+def timed(clock: Clock, launch_seconds: float, deadline_seconds: float = 60.0) -> Run:
     """A run of launches that all take so long."""
     slots = (CANDIDATE, BASELINE)
     plan = SimpleNamespace(
         caches="cold",
+        one_core=True,
         budget_seconds=60.0,
         fewest_rounds=40,
         most_rounds=40,
         counterparts={BASELINE: SimpleNamespace(limits=(Limit(min=1.0),))},
     )
-    device = SimpleNamespace(clock_seconds=0.0, empty_seconds=0.0)
+    device = SimpleNamespace(kind="cpu", compute_units=4, clock_seconds=0.0, empty_seconds=0.0)
     run = Run(plan, device)  # type: ignore[arg-type]
 
     def launch(rounds: Sequence[Round], _: Manner) -> list[dict[str, float]]:
@@ -48,7 +49,7 @@ def timed(clock: Clock, launch_seconds: float) -> Run:
     bench = SimpleNamespace(
         plan=plan,
         run=run,
-        executables=dict.fromkeys(slots),
+        executables=dict.fromkeys(slots, SimpleNamespace(deadline_seconds=deadline_seconds)),
         outputs={"y": None},
         one_by_one=False,
         draws=SimpleNamespace(shared={"first": None, "second": None}),
@@ -80,3 +81,20 @@ def test_what_is_timed_begins_with_a_couple_however_the_warm_up_ended(
         assert len(orders) == 40
         assert all(one == -other for one, other in zip(orders[0::2], orders[1::2], strict=True))
         assert [one.draw for one in run.rounds[:4]] == ["first", "first", "second", "second"]
+
+
+@pytest.mark.parametrize(
+    ("launch_seconds", "deadline_seconds", "name"),
+    [
+        (0.02, 60.0, "cold, one core"),
+        (0.12, 60.0, "cold, one core"),
+        (0.13, 60.0, "cold"),  # four times that is more than half a second
+        (0.02, 0.1, "cold"),  # a deadline is for all cores
+    ],
+)
+def test_launches_are_timed_on_one_core_where_it_can_do_them_in_good_time(
+    monkeypatch: pytest.MonkeyPatch, launch_seconds: float, deadline_seconds: float, name: str
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(timing, "time", clock)
+    assert timed(clock, launch_seconds, deadline_seconds).manner.name == name
