@@ -23,8 +23,7 @@ import numpy as np
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.spirv import SETTER
 from pytest_greta.compiler.toolchain import CPU_TARGET
-from pytest_greta.device import BoundLaunch, DeviceInfo, Range, Work
-from pytest_greta.device.cpu_cores import current_core, run_on
+from pytest_greta.device import BoundLaunch, DeviceInfo, Range, Work, cpu_cores
 from pytest_greta.device.cpu_near import count_beyond
 from pytest_greta.device.cpu_own import SOURCE, OwnKernels
 from pytest_greta.device.protocol import DIGEST_BYTES, Launched
@@ -40,9 +39,6 @@ if TYPE_CHECKING:
 
 _FEW_BYTES = 1 << 15
 """The digest of so many is BLAKE2: done before a kernel has begun."""
-
-_CACHE_BYTES_A_CORE = 32 * 1024 * 1024
-"""No CPU has more last-level cache for each of its cores."""
 
 
 def open_cpu(cache: CodeCache) -> CpuDevice:
@@ -125,12 +121,12 @@ class CpuDevice:
         self._taken, self._is_kept = 0, False
         self.info = DeviceInfo(
             kind="cpu",
-            name=_cpu_name() or device.name,
+            name=cpu_cores.cpu_name() or device.name,
             target=CPU_TARGET,
             compute_units=device.max_compute_units,
             wave_size=64,
             memory_bytes=device.global_mem_size,
-            cache_bytes=_last_level_cache_bytes(),
+            cache_bytes=cpu_cores.last_level_cache_bytes(),
             driver=device.driver_version,
             runtime=f"{device.platform.name} {device.driver_version}",
         )
@@ -141,6 +137,7 @@ class CpuDevice:
 
     def load(self, code: bytes) -> Any:
         """Build a SPIR-V module for this CPU, or take what was built of it before, here or in another process."""
+        self._take(one_core=False)
         return self._built_of(code)
 
     def _built_of(self, code: bytes | str) -> Any:
@@ -284,19 +281,22 @@ class CpuDevice:
         """Read through as many bytes of the last-level cache as the cores that launches run on have a share in."""
         size = self.info.cache_bytes
         if self._queue is self._of_one:
-            size = min(size, _CACHE_BYTES_A_CORE)
+            size = min(size, cpu_cores.CACHE_BYTES_A_CORE)
         with _Checked(self._cl, "flushing the caches"):
             self._own.read_through(self._queue, size)
 
     def begin(self, expected: Sequence[bytes], outputs: int, one_core: bool = False) -> None:
         """Begin a batch: launches, what their outputs should have for digests, and the cores they run on."""
+        self._take(one_core)
+        self._expected, self._results = list(expected), []
+        self._taken, self._is_kept = 0, False
+
+    def _take(self, one_core: bool) -> None:
+        """Run on one core from here on, or on all. This process stays there, and threads of others go elsewhere."""
         queue = self._of_one if one_core else self._of_all
         if queue is not self._queue:
             self._queue = queue
-            # Held there: a neighbour's threads then go to another core.
-            run_on({current_core()} if one_core else self._cores)
-        self._expected, self._results = list(expected), []
-        self._taken, self._is_kept = 0, False
+            cpu_cores.run_on({cpu_cores.current_core()} if one_core else self._cores)
 
     def held(self) -> AbstractContextManager[None]:
         """Nothing waits here: the host is the device."""
@@ -375,24 +375,3 @@ class CpuDevice:
             buffer, offset_bytes = argument
             return buffer.get_sub_region(offset_bytes, buffer.size - offset_bytes) if offset_bytes else buffer
         return argument if argument.dtype.kind in "biuf" and not argument.ndim else argument.tobytes()
-
-
-def _cpu_name() -> str:
-    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return ""
-
-
-def _last_level_cache_bytes() -> int:
-    """Of the largest cache of CPU 0, by sysfs, what the cores that this process may use can share: a machine that is
-    cut from a larger one has two cores, and says that they have a cache of hundreds of megabytes.
-    """
-    sizes = []
-    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
-        text = path.read_text().strip()
-        if text.endswith("K"):
-            sizes.append(int(text[:-1]) * 1024)
-    most = _CACHE_BYTES_A_CORE * len(os.sched_getaffinity(0))
-    return min(max(sizes, default=most), most)
