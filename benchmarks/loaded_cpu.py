@@ -62,7 +62,8 @@ class Add(Kernel):
 
     def inputs(self, problem: Problem, rng: np.random.Generator) -> dict[str, Any]:
         """Two vectors of fp32, of which the first `context` are summed."""
-        return {name: rng.standard_normal(2 * problem.context, np.float32) for name in ("x", "y")}
+        count = problem.context * 5 // 4
+        return {name: rng.standard_normal(count, np.float32) for name in ("x", "y")}
 
     def outputs(self, problem: Problem) -> dict[str, Array]:
         """One."""
