@@ -164,6 +164,7 @@ def calibrate(
             single_shot=False,
             seed=next(seeds),
             caches="auto",
+            one_core=worker.info.kind == "cpu",
         )
         return time_only(worker, plan, draws, progress)
 

@@ -102,6 +102,7 @@ class Planner:
             unchanged_since=unchanged_since,
             peak=self.gate_file.peak_of(device.name, device.target),
             caches=self._caches(kernel, gates, device),
+            one_core=device.kind == "cpu" and _asks_for_ratios(gates),
         )
 
     def executable(self, kernel: Kernel, variant: Variant, problem: Problem) -> Executable:
@@ -260,6 +261,12 @@ class Planner:
 def is_compared(gates: Sequence[Gate], device: DeviceInfo) -> bool:
     """Whether a run is held against history."""
     return _is_timed(device) and any(g.name == "regression" and g.times_on(device.kind) for g in gates)
+
+
+def _asks_for_ratios(gates: Sequence[Gate]) -> bool:
+    """Whether no gate asks for a time on a cpu, or what follows from one, but as a ratio to that of other code."""
+    asked = {gate.name for gate in gates if CATALOGUE[gate.name].speed and gate.times_on("cpu")}
+    return asked <= {"speedup", "regression"}
 
 
 def _is_timed(device: DeviceInfo) -> bool:

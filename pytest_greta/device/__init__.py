@@ -118,9 +118,9 @@ class Device(Protocol):
     def flush_caches(self) -> None:
         """Make caches cold, by going through a buffer of `info.cache_bytes`. Nothing where that is 0."""
 
-    def begin(self, expected: Sequence[bytes], outputs: int) -> None:
+    def begin(self, expected: Sequence[bytes], outputs: int, one_core: bool = False) -> None:
         """Begin a batch of as many launches as there are `expected` digests: those that their `outputs` should have, or
-        empty ones where nobody knows.
+        empty ones where nobody knows. With `one_core` a CPU runs them on one of its cores.
         """
 
     def held(self) -> AbstractContextManager[None]:

@@ -6,10 +6,12 @@ The runtime is Intel's (it runs on AMD CPUs too), from the wheels of the extra `
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -21,8 +23,9 @@ import numpy as np
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.spirv import SETTER
 from pytest_greta.compiler.toolchain import CPU_TARGET
-from pytest_greta.device import BoundLaunch, DeviceInfo, Range, Work
+from pytest_greta.device import BoundLaunch, DeviceInfo, Range, Work, cpu_cores
 from pytest_greta.device.cpu_near import count_beyond
+from pytest_greta.device.cpu_own import SOURCE, OwnKernels
 from pytest_greta.device.protocol import DIGEST_BYTES, Launched
 from pytest_greta.errors import DeviceFault, DeviceUnavailable
 from pytest_greta.kernel import Value
@@ -34,8 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_CACHE_BYTES_A_CORE = 32 * 1024 * 1024
-"""No CPU has more last-level cache for each of its cores."""
+_FEW_BYTES = 1 << 15
+"""The digest of so many is BLAKE2: done before a kernel has begun."""
 
 
 def open_cpu(cache: CodeCache) -> CpuDevice:
@@ -105,21 +108,25 @@ class CpuDevice:
         self._cl = cl
         self._cache = cache
         self._device = device
-        self._context = cl.Context([device])
+        one_core = device
+        if device.max_compute_units > 1:
+            (one_core, *_) = device.create_sub_devices([cl.device_partition_property.EQUALLY, 1])
+        self._context = cl.Context([device] if one_core is device else [device, one_core])
         profiling = cl.command_queue_properties.PROFILING_ENABLE
-        self._queue = cl.CommandQueue(self._context, properties=profiling)
-        self._flush_buffer: Any = None
+        self._queue = self._of_all = cl.CommandQueue(self._context, device, profiling)
+        self._of_one = cl.CommandQueue(self._context, one_core, profiling)
+        self._cores = os.sched_getaffinity(0)
         self._expected: list[bytes] = []
         self._results: list[Launched] = []
         self._taken, self._is_kept = 0, False
         self.info = DeviceInfo(
             kind="cpu",
-            name=_cpu_name() or device.name,
+            name=cpu_cores.cpu_name() or device.name,
             target=CPU_TARGET,
             compute_units=device.max_compute_units,
             wave_size=64,
             memory_bytes=device.global_mem_size,
-            cache_bytes=_last_level_cache_bytes(),
+            cache_bytes=cpu_cores.last_level_cache_bytes(),
             driver=device.driver_version,
             runtime=f"{device.platform.name} {device.driver_version}",
         )
@@ -130,6 +137,11 @@ class CpuDevice:
 
     def load(self, code: bytes) -> Any:
         """Build a SPIR-V module for this CPU, or take what was built of it before, here or in another process."""
+        self._take(one_core=False)
+        return self._built_of(code)
+
+    def _built_of(self, code: bytes | str) -> Any:
+        """The program of a SPIR-V module, or of OpenCL C as text."""
         cl = self._cl
         request = self.binary_request(code)
         with warnings.catch_warnings():
@@ -140,7 +152,7 @@ class CpuDevice:
             with self._cache.lock(request), _Checked(cl, "the CPU runtime cannot build the SPIR-V module"):
                 program = self._built(request)  # another process may have made it while this one waited
                 if program is None:
-                    program = cl.Program(self._context, code).build()
+                    program = cl.Program(self._context, code).build(devices=[self._device])
                     self._cache.store(request, {}, {}, program.get_info(cl.program_info.BINARIES)[0])
                 return program
 
@@ -149,12 +161,14 @@ class CpuDevice:
         binary = self._cache.lookup(request)
         if binary is not None:
             with contextlib.suppress(self._cl.Error):  # not this runtime's after all: build it anew
-                return self._cl.Program(self._context, [self._device], [binary]).build()
+                program = self._cl.Program(self._context, [self._device], [binary])
+                return program.build(devices=[self._device])
         return None
 
-    def binary_request(self, code: bytes) -> str:
+    def binary_request(self, code: bytes | str) -> str:
         """What the cache keeps the binary of a SPIR-V module under."""
-        return repr((self.info.name, self.info.runtime, hashlib.sha256(code).hexdigest()))
+        of_code = hashlib.sha256(code.encode() if isinstance(code, str) else code)
+        return repr((self.info.name, self.info.runtime, of_code.hexdigest()))
 
     def set_variable(self, module: Any, symbol: str, data: memoryview) -> None:
         """Fill a variable by the kernel that the compiler added for it."""
@@ -231,15 +245,24 @@ class CpuDevice:
             self._cl.enqueue_copy(self._queue, into, buffer, src_offset=offset_bytes)
 
     def digests(self, ranges: Sequence[Range]) -> list[bytes]:
-        """BLAKE2 of each range, in place."""
+        """BLAKE2 of each range, in place; of a large one, of the sums that a kernel finds and what fills no word."""
         found = []
-        for one in ranges:
-            if not one[2]:
-                found.append(b"")
-                continue
-            with self._mapped(one) as (mapped,):
-                found.append(hashlib.blake2b(mapped.data, digest_size=8).digest())
+        for buffer, offset, size in ranges:
+            words = size // 8 if size > _FEW_BYTES and offset % 8 == 0 else 0
+            digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+            if words:
+                with _Checked(self._cl, "reading a buffer"):
+                    digest.update(self._own.sums(self._queue, buffer, offset, words).data)
+            if size > 8 * words:
+                with self._mapped((buffer, offset + 8 * words, size - 8 * words)) as (mapped,):
+                    digest.update(mapped.data)
+            found.append(digest.digest() if size else b"")
         return found
+
+    @functools.cached_property
+    def _own(self) -> OwnKernels:
+        """Kernels of greta's own, with the memory that flushing reads: at the first need."""
+        return OwnKernels(self._cl, self._context, self._built_of(SOURCE), self.info.cache_bytes)
 
     @contextlib.contextmanager
     def _mapped(self, *ranges: Range) -> Iterator[list[NDArray[np.uint8]]]:
@@ -255,15 +278,25 @@ class CpuDevice:
                 one.base.release(self._queue)
 
     def flush_caches(self) -> None:
-        """Overwrite as many bytes of the last-level cache as the cores at hand have a share in."""
-        if self._flush_buffer is None:
-            self._flush_buffer = self.allocate(self.info.cache_bytes)
-        self.fill(self._flush_buffer, 0, 0, self.info.cache_bytes)
+        """Read through as many bytes of the last-level cache as the cores that launches run on have a share in."""
+        size = self.info.cache_bytes
+        if self._queue is self._of_one:
+            size = min(size, cpu_cores.CACHE_BYTES_A_CORE)
+        with _Checked(self._cl, "flushing the caches"):
+            self._own.read_through(self._queue, size)
 
-    def begin(self, expected: Sequence[bytes], outputs: int) -> None:
-        """Begin a batch: launches and what their outputs should have for digests."""
+    def begin(self, expected: Sequence[bytes], outputs: int, one_core: bool = False) -> None:
+        """Begin a batch: launches, what their outputs should have for digests, and the cores they run on."""
+        self._take(one_core)
         self._expected, self._results = list(expected), []
         self._taken, self._is_kept = 0, False
+
+    def _take(self, one_core: bool) -> None:
+        """Run on one core from here on, or on all. This process stays there, and threads of others go elsewhere."""
+        queue = self._of_one if one_core else self._of_all
+        if queue is not self._queue:
+            self._queue = queue
+            cpu_cores.run_on({cpu_cores.current_core()} if one_core else self._cores)
 
     def held(self) -> AbstractContextManager[None]:
         """Nothing waits here: the host is the device."""
@@ -306,7 +339,11 @@ class CpuDevice:
         return self._results[self._taken - 1]
 
     def _launch(self, launches: Sequence[BoundLaunch]) -> float:
+        """Run launches, and wait for them. Seconds between their events; on one core no more than the processor time of
+        this process meanwhile, which has the host's part in it, but nothing of what others did in their turns.
+        """
         events = []
+        began = time.process_time()
         with _Checked(self._cl, "launching"):
             for launch in launches:
                 arguments = [self._argument(a) for a in launch.args]  # alive until the launch
@@ -317,7 +354,9 @@ class CpuDevice:
                     self._cl.enqueue_nd_range_kernel(self._queue, launch.function, total, (threads, 1, 1))
                 )
             events[-1].wait()
-            return float(events[-1].profile.end - events[0].profile.start) * 1e-9
+            worked = time.process_time() - began
+            seconds = float(events[-1].profile.end - events[0].profile.start) * 1e-9
+            return min(seconds, worked) if self._queue is self._of_one else seconds
 
     def close(self) -> None:
         """Finish the queue; OpenCL frees the rest with its references."""
@@ -336,24 +375,3 @@ class CpuDevice:
             buffer, offset_bytes = argument
             return buffer.get_sub_region(offset_bytes, buffer.size - offset_bytes) if offset_bytes else buffer
         return argument if argument.dtype.kind in "biuf" and not argument.ndim else argument.tobytes()
-
-
-def _cpu_name() -> str:
-    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return ""
-
-
-def _last_level_cache_bytes() -> int:
-    """Of the largest cache of CPU 0, by sysfs, what the cores that this process may use can share: a machine that is
-    cut from a larger one has two cores, and says that they have a cache of hundreds of megabytes.
-    """
-    sizes = []
-    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
-        text = path.read_text().strip()
-        if text.endswith("K"):
-            sizes.append(int(text[:-1]) * 1024)
-    most = _CACHE_BYTES_A_CORE * len(os.sched_getaffinity(0))
-    return min(max(sizes, default=most), most)

@@ -246,7 +246,7 @@ class HipDevice:
         assert self._queue is not None, "the device is closed"
         return self._queue
 
-    def begin(self, expected: Sequence[bytes], outputs: int) -> None:
+    def begin(self, expected: Sequence[bytes], outputs: int, one_core: bool = False) -> None:
         """Begin a batch, see `Queue.begin`."""
         self.queue.begin(expected, outputs)
 

@@ -74,6 +74,8 @@ class Step:
     """The digest that its outputs should have; empty where nobody knows yet."""
     cold: bool = False
     """Caches are overwritten before."""
+    one_core: bool = False
+    """A CPU runs it on one of its cores: as all steps of a batch."""
     count: int = 1
     """So many runs of all its launches lie between the two events: what one takes is their mean."""
     untimed: int = 0

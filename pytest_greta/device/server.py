@@ -173,7 +173,7 @@ class _Server:
         ]  # before anything waits for the host
         near = [[one and self._near(one) for one in step.near] for step in steps]
         spare = self._outputs(SPARE)
-        self.device.begin([step.expected for step in steps], len(spare))
+        self.device.begin([step.expected for step in steps], len(spare), steps[0].one_core)
         waiting = False
         with self.telemetry.launching():
             for step, launches, held_against in zip(steps, bound, near, strict=True):

@@ -36,13 +36,14 @@ class Manner:
     """How many launches lie between two events, by slot: one where it is not said."""
     untimed: int = 0
     """How many launches come before, so that the caches hold what they leave there."""
+    one_core: bool = False
+    """Whether they run on one core of a CPU."""
 
     @property
     def name(self) -> str:
         """What times must have in common to be compared."""
-        if self.cold:
-            return "cold"
-        return "warm" if self.untimed else "as they come"
+        caches = "cold" if self.cold else "warm" if self.untimed else "as they come"
+        return f"{caches}, one core" if self.one_core else caches
 
     def __str__(self) -> str:
         """As in `caches warm, 160 launches between two events`."""
@@ -80,6 +81,7 @@ def steps_of(
             poison=one.poison,
             expected=expected(slot, one.draw),
             cold=manner.cold,
+            one_core=manner.one_core,
             count=manner.counts.get(slot, 1),
             untimed=manner.untimed,
             copy=one.copies.get(slot, 0),
@@ -98,19 +100,23 @@ def rounds_at_once(round_seconds: float, slots: int, outputs: int) -> int:
 
 
 def manner_of(
-    caches: str, seconds: Mapping[str, float], shortest_seconds: float, is_repeatable: bool
+    caches: str,
+    seconds: Mapping[str, float],
+    shortest_seconds: float,
+    is_repeatable: bool,
+    one_core: bool = False,
 ) -> Manner:
     """How to time launches that take `seconds`, by slot, with caches `cold`, `warm` or `auto`: cold, where no launch is
     shorter than the device can tell. What is not `is_repeatable` starts from something that a launch changes.
     """
     too_short = min(seconds.values()) < shortest_seconds
     if not is_repeatable or (caches != "warm" and not (caches == "auto" and too_short)):
-        return Manner(cold=caches != "warm")
+        return Manner(cold=caches != "warm", one_core=one_core)
     counts = {
         slot: min(_MOST_LAUNCHES, max(1, math.ceil(_WARM_SECONDS / one))) if one > 0 else 1
         for slot, one in seconds.items()
     }
-    return Manner(counts=counts, untimed=1)
+    return Manner(counts=counts, untimed=1, one_core=one_core)
 
 
 def shortest(clock_seconds: float, empty_seconds: float) -> float:

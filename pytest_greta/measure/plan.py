@@ -57,6 +57,8 @@ class Plan:
     caches: str = ""
     """What caches hold before a launch that is timed: `cold`, `warm`, or `auto`: cold, where one launch is long enough
     for the clock. Empty where times do not count: then nothing is done for them."""
+    one_core: bool = False
+    """Whether short launches may be timed on one core of a CPU: what is asked for are ratios alone."""
 
 
 def without_accepted(plan: Plan, problem: str) -> Plan:

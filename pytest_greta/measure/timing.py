@@ -34,8 +34,12 @@ _WINDOW_SECONDS = 0.02
 _LONG_SECONDS = 0.04
 """What takes so long by itself is warm behind its verification."""
 
-_EXCHANGE_SECONDS = 2e-3
-"""An exchange of memory may take so long, or half of what a round takes; else all keep their places."""
+_ONE_CORE_SECONDS = 0.5
+"""A launch that would take longer on one core runs on all of them: it lasts for many of a scheduler's turns anyway."""
+
+_EXCHANGE_SECONDS = {"hip": 2e-3, "cpu": 0.1}
+"""An exchange of memory may take so long, or half of what a round takes; else all keep their places. It is slower where
+the host does it, and more needed: an address makes 2 % of a launch of 0.3 ms on a CPU."""
 _EXCHANGES = 3
 """So many are tried before that is said: the first of anything is slow."""
 
@@ -56,7 +60,7 @@ class Timing:
         self.bench, self.plan, self.run, self.budget = bench, bench.plan, bench.run, budget
         # Never that of the inputs: whoever knows their seed would know the coins.
         self.rng = np.random.default_rng(secrets.randbits(128))
-        self.manner = Manner(cold=self.plan.caches in ("auto", "cold"))
+        self.manner = Manner(cold=self.plan.caches in ("auto", "cold"), one_core=self._fits_one_core())
         self._slots: list[str] = []
         self._coins: Iterator[list[str]] = iter(())
         self._rounds = 0  # since these slots take part
@@ -121,6 +125,16 @@ class Timing:
         found = {slot: [seconds[slot] for _, seconds in last if slot in seconds] for slot in self._slots}
         return {slot: statistics.median(times) for slot, times in found.items() if times}
 
+    def _fits_one_core(self) -> bool:
+        """Whether launches are so short that one core of a CPU does in good time what all of them did together."""
+        if not self.plan.one_core:
+            return False
+        executables, first = self.bench.executables, self.bench.first_seconds
+        return all(
+            first[slot] * self.run.device.compute_units <= min(_ONE_CORE_SECONDS, one.deadline_seconds / 2)
+            for slot, one in executables.items()
+        )
+
     def _choose_manner(self, seconds: dict[str, float]) -> None:
         if self.plan.caches:
             written = self.bench.arrays()
@@ -130,7 +144,10 @@ class Timing:
                 repeatable = False
             device = self.run.device
             shortest_seconds = batches.shortest(device.clock_seconds, device.empty_seconds)
-            self.manner = batches.manner_of(self.plan.caches, seconds, shortest_seconds, repeatable)
+            is_on_one = self.manner.one_core
+            self.manner = batches.manner_of(
+                self.plan.caches, seconds, shortest_seconds, repeatable, is_on_one
+            )
         self.run.manner = self.manner
 
     def _copy_code(self, seconds: dict[str, float]) -> None:
@@ -286,7 +303,8 @@ class Timing:
         if len(slots) < 2 or not self.plan.caches or self.plan.most_rounds == 1:
             return False
         few = len(self._exchange_seconds) < _EXCHANGES
-        return few or min(self._exchange_seconds) <= max(_EXCHANGE_SECONDS, self._round_seconds / 2)
+        most_seconds = max(_EXCHANGE_SECONDS[self.run.device.kind], self._round_seconds / 2)
+        return few or min(self._exchange_seconds) <= most_seconds
 
     def _place(self, order: list[str]) -> None:
         """Give what is launched first the first place in memory, and so on: an address that is a little faster is then

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import statistics
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -13,7 +17,7 @@ from kernels.softmax.softmax import Softmax
 from pytest_greta.compiler.cache import CodeCache
 from pytest_greta.compiler.clang import Job, run_compiler
 from pytest_greta.compiler.toolchain import CPU_TARGET, find_toolchain
-from pytest_greta.device import BoundLaunch, run_once
+from pytest_greta.device import BoundLaunch, Work, run_once
 from pytest_greta.device.cpu import CpuDevice, open_cpu
 from pytest_greta.device.cpu_near import count_beyond
 from pytest_greta.device.protocol import NEAR, BufferPlan
@@ -64,6 +68,74 @@ def test_a_digest_tells_every_byte_and_nothing_outside(cpu_device: CpuDevice) ->
     cpu_device.fill(buffer, 0, 0, 128)
     cpu_device.fill(buffer, 0, 828, 172)
     assert cpu_device.digests([(buffer, 128, 700)]) == [first]
+
+
+@pytest.mark.parametrize("size", [(1 << 15) + 8, 3 * (1 << 16) + 5])
+def test_a_digest_of_many_bytes_tells_every_one_and_nothing_outside(cpu_device: CpuDevice, size: int) -> None:
+    buffer = cpu_device.allocate(size + 256)
+    data = np.random.default_rng(1).integers(0, 256, size + 256, np.uint8)
+    cpu_device.write(buffer, 0, data.data)
+    first, again = cpu_device.digests([(buffer, 128, size), (buffer, 128, size)])
+    assert (len(first), first) == (8, again)
+    for place in (128, 135, 136, 128 + (1 << 15), 128 + size // 2, 127 + size):
+        cpu_device.write(buffer, place, memoryview(bytes([data[place] ^ 0x80])))
+        assert cpu_device.digests([(buffer, 128, size)]) != [first]
+        cpu_device.write(buffer, place, data[place : place + 1].data)
+    cpu_device.write(buffer, 128, np.roll(data[128 : 128 + size].view(), 8).data)  # the same words elsewhere
+    assert cpu_device.digests([(buffer, 128, size)]) != [first]
+    cpu_device.write(buffer, 128, data[128 : 128 + size].data)
+    cpu_device.fill(buffer, 0, 0, 128)
+    cpu_device.fill(buffer, 0, 128 + size, 128)
+    assert cpu_device.digests([(buffer, 128, size)]) == [first]
+
+
+WORKS = """\
+#include <hip/hip_runtime.h>
+extern "C" __global__ __launch_bounds__(64) void works(float* y, int n) {
+  float a = threadIdx.x;
+  for (int i = 0; i < n; ++i) a = a * 0.999f + 0.1f;
+  y[blockIdx.x * 64 + threadIdx.x] = a;
+}
+"""
+
+
+BUSY = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
+
+
+def seconds_on_one_core(device: CpuDevice, launch: BoundLaunch) -> float:
+    """Of one of three launches."""
+    device.begin([b""] * 3, 0, one_core=True)
+    for _ in range(3):
+        device.enqueue(Work([launch]))
+    return statistics.median(device.result().seconds for _ in range(3))
+
+
+def test_on_one_core_a_launch_takes_no_longer_while_others_have_their_turns(
+    cpu_device: CpuDevice, tmp_path: Path
+) -> None:
+    (tmp_path / "works.hip").write_text(WORKS)
+    code, _ = run_compiler(find_toolchain(CPU_TARGET), Job(tmp_path / "works.hip", CPU_TARGET))
+    function = cpu_device.function(cpu_device.load(code), "works")
+    buffer, cores = cpu_device.allocate(64 * 64 * 4), os.sched_getaffinity(0)
+    launch = BoundLaunch(function, (64, 1, 1), (64, 1, 1), ((buffer, 0), np.int32(50_000)))
+    try:
+        alone = seconds_on_one_core(cpu_device, launch)
+        (core,) = os.sched_getaffinity(0)
+        busy = [subprocess.Popen([sys.executable, "-S", "-c", BUSY, str(core)]) for _ in range(2)]
+        try:
+            began = time.monotonic()
+            beside = seconds_on_one_core(cpu_device, launch)
+            wall = (time.monotonic() - began) / 3
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
+    finally:
+        cpu_device.begin([], 0)
+        cpu_device.free(buffer)
+    assert beside < 1.5 * alone
+    assert wall > 1.5 * beside  # they had turns
+    assert os.sched_getaffinity(0) == cores
 
 
 NOTHING = """\

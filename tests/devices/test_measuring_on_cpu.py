@@ -23,6 +23,7 @@ from pytest_greta.measure.measurement import measure
 from pytest_greta.measure.plan import Counterpart, Plan
 from pytest_greta.measure.problem_data import DataStore
 from pytest_greta.measure.run import Run
+from pytest_greta.measure.timing import _EXCHANGE_SECONDS
 
 SOURCE = """
 #include <hip/hip_runtime.h>
@@ -123,7 +124,7 @@ def measured(
 def test_rounds_come_in_couples_of_opposite_order_and_places_go_with_the_order(
     worker: Worker, code: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_greta.measure.timing._EXCHANGE_SECONDS", 1.0)  # however busy the machine
+    monkeypatch.setitem(_EXCHANGE_SECONDS, "cpu", 1.0)  # however busy the machine
     run = measured(worker, code, 20, "warm")
     assert len(run.seconds) == len(run.baseline.seconds) == len(run.rounds) == 20
     couples = list(zip(run.rounds[0::2], run.rounds[1::2], strict=True))

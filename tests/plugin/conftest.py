@@ -65,9 +65,9 @@ SITECUSTOMIZE = """\
 import sys
 
 if "pytest_greta.device.worker" in sys.orig_argv:
-    from pytest_greta.device import cpu
+    from pytest_greta.device import cpu_cores
 
-    cpu._last_level_cache_bytes = lambda: 1 << 20
+    cpu_cores.last_level_cache_bytes = lambda: 1 << 20
 """
 """Caches are made cold before every launch, which takes longer than all else where they hold hundreds of MB."""
 

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_greta.measure.batches import Manner, Round
 from pytest_greta.measure.bench import Bench
+from pytest_greta.measure.timing import _EXCHANGE_SECONDS
 from tests.faulty.lies.lies import LIES, VARYING
 from tests.marks import crossing
 from tests.plugin.conftest import CONFTEST, REPOSITORY, Run, write_gates
@@ -235,8 +236,14 @@ def test_what_varies_and_is_wrong_once_is_caught(varying: Run) -> None:
 
 @pytest.mark.parametrize(("baseline", "wrong"), [("varies", ""), *VARYING.items()])
 def test_a_baseline_that_varies_is_held_on_the_device_as_well(
-    varying: Run, project: pytest.Pytester, batches: list[int], baseline: str, wrong: str
+    varying: Run,
+    project: pytest.Pytester,
+    batches: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    baseline: str,
+    wrong: str,
 ) -> None:
+    monkeypatch.setitem(_EXCHANGE_SECONDS, "cpu", 0.0)  # where memory is exchanged a batch is one round
     gates = WAIVED.replace("baseline: right", f"baseline: {baseline}")
     write_gates(project, gates.replace("false}", "false, speedup: {min: 0.001, devices: cpu}}"))
     result = varying("--greta-variant=right")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_greta.measure.batches import (
@@ -37,6 +39,7 @@ def test_what_is_too_short_to_be_timed_alone_is_timed_warm_and_many_times(
 ) -> None:
     both = {"candidate": seconds, "baseline": 2 * seconds}
     assert manner_of(caches, both, ALONE, repeatable) == expected
+    assert manner_of(caches, both, ALONE, repeatable, one_core=True) == replace(expected, one_core=True)
 
 
 def test_the_shortest_launch_depends_on_the_clock_and_on_what_events_cost() -> None:
@@ -52,6 +55,11 @@ def test_the_shortest_launch_depends_on_the_clock_and_on_what_events_cost() -> N
         (Manner(untimed=1), "caches warm"),
         (Manner(counts={"a": 80, "b": 160}, untimed=1), "caches warm, 80 to 160 launches between two events"),
         (Manner(), "caches as they come"),
+        (Manner(cold=True, one_core=True), "caches cold, one core"),
+        (
+            Manner(counts={"a": 3, "b": 3}, untimed=1, one_core=True),
+            "caches warm, one core, 3 launches between two events",
+        ),
     ],
 )
 def test_a_manner_says_what_it_is(manner: Manner, words: str) -> None:
@@ -68,7 +76,7 @@ def test_a_batch_takes_a_tenth_of_a_second_and_whole_couples() -> None:
 
 def test_every_launch_of_a_round_is_a_step_that_knows_what_to_expect() -> None:
     rounds = [Round(["b", "c"], "first", 0xFF), Round(["c", "b"], "second", 0x7F)]
-    manner = Manner(cold=True, counts={"c": 7})
+    manner = Manner(cold=True, counts={"c": 7}, one_core=True)
     steps = steps_of(rounds, manner, lambda slot, draw: f"{slot}{draw}".encode(), lambda *_: ())
     assert [(s.slot, s.draw, s.poison, s.count) for s in steps] == [
         ("b", "first", 0xFF, 1),
@@ -77,7 +85,7 @@ def test_every_launch_of_a_round_is_a_step_that_knows_what_to_expect() -> None:
         ("b", "second", 0x7F, 1),
     ]
     assert steps[2].expected == b"csecond"
-    assert all(step.cold for step in steps)
+    assert all(step.cold and step.one_core for step in steps)
 
 
 def test_times_settle_when_they_stop_to_fall() -> None:

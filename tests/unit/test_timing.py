@@ -33,6 +33,8 @@ def timed(
     launch_seconds: float,
     copied: Callable[[Sequence[str]], None] = lambda _: None,
     exchanges: bool = True,
+    kind: str = "hip",
+    deadline_seconds: float = 60.0,
 ) -> Run:
     """A run of launches that all take so long, in places that can be exchanged or not. `copied` is told what code is
     loaded once more.
@@ -40,12 +42,13 @@ def timed(
     slots = (CANDIDATE, BASELINE)
     plan = SimpleNamespace(
         caches="cold",
+        one_core=kind == "cpu",
         budget_seconds=60.0,
         fewest_rounds=40,
         most_rounds=40,
         counterparts={BASELINE: SimpleNamespace(limits=(Limit(min=1.0),))},
     )
-    device = SimpleNamespace(kind="hip", clock_seconds=0.0, empty_seconds=0.0)
+    device = SimpleNamespace(kind=kind, compute_units=4, clock_seconds=0.0, empty_seconds=0.0)
     run = Run(plan, device)  # type: ignore[arg-type]
 
     def launch(rounds: Sequence[Round], _: Manner) -> list[dict[str, float]]:
@@ -55,7 +58,7 @@ def timed(
     bench = SimpleNamespace(
         plan=plan,
         run=run,
-        executables=dict.fromkeys(slots),
+        executables=dict.fromkeys(slots, SimpleNamespace(deadline_seconds=deadline_seconds)),
         outputs={"y": None},
         one_by_one=False,
         draws=SimpleNamespace(shared={"first": None, "second": None}),
@@ -120,3 +123,20 @@ def test_long_launches_have_one_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     run = timed(clock, 0.004, copied.extend)
     assert copied == []
     assert not any(one.copies for one in run.rounds)
+
+
+@pytest.mark.parametrize(
+    ("launch_seconds", "deadline_seconds", "name"),
+    [
+        (0.02, 60.0, "cold, one core"),
+        (0.12, 60.0, "cold, one core"),
+        (0.13, 60.0, "cold"),  # four times that is more than half a second
+        (0.02, 0.1, "cold"),  # a deadline is for all cores
+    ],
+)
+def test_launches_are_timed_on_one_core_where_it_can_do_them_in_good_time(
+    monkeypatch: pytest.MonkeyPatch, launch_seconds: float, deadline_seconds: float, name: str
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(timing, "time", clock)
+    assert timed(clock, launch_seconds, kind="cpu", deadline_seconds=deadline_seconds).manner.name == name
