@@ -16,7 +16,7 @@ from pytest_greta.measure.batches import Manner, Round
 from pytest_greta.measure.correctness import POISONS
 from pytest_greta.measure.executable import CANDIDATE
 from pytest_greta.measure.quantities import log_ratio
-from pytest_greta.stats.bounds import coarseness
+from pytest_greta.stats.bounds import FEWEST_PAIRS, coarseness
 from pytest_greta.stats.order import Launch, carries, orders
 from pytest_greta.stats.pairs import PairedTest
 
@@ -74,7 +74,6 @@ class Timing:
         """Time, and again where the device was throttled; the last try stands, marked as throttled if it was."""
         bench = self.bench
         seconds = self._warm_up()
-        self._copy_code(seconds)
         for attempt in range(1 + _THROTTLE_RETRIES):
             bench.worker.begin_telemetry()
             while not self._time(seconds):  # outputs differed in a batch: from here on all are looked at
@@ -151,7 +150,9 @@ class Timing:
         self.run.manner = self.manner
 
     def _copy_code(self, seconds: dict[str, float]) -> None:
-        """Load copies of code whose address may decide on a part of its time, and launch each once."""
+        """Load copies of code whose address may decide on a part of its time, and launch each once. What the first few
+        pairs decide is far from any limit, and needs none.
+        """
         bench = self.bench
         is_short = self.manner.cold and max(seconds.values()) < _COPIED_SECONDS
         if self.run.device.kind == "cpu" or len(bench.executables) == 1 or not is_short:
@@ -182,6 +183,8 @@ class Timing:
         while not run.seconds or (spent_seconds < budget_seconds and self._goes_on(tests)):
             # A counterpart whose gates are decided is not launched any more.
             others = [s for s in bench.executables if s in tests and not tests[s].is_finished]
+            if others and self._copies == 1 and self._rounds % 2 == 0 and len(run.seconds) >= FEWEST_PAIRS:
+                self._copy_code(usual_seconds)
             began = time.monotonic()
             most = plan.most_rounds if others else plan.fewest_rounds
             found = self._batch([CANDIDATE, *others], most - len(run.seconds))
