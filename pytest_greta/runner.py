@@ -55,6 +55,10 @@ if TYPE_CHECKING:
     from pytest_greta.records.replay import ReplayedResult
     from pytest_greta.replayer import Replayer
 
+_ONE_CORE = (
+    "ratios on the cpu device are of one core: what a variant gains by filling more of them does not show"
+)
+
 
 @dataclass
 class Runner:
@@ -199,7 +203,10 @@ class Runner:
             run.accepted.seconds += again.accepted.seconds
         traps = trap_notes(variant.file, candidate.code, str(run.fault or ""))
         hints = (*_hints(run), *_barrier_hints(variant, candidate), *traps)
-        notes = tuple(dynamic_lds_notes(variant.file, candidate.code))
+        notes = (
+            *dynamic_lds_notes(variant.file, candidate.code),
+            *([_ONE_CORE] if run.manner.one_core else []),
+        )
         return RunResult(measurements, run, hints, notes)
 
     def _compare(self, run: Run, measure_again: Callable[[], Run]) -> Run | None:

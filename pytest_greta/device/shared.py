@@ -6,6 +6,7 @@ import mmap
 import os
 import socket
 import weakref
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -52,9 +53,9 @@ class SharedMemory:
 class Received:
     """Shared memory that another process passes, kept mapped: to map it anew takes longer than to copy it."""
 
-    def __init__(self, most_bytes: int) -> None:
-        """Keep so many bytes mapped, those used last."""
-        self._most_bytes = most_bytes
+    def __init__(self, most_bytes: int, most: int = 64) -> None:
+        """Keep so many bytes mapped, and no more than so many pieces: each takes two file descriptors."""
+        self._most_bytes, self._most = most_bytes, most
         self._kept: dict[int, SharedMemory] = {}
 
     def receive(self, channel: socket.socket, size_bytes: int) -> SharedMemory:
@@ -67,39 +68,50 @@ class Received:
         else:
             os.close(handle)
         self._kept[number] = memory
-        while len(self._kept) > 1 and sum(len(one.view) for one in self._kept.values()) > self._most_bytes:
+        while len(self._kept) > 1 and (len(self._kept) > self._most or self._size_bytes() > self._most_bytes):
             self._kept.pop(next(iter(self._kept))).close()
         return memory
+
+    def _size_bytes(self) -> int:
+        return sum(len(one.view) for one in self._kept.values())
 
 
 class SharedPool:
     """Shared memory for arrays that come and go: to be given new pages takes ten times as long as to fill them."""
 
-    def __init__(self, most_bytes: int = 1 << 30) -> None:
-        """Keep no more than so many bytes that no array is in."""
-        self._most_bytes = most_bytes
+    def __init__(self, most_bytes: int = 1 << 30, most: int = 16) -> None:
+        """Keep no more than so many bytes that no array is in, in so many pieces."""
+        self._most_bytes, self._most = most_bytes, most
         self._free: list[SharedMemory] = []
 
     def take(self, size_bytes: int) -> tuple[SharedMemory, NDArray[np.uint8]]:
         """Memory of a size, holding anything, and the array in it. When nothing refers to the array any more, it is
         given to others.
         """
-        memory = next((one for one in self._free if len(one.view) == size_bytes), None)
-        if memory is None:
-            memory = SharedMemory(size_bytes)
-        else:
-            self._free.remove(memory)
+        memory = self._taken(size_bytes) or SharedMemory(size_bytes)
         array = np.frombuffer(memory.view, np.uint8)
         weakref.finalize(array, self._put, memory).atexit = False
         return memory, array
 
     def close(self) -> None:
         """Keep nothing from now on."""
-        self._most_bytes = 0
-        while self._free:
-            self._free.pop().close()
+        self._most = 0
+        self._trim()
+
+    def _taken(self, size_bytes: int) -> SharedMemory | None:
+        """A free piece of that size: an array may end in another thread, which takes pieces out as well."""
+        for one in list(self._free):
+            if len(one.view) == size_bytes:
+                with suppress(ValueError):
+                    self._free.remove(one)
+                    return one
+        return None
 
     def _put(self, memory: SharedMemory) -> None:
         self._free.append(memory)
-        while sum(len(one.view) for one in self._free) > self._most_bytes:
-            self._free.pop(0).close()
+        self._trim()
+
+    def _trim(self) -> None:
+        while len(self._free) > self._most or sum(len(one.view) for one in self._free) > self._most_bytes:
+            with suppress(IndexError):
+                self._free.pop(0).close()

@@ -33,6 +33,10 @@ _MOST_BYTES = 8 << 30
 """Of inputs and references that are kept, nor more than a quarter of the machine's memory; those of one problem always
 are."""
 
+_MOST_ARRAYS = 100
+"""Of all problems that are kept, and outputs that were right: each array takes two file descriptors, of which a process
+may have 1024."""
+
 _MOST_AHEAD = 2
 """So many problems are drawn ahead at once, of those that no test has asked for yet."""
 
@@ -120,6 +124,12 @@ class ProblemData:
         }
 
     @property
+    def arrays(self) -> int:
+        """How many inputs, and outputs that were found right, are kept in memory of their own."""
+        inputs = sum(len(drawn.arrays) for drawn in self.shared.values())
+        return inputs + sum(len(one.outputs) for one in self._right.values())
+
+    @property
     def size_bytes(self) -> int:
         """Of the inputs, the references, and the outputs that were found right."""
         inputs = sum(array.nbytes for drawn in self.shared.values() for array in drawn.arrays.values())
@@ -163,7 +173,7 @@ class DataStore:
         far as memory allows. What raises there does so again where it is asked for.
         """
         for one in wanted:
-            if self._ahead.pending >= _MOST_AHEAD or self._size_bytes() >= self._most_bytes:
+            if self._ahead.pending >= _MOST_AHEAD or self._is_full():
                 break
             if one.key not in self._kept:
                 self._ahead.begin(one.key, partial(self._make, one))
@@ -177,7 +187,7 @@ class DataStore:
             data.mistakes += self._mistakes.get(wanted.key, [])
             self._mistakes[wanted.key] = data.mistakes
         self._kept[wanted.key] = data
-        while len(self._kept) > 1 and self._size_bytes() > self._most_bytes:
+        while len(self._kept) > 1 and self._is_full():
             self._kept.pop(next(iter(self._kept))).stack.close()
         return data
 
@@ -198,8 +208,10 @@ class DataStore:
                 data.references()
         return data
 
-    def _size_bytes(self) -> int:
-        return sum(one.size_bytes for one in [*self._kept.values(), *self._ahead.made])
+    def _is_full(self) -> bool:
+        held = [*self._kept.values(), *self._ahead.made]
+        arrays = sum(one.arrays for one in held)
+        return arrays > _MOST_ARRAYS or sum(one.size_bytes for one in held) > self._most_bytes
 
 
 def _drawn(wanted: Wanted) -> ProblemData:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_greta.errors import DeviceFault
 from pytest_greta.measure import batches
 from pytest_greta.measure.batches import Manner, Round
 from pytest_greta.measure.correctness import POISONS
@@ -66,7 +67,7 @@ class Timing:
         self._rounds = 0  # since these slots take part
         self._round_seconds = 0.0  # of the wall, in the last batch
         self._exchange_seconds: list[float] = []
-        self._copies = 1  # of the code of each
+        self._copies = 1  # of the code of each; none where it cannot be loaded again
         self._taken: dict[str, int] = {}  # which of them this couple of rounds takes, by slot
         self._places = {slot: place for place, slot in enumerate(bench.executables)}
 
@@ -158,7 +159,13 @@ class Timing:
         if self.run.device.kind == "cpu" or len(bench.executables) == 1 or not is_short:
             return
         slots = [slot for slot in bench.executables for _ in range(_COPIES - 1)]
-        bench.worker.copy_code([slots[place] for place in self.rng.permutation(len(slots))])
+        try:
+            bench.worker.copy_code([slots[place] for place in self.rng.permutation(len(slots))])
+        except DeviceFault:  # they do not fit into memory, say
+            if not bench.worker.alive:
+                raise
+            self._copies = 0
+            return
         self._copies = _COPIES
         for copy in range(1, _COPIES):
             order, draw = list(bench.executables), next(iter(bench.draws.shared))

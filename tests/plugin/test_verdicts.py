@@ -132,7 +132,9 @@ def test_a_known_exception_stands_in_the_summary_with_its_reason(
 def test_pairs_are_measured_until_the_limit_is_decided(project: pytest.Pytester, greta: Run) -> None:
     write_gates(project, GATES + "        speedup: {min: 0.9, devices: cpu}\n")
     options = ("-k", "test_run", "--benchmark-json=run.json", "--greta-ctx=4096")
-    greta("--greta-variant=slow", *options).assert_outcomes(failed=1)
+    result = greta("--greta-variant=slow", *options)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*ratios on the cpu device are of one core*"])
     assert rounds(project) in range(6, 40)  # a variant 16 times slower is decided at once
     write_gates(project, GATES + UNDECIDED)
     result = greta("--greta-variant=limited", *options[:-1], "--greta-budget=0.1")

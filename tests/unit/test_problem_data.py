@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,18 @@ def test_what_was_used_last_is_kept_within_its_bytes(kernel: Counting) -> None:
     data_of(store, kernel, 64)
     assert kernel.drawn == 10
     store.close()
+
+
+def test_many_small_problems_do_not_use_up_file_descriptors(kernel: Counting) -> None:
+    store = DataStore()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for context in range(1, 200):
+        data_of(store, kernel, context)
+    assert len(list(Path("/proc/self/fd").iterdir())) - before <= 2 * 100
+    data_of(store, kernel, 199)
+    assert kernel.drawn == 2 * 199  # those used last are kept
+    store.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_outputs_that_were_right_are_known_as_long_as_nothing_more_is(kernel: Counting) -> None:

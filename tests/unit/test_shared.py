@@ -78,3 +78,19 @@ def test_one_that_is_larger_than_what_is_kept_is_there_while_it_is_used() -> Non
     with ours, theirs, SharedMemory(4096) as large:
         large.send(ours)
         assert len(received.receive(theirs, 4096).view) == 4096
+
+
+def test_no_more_pieces_are_kept_than_there_are_file_descriptors_for() -> None:
+    ours, theirs = socket.socketpair()
+    received, pool = Received(most_bytes=1 << 20, most=2), SharedPool(most=2)
+    with ours, theirs:
+        for _ in range(4):
+            with SharedMemory(64) as one:
+                one.send(ours)
+                received.receive(theirs, 64)
+    assert len(received._kept) == 2
+    taken = [pool.take(64) for _ in range(4)]
+    memories = [memory for memory, _ in taken]
+    taken.clear()
+    assert sorted(len(memory.view) for memory in memories) == [0, 0, 64, 64]
+    pool.close()

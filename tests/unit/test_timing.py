@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from pytest_greta.errors import DeviceFault
 from pytest_greta.gates.model import Limit
 from pytest_greta.measure import timing
 from pytest_greta.measure.batches import MOST_ROUNDS, Manner, Round
@@ -65,6 +66,7 @@ def timed(
         first_seconds=dict.fromkeys(slots, launch_seconds),
         worker=SimpleNamespace(
             copy_code=copied,
+            alive=True,
             begin_telemetry=lambda: None,
             end_telemetry=lambda: SimpleNamespace(is_throttled=False),
         ),
@@ -142,3 +144,17 @@ def test_launches_are_timed_on_one_core_where_it_can_do_them_in_good_time(
     clock = Clock()
     monkeypatch.setattr(timing, "time", clock)
     assert timed(clock, launch_seconds, kind="cpu", deadline_seconds=deadline_seconds).manner.name == name
+
+
+def test_copies_that_cannot_be_loaded_are_gone_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, asked = Clock(), list[int]()
+    monkeypatch.setattr(timing, "time", clock)
+
+    def refuse(slots: Sequence[str]) -> None:
+        asked.append(len(slots))
+        raise DeviceFault("hipErrorOutOfMemory")
+
+    run = timed(clock, 1e-4, refuse)
+    assert asked == [14]
+    assert len(run.seconds) == 40
+    assert not any(one.copies for one in run.rounds)
