@@ -171,6 +171,10 @@ class Replayer:
     ) -> GatedMeasurement:
         """A record with the gates of today. `no_longer` are quantities that mean something else by now, with why."""
         whole, *each = ({**some} for some in (one.recorded.quantities, *one.recorded.each))
+        output = self.gate_file.programs[case.program].output
+        for some in (whole, *each):
+            if output.processed in some:  # by the program's own name, in a record that others made
+                some.setdefault("processed", some[output.processed])
         if limits_of(gates):
             self._hold_speedup(case, one, gates, whole)
         self._hold_over_contexts(case, one, gates, whole)

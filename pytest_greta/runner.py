@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from pytest_greta.replayer import Replayer
 
 _ONE_CORE = (
-    "ratios on the cpu device are of one core: what a variant gains by filling more of them does not show"
+    "only ratios are gated on the cpu: launches ran on one core, and gains by filling more do not show"
 )
 
 

@@ -368,7 +368,7 @@ def test_a_damaged_entry_is_one_note_and_the_others_count(old: pytest.Pytester, 
         files[number].write_text(json.dumps(data))
     result = greta(*OPTIONS)
     result.assert_outcomes(passed=1)
-    notes = [line for line in result.stdout.lines if line.startswith("note: ")]
+    notes = [line for line in result.stdout.lines if line.startswith("note: ") and "one core" not in line]
     assert [note.partition(": entry 1 is damaged")[1] for note in notes] == [": entry 1 is damaged"] * 2
     assert "Traceback" not in result.stdout.str()
 

@@ -240,6 +240,11 @@ def test_rows_of_others_are_runs_of_a_program_too(project: pytest.Pytester, gret
         "*exit_status is 0 *NOT MEASURED*",
         "*processed is 4096 *NOT MEASURED*",
     ])  # fmt: skip
+    (project.path / "tokens.csv").write_text("v,n,prefill_s,attn_impl,t\nv1,4096,206.7,v1_lds,2048\n")
+    tokens = with_units + "    tokens: {column: t}\n"  # by the name that gates.yaml has for it
+    (project.path / "columns.yaml").write_text(COLUMNS.partition("    exit_status")[0] + tokens)
+    result = greta("--greta-columns=columns.yaml", "--greta-replay", "tokens.csv")
+    result.stdout.fnmatch_lines(["*v1 *processed is 4096 *2048 *(4096)*FAIL"])
     (project.path / "columns.yaml").write_text(
         COLUMNS.replace("  device: program\n", "").partition("  quantities")[0]
         + "  quantities: {prefill_seconds: {column: prefill_s, unit: s}}\n"
