@@ -131,9 +131,8 @@ def _more_rows(bench: Bench, data: ProblemData) -> Iterator[Callable[[], None]]:
             if draw in computing:
                 bench.progress("computing more rows of the references")
                 rows = computing[draw].result()
-            elif reference.is_partial and not data.has_further_rows(
-                draw
-            ):  # what it was held against was wrong
+            elif reference.is_partial and not data.has_further_rows(draw):
+                # What it was held against was wrong.
                 rows = reference.further_rows(ROWS_SECONDS, stop)
             else:
                 continue
