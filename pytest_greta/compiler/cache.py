@@ -20,6 +20,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -175,7 +176,16 @@ def _checksum(path: Path, payload: bytes) -> bytes:
 
 def is_special(path: Path) -> bool:
     """Whether there is something that no file can take the place of: a device, a pipe, a folder."""
-    return path.exists() and not path.is_file()
+    mode = _mode(path)
+    return mode is not None and not stat.S_ISREG(mode)
+
+
+def _mode(path: Path) -> int | None:
+    """Kind and mode of what is there, asked once, for others may delete it meanwhile; None where nothing is."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def write_whole(path: Path, payload: bytes) -> None:
@@ -184,12 +194,14 @@ def write_whole(path: Path, payload: bytes) -> None:
     no regular file.
     """
     path = path.resolve()
-    if is_special(path):
+    mode = _mode(path)
+    if mode is None:
+        mode = stat.S_IFREG | 0o644  # others may read it: a history is shared
+    if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, NO_FILE, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644  # others may read it: a history is shared
     try:
-        _replace(path, payload, mode)
+        _replace(path, payload, mode & 0o777)
     except OSError as error:  # of the temporary file, or of none
         raise OSError(error.errno, error.strerror, str(path)) from error
 
